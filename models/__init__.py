@@ -1,0 +1,1 @@
+"""What is estimated and decided: pure functions and estimators, no I/O."""

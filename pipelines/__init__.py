@@ -1,0 +1,1 @@
+"""How it runs: one module per DVC stage, the command line, and everything that touches a disk."""

@@ -1,0 +1,53 @@
+# Two commands do everything: make run, make test.
+SHELL := /bin/sh
+SUPPORTED := python3 python3.13 python3.12 python3.11
+PYTHON ?= $(shell for p in $(SUPPORTED); do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation
+RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate
+ENVIRONMENT := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: run test lint bench lock clean
+
+run: $(BIN)/.run ## the whole job on the source of params.yaml, or SOURCE=sources/NAME.yaml
+	@$(BIN)/winback run $(if $(SOURCE),--source $(SOURCE))
+
+test: $(BIN)/.dev ## every test
+	@$(ENVIRONMENT) $(BIN)/python -m pytest -q $(ARGS)
+
+lint: $(BIN)/.dev ## ruff, and mypy on the built wheel
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@rm -rf build/wheel && $(BIN)/python -m build --quiet --wheel --no-isolation --outdir build/wheel .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/wheel/site build/wheel/*.whl
+	@cd build/wheel/site && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p winback
+
+bench: $(BIN)/.dev ## every benchmark, side by side with peers; ARGS=--quick for a short one
+	@for b in benchmarks/*.py; do echo "== $$b"; $(ENVIRONMENT) $(BIN)/python $$b $(ARGS) || exit 1; done
+
+lock: $(BIN)/.run ## resolve the dependencies of pyproject.toml anew
+	@$(BIN)/python -m venv build/uv && build/uv/bin/pip install --quiet uv
+	@$(RESOLVE) pyproject.toml --all-extras --group dev --output-file requirements-dev.lock
+	@$(RESOLVE) pyproject.toml -c requirements-dev.lock --output-file requirements.lock
+	@$(RESOLVE) requirements-build.in -c requirements-dev.lock --output-file requirements-build.lock
+
+clean: ## remove what the stages and the tools made; data/raw and the environment stay
+	rm -rf artifacts reports build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf data/tables data/truth data/features data/recommendations.parquet
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "winback needs Python 3.11, 3.12 or 3.13; none of $(SUPPORTED) is one. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version); this takes a minute or two, once."
+	@$(PYTHON) -m venv .venv
+
+$(BIN)/.run: $(BIN)/python pyproject.toml requirements.lock requirements-build.lock
+	@$(PIP) -r requirements-build.lock
+	@$(PIP) -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.run requirements-dev.lock
+	@$(PIP) -r requirements-dev.lock
+	@touch $@

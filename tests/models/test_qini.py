@@ -93,9 +93,7 @@ def test_free_offers_are_given_at_no_budget_and_savings_start_left_of_zero():
     curve = multi_armed_qini(effects, costs, effects)
     assert curve.spend == pytest.approx([-1.0, -0.5, 1.0])
     assert curve.gain == pytest.approx([0.5, 1.0, 2.0])
-    with pytest.raises(
-        ValueError, match=r"at least -1 per customer, the cheapest plan, found -1\.5"
-    ):
+    with pytest.raises(ValueError, match=r"at least -1 per customer, .* found -1\.5"):
         gain_at(curve, -1.5)
 
 

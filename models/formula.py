@@ -13,6 +13,9 @@ Expressions are lists whose first element names the operation:
 ``["booster", file, extra]``       raw score of a booster on the encoded columns followed by the
                                    constants in `extra` (the one-hot offer of an S-learner)
 ``["linear", coef, intercept]``    encoded columns (filled and scaled, see `Formula.scaling`) @ coef
+``["additive", intercept, terms]``  a sum of piecewise linear functions of single encoded columns:
+                                   each term is [column position, xs, ys, value where missing];
+                                   a category's xs are its codes
 ``["sum", [w, e], [w, e], ...]``   weighted sum
 ``["product", e, e, ...]``         product
 ``["sigmoid", e]``                 1 / (1 + exp(-e))
@@ -26,6 +29,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -203,6 +207,12 @@ def _value(
         case ["linear", coefficients, intercept]:
             scaled = design(formula.columns, formula.scaling, matrix)
             return scaled @ np.asarray(coefficients, dtype=np.float64) + float(intercept)
+        case ["additive", intercept, terms]:
+            total = np.full(len(matrix), float(intercept))
+            for position, xs, ys, missing in terms:
+                values = matrix[:, position]
+                total += np.where(np.isnan(values), missing, np.interp(values, xs, ys))
+            return total
         case ["sum", *terms]:
             total = np.zeros(len(matrix))
             for weight, part in terms:
@@ -222,6 +232,12 @@ def _value(
         case ["clip", low, high, part]:
             return np.clip(value(part), low, high)
     raise ValueError(f"formula: unknown expression {str(expression)[:80]}")
+
+
+def booster_text(booster: lgb.Booster) -> str:
+    """LightGBM text of a booster, the same whatever number of threads grew it."""
+    text: str = booster.model_to_string()
+    return re.sub(r"\n\[num_threads: \d+\]", "", text)
 
 
 def to_files(formula: Formula) -> dict[str, bytes]:

@@ -63,6 +63,8 @@ class _Ranked:
     order: np.ndarray
     outcome: np.ndarray
     probability: np.ndarray
+    squared_error: np.ndarray
+    surprise: np.ndarray
     ends: np.ndarray
     bins: np.ndarray
 
@@ -106,7 +108,8 @@ def bootstrap_grades(
     """Metrics of several models on the same rows, with intervals, and paired gains on the first.
 
     Whole clusters (a customer's snapshots) are drawn with replacement, the same draw for every
-    model, so that gains are paired. Intervals are percentiles.
+    model, so that gains are paired. Intervals are percentiles; the calibration error has none,
+    since drawing again adds to it.
 
     Returns
     -------
@@ -136,9 +139,11 @@ def bootstrap_grades(
     records = []
     for place, name in enumerate(ranked):
         for number, metric in enumerate(metrics):
-            lo, hi = np.quantile(_known(drawn[1:, place, number]), tails)
-            gain_lo, gain_hi = np.quantile(_known(gains[1:, place, number]), tails)
             value, gain = drawn[0, place, number], gains[0, place, number]
+            lo, hi = gain_lo, gain_hi = [float("nan")] * 2
+            if metric != "ece":
+                lo, hi = np.quantile(_known(drawn[1:, place, number]), tails)
+                gain_lo, gain_hi = np.quantile(_known(gains[1:, place, number]), tails)
             records.append((name, metric, value, lo, hi, gain, gain_lo, gain_hi))
     columns = ["model", "metric", "value", "lo", "hi", "gain", "gain_lo", "gain_hi"]
     return pd.DataFrame(records, columns=columns)
@@ -257,7 +262,10 @@ def _rank(outcome: ArrayLike, probability: ArrayLike) -> _Ranked:
     middles = (np.r_[0, ends[:-1] + 1] + ends) / 2
     sizes = np.diff(np.r_[-1, ends])
     bins = np.repeat((middles * ECE_BINS / len(order)).astype(int), sizes)
-    return _Ranked(order, outcomes[order], ranked, ends, bins)
+    happened = outcomes[order]
+    bounded = np.clip(ranked, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    surprise = -np.where(happened == 1, np.log(bounded), np.log1p(-bounded))
+    return _Ranked(order, happened, ranked, (ranked - happened) ** 2, surprise, ends, bins)
 
 
 def _grades(
@@ -296,11 +304,9 @@ def _grades(
 def _honesty(ranked: _Ranked, weights: np.ndarray, hits: np.ndarray, metric: str) -> float:
     total = weights.sum()
     if metric == "brier":
-        return float(weights @ (ranked.probability - ranked.outcome) ** 2 / total)
+        return float(weights @ ranked.squared_error / total)
     if metric == "log_loss":
-        bounded = np.clip(ranked.probability, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-        likely = np.where(ranked.outcome == 1, np.log(bounded), np.log1p(-bounded))
-        return float(-weights @ likely / total)
+        return float(weights @ ranked.surprise / total)
     expected = np.bincount(ranked.bins, weights * ranked.probability, minlength=ECE_BINS)
     observed = np.bincount(ranked.bins, hits, minlength=ECE_BINS)
     return float(np.abs(expected - observed).sum() / total)

@@ -1,0 +1,367 @@
+"""Who is about to leave: gradient boosting on snapshots, calibrated and graded on later ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from .baselines import alert_rule, rfm_logistic
+from .calibrate import (
+    interp_expression,
+    isotonic_map,
+    platt_expression,
+    platt_map,
+    reliability_table,
+)
+from .explain import importance
+from .formula import Expression, Formula, booster_text, encode, evaluate, learn_columns
+from .grade import METRICS, RetentionProfit, bootstrap_grades, grade_slices
+from .timesplit import PARTS, day_numbers, split_by_time
+
+OUTPUT = "churn_probability"
+BOOSTER = "churn.txt"
+RFM_COLUMNS = ("days_since_last_order", "orders_360d", "amount_360d")
+ALERT_COLUMNS = ("days_since_last_order", "mean_days_between_orders")
+SLICE_COLUMNS = ("tenure_days", "complaints_180d", "reason_for_leaving", "lifetimes")
+EXPLAINED_ROWS = 4_000
+FINEST_SLICE = 6  # a number with more values than this is cut into quarters
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Settings of the gradient boosting; see LightGBM's parameters of the same meaning."""
+
+    learning_rate: float = 0.05
+    num_leaves: int = 31
+    rounds: int = 300
+    least_rows_in_leaf: int = 100
+    feature_share: float = 0.8
+    ridge: float = 5.0
+    max_rows: int = 200_000
+
+
+@dataclass(frozen=True)
+class ChurnModel:
+    """A fitted churn model and how it did.
+
+    Attributes
+    ----------
+    formula
+        One output, `churn_probability`.
+    metrics
+        model, slice, level, rows, metric, value, lo, hi, gain, gain_lo, gain_hi on the test part;
+        gain is that model minus the churn model on the same rows. Intervals (of whole customers
+        drawn again) stand at slice "all" only.
+    reliability
+        Predicted against observed shares on the test part.
+    parts
+        part, first, last, rows, customers, churn_rate.
+    importance
+        feature, importance (mean absolute share in the probability), direction.
+    split, notes
+        How the parts were made, and what was left out for want of columns.
+    """
+
+    formula: Formula
+    metrics: pd.DataFrame
+    reliability: pd.DataFrame
+    parts: pd.DataFrame
+    importance: pd.DataFrame
+    split: str
+    notes: tuple[str, ...]
+
+    def predict(self, frame: pd.DataFrame, *, threads: int = 1) -> np.ndarray:
+        """Churn probability (rows,), columns taken by name."""
+        return evaluate(self.formula, frame, threads=threads)[OUTPUT].to_numpy()
+
+
+def fit_churn(
+    snapshots: pd.DataFrame,
+    *,
+    features: Sequence[str],
+    gap_days: float,
+    label: str = "churned",
+    customer_id: str = "customer_id",
+    as_of: str = "as_of",
+    learning_rate: float = 0.05,
+    num_leaves: int = 31,
+    rounds: int = 300,
+    least_rows_in_leaf: int = 100,
+    feature_share: float = 0.8,
+    ridge: float = 5.0,
+    max_rows: int = 200_000,
+    calibrate_share: float = 0.15,
+    test_share: float = 0.2,
+    calibration: Literal["isotonic", "platt"] = "isotonic",
+    rfm_columns: Sequence[str] = RFM_COLUMNS,
+    alert_columns: tuple[str, str] = ALERT_COLUMNS,
+    slices: Sequence[str] | None = None,
+    profit: RetentionProfit | None = None,
+    repeats: int = 100,
+    seed: int,
+    threads: int = 1,
+) -> ChurnModel:
+    """Fit, calibrate and grade a churn model.
+
+    Parameters
+    ----------
+    snapshots
+        One row per customer and as-of date: the keys, the label (0/1) and the features, in any
+        order of rows.
+    features
+        Columns to learn from.
+    gap_days
+        How far the label looks ahead, in days (lead and horizon): parts that follow each other
+        are at least this far apart.
+    max_rows
+        Largest number of training rows; beyond it a seeded sample is taken.
+    calibration
+        "isotonic", or "platt" for a straight line in log odds; below 1,000 calibration rows or
+        100 leavers it is always the latter.
+    rfm_columns, alert_columns
+        Columns of the baselines; a baseline whose columns are absent is left out and noted.
+    slices
+        Columns to grade by, of `snapshots`; None takes those of `SLICE_COLUMNS` that are there.
+    profit
+        Economics of a retention campaign for the expected maximum profit.
+    repeats
+        Bootstrap draws behind the intervals.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, the label is not 0/1, a key is repeated, or a part of the split
+        lacks leavers or stayers.
+    """
+    rows = _checked(snapshots, [label, customer_id, as_of, *features, *(slices or ())], label)
+    rows = _sorted(rows, customer_id, as_of)
+    split = split_by_time(
+        rows[as_of],
+        rows[customer_id],
+        gap_days=gap_days,
+        calibrate_share=calibrate_share,
+        test_share=test_share,
+        seed=seed,
+    )
+    outcome = rows[label].to_numpy(dtype=np.float64)
+    _check_parts(split.part, outcome)
+    boosting = Boosting(
+        learning_rate, num_leaves, rounds, least_rows_in_leaf, feature_share, ridge, max_rows
+    )
+    train, known, test = (split.part == part for part in PARTS)
+    formula = fit_booster(
+        rows.loc[train, list(features)], outcome[train], boosting, seed=seed, threads=threads
+    )
+    formula = calibrated(
+        formula, rows[known], outcome[known], calibration=calibration, threads=threads
+    )
+    asked = rows[test]
+    probabilities = {"churn": evaluate(formula, asked, threads=threads)[OUTPUT].to_numpy()}
+    found, notes = _baselines(rows[train], outcome[train], asked, rfm_columns, alert_columns)
+    probabilities |= found
+    metrics = _metrics(
+        outcome[test],
+        probabilities,
+        asked[customer_id].to_numpy(),
+        _slice_levels(rows[train], asked, slices),
+        profit or RetentionProfit(),
+        repeats,
+        seed,
+    )
+    sample = asked.iloc[:: max(1, len(asked) // EXPLAINED_ROWS)]
+    drivers = importance(formula, sample, threads=threads).drop(columns="output")
+    return ChurnModel(
+        formula=formula,
+        metrics=metrics,
+        reliability=reliability_table(probabilities["churn"], outcome[test]),
+        parts=_describe_parts(rows, split.part, outcome, customer_id, as_of),
+        importance=drivers,
+        split=split.how,
+        notes=tuple(notes),
+    )
+
+
+def fit_booster(
+    frame: pd.DataFrame, outcome: np.ndarray, boosting: Boosting, *, seed: int, threads: int = 1
+) -> Formula:
+    """Gradient boosting of a 0/1 outcome on sorted rows, as an uncalibrated formula."""
+    columns = learn_columns(frame)
+    matrix = encode(columns, frame)
+    if len(matrix) > boosting.max_rows:
+        rng = np.random.default_rng(seed)
+        drawn = np.sort(rng.choice(len(matrix), boosting.max_rows, replace=False))
+        matrix, outcome = matrix[drawn], outcome[drawn]
+    settings = {
+        "objective": "binary",
+        "learning_rate": boosting.learning_rate,
+        "num_leaves": boosting.num_leaves,
+        "min_data_in_leaf": min(boosting.least_rows_in_leaf, max(5, len(matrix) // 50)),
+        "feature_fraction": boosting.feature_share,
+        "lambda_l2": boosting.ridge,
+        "max_bin": 127,
+        "seed": seed,
+        "num_threads": threads,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+    categories = [place for place, column in enumerate(columns) if column.levels is not None]
+    data = lgb.Dataset(
+        matrix,
+        outcome,
+        feature_name=[f"f{place}" for place in range(len(columns))],
+        categorical_feature=categories,
+        params=settings,
+    )
+    booster = lgb.train(settings, data, num_boost_round=boosting.rounds)
+    raw: Expression = ["booster", BOOSTER, []]
+    return Formula(
+        columns=columns,
+        expressions={"log_odds": raw, OUTPUT: ["sigmoid", ["ref", "log_odds"]]},
+        outputs=(OUTPUT,),
+        boosters={BOOSTER: booster_text(booster)},
+    )
+
+
+def calibrated(
+    formula: Formula,
+    frame: pd.DataFrame,
+    outcome: np.ndarray,
+    *,
+    calibration: Literal["isotonic", "platt"] = "isotonic",
+    threads: int = 1,
+) -> Formula:
+    """The same formula, its probability calibrated on rows that it was not trained on."""
+    raw: Expression = ["ref", "log_odds"]
+    alone = Formula(formula.columns, formula.expressions, ("log_odds",), formula.boosters)
+    log_odds = evaluate(alone, frame, threads=threads)["log_odds"].to_numpy()
+    few = len(outcome) < 1_000 or min(outcome.sum(), len(outcome) - outcome.sum()) < 100
+    expression: Expression
+    if calibration == "platt" or few:
+        expression = platt_expression(*platt_map(log_odds, outcome), raw)
+    else:
+        expression = interp_expression(*isotonic_map(log_odds, outcome), raw)
+    expressions = {**formula.expressions, OUTPUT: expression}
+    return Formula(formula.columns, expressions, (OUTPUT,), formula.boosters)
+
+
+def _checked(snapshots: pd.DataFrame, needed: Sequence[str], label: str) -> pd.DataFrame:
+    missing = [name for name in needed if name not in snapshots.columns]
+    if missing:
+        raise ValueError(
+            f"snapshots: columns {', '.join(missing)} are missing; build them in featurize or "
+            "correct the names"
+        )
+    if not snapshots[label].isin([0, 1]).all():
+        raise ValueError(
+            f"snapshots: label '{label}' must be 0 or 1 in every row; leave out snapshots whose "
+            "label has not matured"
+        )
+    return snapshots
+
+
+def _sorted(snapshots: pd.DataFrame, customer_id: str, as_of: str) -> pd.DataFrame:
+    rows = snapshots.sort_values([customer_id, as_of], kind="stable", ignore_index=True)
+    repeated = rows.duplicated([customer_id, as_of])
+    if repeated.any():
+        raise ValueError(
+            f"snapshots: {int(repeated.sum())} rows repeat a customer at the same as_of; keep one"
+        )
+    return rows
+
+
+def _check_parts(part: np.ndarray, outcome: np.ndarray) -> None:
+    for name in PARTS:
+        held = outcome[part == name]
+        if not 0 < held.sum() < len(held):
+            raise ValueError(
+                f"snapshots: the {name} part has {int(held.sum())} leavers in {len(held)} rows, "
+                "and needs leavers and stayers; take more as-of dates or a longer horizon"
+            )
+
+
+def _baselines(
+    train: pd.DataFrame,
+    outcome: np.ndarray,
+    test: pd.DataFrame,
+    rfm_columns: Sequence[str],
+    alert_columns: tuple[str, str],
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    found, notes = {}, []
+    if missing := [name for name in rfm_columns if name not in train.columns]:
+        notes.append(f"baseline rfm_logistic left out: no column {', '.join(missing)}")
+    else:
+        found["rfm_logistic"] = rfm_logistic(train, outcome, test, rfm_columns)
+    silence, own_gap = alert_columns
+    if missing := [name for name in alert_columns if name not in train.columns]:
+        notes.append(f"baseline alert_rule left out: no column {', '.join(missing)}")
+    else:
+        found["alert_rule"] = alert_rule(train, outcome, test, silence=silence, own_gap=own_gap)
+    return found, notes
+
+
+def _slice_levels(
+    train: pd.DataFrame, test: pd.DataFrame, slices: Sequence[str] | None
+) -> dict[str, np.ndarray]:
+    names = [name for name in SLICE_COLUMNS if name in test.columns] if slices is None else slices
+    return {name: slice_levels(train[name], test[name]) for name in names}
+
+
+def slice_levels(reference: pd.Series, values: pd.Series) -> np.ndarray:
+    """Level of each row: a text as it is, a number in bands cut at the reference's quartiles."""
+    if not pd.api.types.is_numeric_dtype(reference) or reference.nunique() <= FINEST_SLICE:
+        return values.astype("object").to_numpy()
+    cuts = np.unique(reference.quantile([0.25, 0.5, 0.75]).to_numpy())
+    names = [f"up to {cuts[0]:.4g}"]
+    names += [f"{low:.4g} to {high:.4g}" for low, high in pairwise(cuts)]
+    names.append(f"above {cuts[-1]:.4g}")
+    place = np.searchsorted(cuts, values.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.where(values.isna(), None, np.array(names, dtype=object)[place])
+
+
+def _metrics(
+    outcome: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    customers: np.ndarray,
+    slices: Mapping[str, np.ndarray],
+    profit: RetentionProfit,
+    repeats: int,
+    seed: int,
+) -> pd.DataFrame:
+    whole = bootstrap_grades(
+        outcome, probabilities, cluster=customers, repeats=repeats, seed=seed, profit=profit
+    )
+    whole = whole.assign(slice="all", level="all", rows=len(outcome))
+    parts = grade_slices(outcome, probabilities, slices, profit=profit).melt(
+        id_vars=["model", "slice", "level", "rows"],
+        value_vars=["base_rate", *METRICS],
+        var_name="metric",
+    )
+    names = ["model", "slice", "level", "rows", "metric", "value"]
+    names += ["lo", "hi", "gain", "gain_lo", "gain_hi"]
+    table = pd.concat([whole, parts], ignore_index=True) if len(parts) else whole
+    return table.reindex(columns=names).astype({"rows": "int64"})
+
+
+def _describe_parts(
+    rows: pd.DataFrame, part: np.ndarray, outcome: np.ndarray, customer_id: str, as_of: str
+) -> pd.DataFrame:
+    days = pd.to_datetime(day_numbers(rows[as_of]), unit="D")
+    table = pd.DataFrame(
+        {"part": part, "as_of": days, "customer": rows[customer_id], "churned": outcome}
+    )
+    grouped = table.groupby("part").agg(
+        first=("as_of", "min"),
+        last=("as_of", "max"),
+        rows=("churned", "size"),
+        customers=("customer", "nunique"),
+        churn_rate=("churned", "mean"),
+    )
+    order = [name for name in (*PARTS, "gap") if name in grouped.index]
+    return grouped.loc[order].reset_index()

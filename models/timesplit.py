@@ -1,0 +1,102 @@
+"""Train, calibrate, test: consecutive stretches of time that do not see each other's outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .split import held_out
+
+PARTS = ("train", "calibrate", "test")
+GAP = "gap"
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class TimeSplit:
+    """Part of each row (rows,), "train", "calibrate", "test" or "gap", and how it was made."""
+
+    part: np.ndarray
+    how: str
+
+
+def day_numbers(as_of: pd.Series) -> np.ndarray:
+    """Days since 1970 of timestamps, or of int64 seconds (rows,)."""
+    if pd.api.types.is_datetime64_any_dtype(as_of):
+        seconds = as_of.astype("datetime64[s]").astype("int64").to_numpy()
+    elif pd.api.types.is_integer_dtype(as_of):
+        seconds = as_of.to_numpy(dtype=np.int64)
+    else:
+        raise ValueError(
+            f"snapshots: as_of must be timestamps or whole seconds, found {as_of.dtype}; cast it"
+        )
+    return np.asarray(seconds / DAY_SECONDS)
+
+
+def split_by_time(
+    as_of: pd.Series,
+    customer_id: pd.Series,
+    *,
+    gap_days: float,
+    calibrate_share: float,
+    test_share: float,
+    seed: int,
+) -> TimeSplit:
+    """Split snapshots into train, calibrate and test.
+
+    The latest as-of dates are the test part, the ones before them calibrate, all earlier ones
+    train. Dates less than `gap_days` before the next part are left out: their labels look into
+    it. Where there are too few dates for that, calibration takes customers held out of training
+    instead; with a single date (or none left to train on), all three parts are of other customers.
+
+    Parameters
+    ----------
+    as_of, customer_id
+        Columns of the snapshots (rows,).
+    gap_days
+        How far a label looks ahead (lead and horizon).
+    calibrate_share, test_share
+        Shares of the as-of dates, at least one date each.
+    seed
+        Draws the customers where customers are held out.
+
+    Raises
+    ------
+    ValueError
+        If the shares are out of range or as_of is not a time.
+    """
+    if not (0 < calibrate_share < 1 and 0 < test_share < 1 and calibrate_share + test_share < 1):
+        raise ValueError(
+            "snapshots: calibrate_share and test_share must be positive and leave rows to train "
+            f"on, found {calibrate_share} and {test_share}"
+        )
+    days = day_numbers(as_of)
+    dates = np.unique(days)
+    part = np.full(len(days), GAP, dtype="<U9")
+    first_test = dates[-max(1, round(test_share * len(dates)))]
+    before_test = dates[dates <= first_test - gap_days]
+    if not len(before_test):
+        held = _by_customer(customer_id, test_share, calibrate_share, seed)
+        return TimeSplit(held, "customers: too few as-of dates to test on later ones")
+    part[days >= first_test] = "test"
+    known = before_test[-max(1, round(calibrate_share * len(dates))) :]
+    before_calibrate = dates[dates <= known[0] - gap_days]
+    if len(before_calibrate):
+        part[(days >= known[0]) & (days <= known[-1])] = "calibrate"
+        part[days <= before_calibrate[-1]] = "train"
+        return TimeSplit(part, "time: train, calibrate and test are consecutive")
+    early = days <= before_test[-1]
+    apart = held_out(customer_id, share=calibrate_share / (1 - test_share), seed=seed)
+    part[early & ~apart] = "train"
+    part[early & apart] = "calibrate"
+    return TimeSplit(part, "time, calibrated on customers held out of training: few as-of dates")
+
+
+def _by_customer(
+    customer_id: pd.Series, test_share: float, calibrate_share: float, seed: int
+) -> np.ndarray:
+    tested = held_out(customer_id, share=test_share, seed=seed)
+    kept = held_out(customer_id, share=calibrate_share / (1 - test_share), seed=seed + 1)
+    return np.where(tested, "test", np.where(kept, "calibrate", "train")).astype("<U9")

@@ -1,0 +1,419 @@
+"""Whole tables against the contract: every violation at once, before anything is stored.
+
+The checks read any frame that narwhals reads (DuckDB, pandas, Polars, Spark). A table is scanned
+once for all rules about single rows, once for its key, once for what ties it to the customers;
+rows are looked at a second time only where a rule was broken.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import narwhals as nw
+from narwhals.dtypes import DType
+
+from .contract import KINDS, TABLES, Column, Kind, Table
+
+EARLIEST = datetime(1900, 1, 1)
+MOST_MONEY = 1e15
+_SHOWN_IDS = 5
+_SHOWN_VALUES = 3
+_WHOLE = (
+    nw.Int8, nw.Int16, nw.Int32, nw.Int64, nw.Int128, nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64,
+    nw.UInt128,
+)  # fmt: skip
+_FLOAT = (nw.Float32, nw.Float64)
+_NUMBER = (*_WHOLE, *_FLOAT, nw.Decimal)
+_TEXT = (nw.String, nw.Categorical, nw.Enum)
+_TYPES: dict[Kind, tuple[Any, ...]] = {
+    "id": (*_WHOLE, nw.String),
+    "time": (nw.Datetime,),
+    "money": _NUMBER,
+    "number": _NUMBER,
+    "whole": (*_WHOLE, *_FLOAT),
+    "probability": _NUMBER,
+    "text": _TEXT,
+    "flag": (nw.Boolean, *_WHOLE),
+}
+_FREE_TYPES = (*_NUMBER, *_TEXT, nw.Boolean)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken rule.
+
+    Attributes
+    ----------
+    table, column
+        Where; the column is empty where the whole table is meant.
+    expected, found
+        What the contract says and what stands there.
+    count
+        How many rows; 0 where no rows are meant.
+    ids
+        Up to five hashed ids of customers concerned (`hashed` of the id finds them again).
+    cure
+        What to do.
+    """
+
+    table: str
+    column: str
+    expected: str
+    found: str
+    count: int
+    ids: tuple[str, ...]
+    cure: str
+
+    def __str__(self) -> str:
+        place = f"{self.table}: column '{self.column}'" if self.column else self.table
+        rows = f" in {self.count:,} {'row' if self.count == 1 else 'rows'}" if self.count else ""
+        ids = f" (hashed ids {', '.join(self.ids)})" if self.ids else ""
+        return f"{place} must {self.expected}, found {self.found}{rows}{ids}; {self.cure}"
+
+
+class ContractError(ValueError):
+    """Tables break the contract; nothing was stored.
+
+    Attributes
+    ----------
+    violations
+        All of them.
+    """
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        count = len(self.violations)
+        head = f"the tables break the contract in {count} {'way' if count == 1 else 'ways'}"
+        super().__init__("\n".join([head, *(f"  {violation}" for violation in self.violations)]))
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Rows of a column that break a rule, as an expression."""
+
+    column: str
+    expected: str
+    bad: nw.Expr
+    cure: str
+    found: str = ""
+
+
+def hashed(identifier: object) -> str:
+    """The first 12 hex digits of the SHA-256 of an id: names a customer without telling who."""
+    return hashlib.sha256(str(identifier).encode()).hexdigest()[:12]
+
+
+def require(
+    tables: Mapping[str, Any],
+    *,
+    as_of: datetime,
+    offers: Collection[str] | None = None,
+    known_afterwards: Collection[str] = (),
+) -> None:
+    """Raise one `ContractError` that lists every violation that `check` finds."""
+    violations = check(tables, as_of=as_of, offers=offers, known_afterwards=known_afterwards)
+    if violations:
+        raise ContractError(violations)
+
+
+def check(
+    tables: Mapping[str, Any],
+    *,
+    as_of: datetime,
+    offers: Collection[str] | None = None,
+    known_afterwards: Collection[str] = (),
+) -> list[Violation]:
+    """Every violation of the contract by these tables.
+
+    Parameters
+    ----------
+    tables
+        Frames by table name, native or narwhals, eager or lazy.
+    as_of
+        The "now" of the data, UTC and naive: no event can lie after it.
+    offers
+        Names that may stand in `offers.offer`, the control among them; None for any.
+    known_afterwards
+        Names of columns that are known only after the outcome, so never attributes.
+
+    Returns
+    -------
+    list of Violation
+        In the order of the contract; empty for sound tables.
+    """
+    frames = {name: _lazy(table) for name, table in tables.items()}
+    violations = [_unknown_table(name) for name in frames if name not in TABLES]
+    if "customers" not in frames:
+        cure = "add a query for it to the source"
+        violations.append(Violation("customers", "", "be there", "no such table", 0, (), cure))
+    id_types: dict[str, DType] = {}
+    for name, table in TABLES.items():
+        if name not in frames:
+            continue
+        schema = frames[name].collect_schema()
+        found = _schema_violations(table, schema, frames, known_afterwards)
+        broken = {violation.column for violation in found}
+        sound = [column for column in schema.names() if column not in broken]
+        found += _value_violations(table, frames[name], schema, sound, as_of, offers)
+        found += _key_violations(table, frames[name], sound)
+        if table.customer in sound or name == "customers":
+            id_types[name] = schema.get(table.customer or "customer_id")  # type: ignore[assignment]
+        found += _customer_violations(table, frames, sound, id_types)
+        violations += found
+    return violations
+
+
+def _lazy(table: Any) -> nw.LazyFrame[Any]:
+    frame = nw.from_native(table)
+    return frame if isinstance(frame, nw.LazyFrame) else frame.lazy()
+
+
+def _unknown_table(name: str) -> Violation:
+    near = difflib.get_close_matches(name, TABLES, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    cure = f"{hint}rename or remove it"
+    return Violation(name, "", f"be one of {', '.join(TABLES)}", "an unknown table", 0, (), cure)
+
+
+def _schema_violations(
+    table: Table,
+    schema: nw.Schema,
+    frames: Mapping[str, Any],
+    known_afterwards: Collection[str],
+) -> list[Violation]:
+    """Columns that are missing, unknown, known only afterwards or of the wrong type."""
+
+    def violation(column: str, expected: str, found: str, cure: str) -> Violation:
+        return Violation(table.name, column, expected, found, 0, (), cure)
+
+    names = schema.names()
+    found = []
+    for column in table.columns:
+        if column.needed and column.name not in names:
+            cure = "select it in the source's query"
+            found.append(violation(column.name, "be there", f"only {', '.join(names)}", cure))
+    if table.one_of and table.instead not in frames and not {*table.one_of} & {*names}:
+        cure = f"select one of {', '.join(table.one_of)}, or add the table {table.instead}"
+        found.append(violation(table.one_of[0], "be there", "no outcome", cure))
+    later = {_plain(name) for name in known_afterwards}
+    for name, dtype in schema.items():
+        column = table.column(name)
+        if column is not None:
+            found += [violation(name, *problem) for problem in _type_problems(column.kind, dtype)]
+        elif not table.takes_more:
+            known = [column.name for column in table.columns]
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            cure = f"{hint}remove or rename it in the source's query"
+            found.append(
+                violation(name, f"be one of {', '.join(known)}", "an unknown column", cure)
+            )
+        elif _plain(name) in later:
+            expected = "be known before the outcome"
+            found.append(
+                violation(name, expected, "a column known only afterwards", "do not select it")
+            )
+        elif not isinstance(dtype, _FREE_TYPES):
+            expected = "be a number, text, true or false"
+            cure = "cast it in the source's query, a date to days before known_at"
+            found.append(violation(name, expected, _type_name(dtype), cure))
+    return found
+
+
+def _type_problems(kind: Kind, dtype: DType) -> list[tuple[str, str, str]]:
+    if not isinstance(dtype, _TYPES[kind]):
+        cure = "cast it in the source's query"
+        return [(f"be {KINDS[kind]}", _type_name(dtype), cure)]
+    if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
+        cure = "convert it to UTC and drop the zone"
+        return [("be in UTC without a zone", f"the zone {dtype.time_zone}", cure)]
+    return []
+
+
+def _value_violations(
+    table: Table,
+    frame: nw.LazyFrame[Any],
+    schema: nw.Schema,
+    sound: Sequence[str],
+    as_of: datetime,
+    offers: Collection[str] | None,
+) -> list[Violation]:
+    """Rules about single rows, all in one scan."""
+    rules: list[_Rule] = []
+    for name in sound:
+        column = table.column(name) or Column(name, "number", "", empty=True)
+        allowed = tuple(offers) if (table.name, name) == ("offers", "offer") and offers else None
+        rules += _rules_of(column, schema[name], as_of, allowed or column.allowed)
+    for earlier, later in table.in_order:
+        if earlier in sound and later in sound:
+            expected = f"not be before {earlier}"
+            cure = "correct it, or leave it empty"
+            rules.append(_Rule(later, expected, nw.col(later) < nw.col(earlier), cure))
+    counts = [rule.bad.cast(nw.Int64).sum().alias(f"{at}") for at, rule in enumerate(rules)]
+    scan = frame.select(nw.len().alias("rows"), *counts).collect()
+    identifier = table.customer or "customer_id"
+    identifier = identifier if identifier in sound else ""
+    found = []
+    if table.name == "customers" and not int(scan["rows"][0]):
+        cure = "check the source's query"
+        found.append(Violation("customers", "", "hold rows", "none", 0, (), cure))
+    for at, rule in enumerate(rules):
+        count = int(scan[f"{at}"][0] or 0)
+        if count:
+            found.append(_broken(table, frame.filter(rule.bad), rule, count, identifier))
+    return found
+
+
+def _rules_of(
+    column: Column, dtype: DType, as_of: datetime, allowed: tuple[str, ...] | None
+) -> list[_Rule]:
+    """The rules for the values of one column."""
+    name, value = column.name, nw.col(column.name)
+    fix = "correct or leave out these rows in the source's query"
+    rules = []
+    if not column.empty:
+        rules.append(_Rule(name, "not be empty", value.is_null(), fix, "nothing"))
+    if column.kind == "id" and isinstance(dtype, nw.String):
+        blank = value.str.strip_chars() == ""
+        rules.append(_Rule(name, "not be empty", blank, fix, "blank text"))
+    if isinstance(dtype, _FLOAT):
+        finite = "use a number, or leave it empty (NULL)"
+        rules.append(_Rule(name, "be finite", value.is_nan(), finite, "NaN"))
+        infinite = (value == float("inf")) | (value == float("-inf"))
+        rules.append(_Rule(name, "be finite", infinite, finite, "infinity"))
+    if column.kind == "time":
+        cure = f"{fix}, or set as_of in the source"
+        rules.append(_Rule(name, f"not be after {as_of} (as_of)", value > as_of, cure))
+        rules.append(_Rule(name, f"not be before {EARLIEST:%Y}", value < EARLIEST, fix))
+    if column.kind == "money":
+        huge = (value.abs() >= MOST_MONEY) & (value.abs() < float("inf"))
+        rules.append(_Rule(name, f"be below {MOST_MONEY:.0e}", huge, fix))
+    if column.kind == "probability":
+        outside = (value <= 0) | ((value > 1) & (value < float("inf")))
+        rules.append(_Rule(name, f"be {KINDS['probability']}", outside, fix))
+    if column.kind == "whole" and isinstance(dtype, _FLOAT):
+        finite_value = value.abs() < float("inf")
+        rules.append(_Rule(name, "be a whole number", finite_value & (value % 1 != 0), fix))
+    if column.kind == "flag" and not isinstance(dtype, nw.Boolean):
+        rules.append(_Rule(name, "be 0 or 1", ~value.is_in([0, 1]) & ~value.is_null(), fix))
+    if column.low is not None:
+        below = (value < column.low) & (value > float("-inf"))
+        rules.append(_Rule(name, f"be at least {column.low:g}", below, fix))
+    if column.high is not None:
+        above = (value > column.high) & (value < float("inf"))
+        rules.append(_Rule(name, f"be at most {column.high:g}", above, fix))
+    if allowed is not None:
+        unknown = ~value.is_in(list(allowed)) & ~value.is_null()
+        cure = "map it to one of these in the source's query, or add it to the experiment"
+        rules.append(_Rule(name, f"be one of {', '.join(allowed)}", unknown, cure))
+    return rules
+
+
+def _broken(
+    table: Table, rows: nw.LazyFrame[Any], rule: _Rule, count: int, identifier: str
+) -> Violation:
+    """A violation with examples: what was found, and hashed ids of whom."""
+    found = rule.found
+    if not found:
+        values = rows.select(value=nw.col(rule.column)).unique().sort("value")
+        shown = values.head(_SHOWN_VALUES).collect()["value"].to_list()
+        found = ", ".join(str(value) for value in shown)
+    ids = _example_ids(rows, identifier)
+    return Violation(table.name, rule.column, rule.expected, found, count, ids, rule.cure)
+
+
+def _example_ids(rows: nw.LazyFrame[Any], identifier: str) -> tuple[str, ...]:
+    if not identifier:
+        return ()
+    ids = rows.select(value=nw.col(identifier)).drop_nulls().unique().sort("value")
+    return tuple(hashed(each) for each in ids.head(_SHOWN_IDS).collect()["value"].to_list())
+
+
+def _key_violations(
+    table: Table, frame: nw.LazyFrame[Any], sound: Sequence[str]
+) -> list[Violation]:
+    """Rows that share a key."""
+    key = [name for name in table.key if name in sound]
+    needed = [name for name in table.key if name in sound or table.column(name).needed]  # type: ignore[union-attr]
+    if not key or key != needed:
+        return []
+    filled = [name for name in key if not table.column(name).empty]  # type: ignore[union-attr]
+    groups = frame.drop_nulls(filled).group_by(key).agg(rows=nw.len()).filter(nw.col("rows") > 1)
+    surplus = groups.select(rows=nw.col("rows").sum(), keys=nw.len()).collect()
+    keys = int(surplus["keys"][0])
+    if not keys:
+        return []
+    expected = f"be there once for each {', '.join(key)}" if len(key) > 1 else "be unique"
+    count = int(surplus["rows"][0])
+    ids = _example_ids(groups, key[0])
+    found = f"{keys:,} {'key' if keys == 1 else 'keys'} used more than once"
+    cure = "keep one row of each in the source's query"
+    return [Violation(table.name, key[0], expected, found, count, ids, cure)]
+
+
+def _customer_violations(
+    table: Table,
+    frames: Mapping[str, nw.LazyFrame[Any]],
+    sound: Sequence[str],
+    id_types: Mapping[str, DType],
+) -> list[Violation]:
+    """Rows of nobody, and times before their customer signed up."""
+    name = table.customer
+    if name is None or name not in sound or "customers" not in id_types:
+        return []
+    if isinstance(id_types[table.name], nw.String) != isinstance(id_types["customers"], nw.String):
+        expected = f"have the type of customers.customer_id ({_type_name(id_types['customers'])})"
+        cure = "cast one of them in the source's query"
+        found = _type_name(id_types[table.name])
+        return [Violation(table.name, name, expected, found, 0, (), cure)]
+    customers = frames["customers"]
+    begun = "signed_up_at" in customers.collect_schema().names()
+    start = nw.col("signed_up_at").min() if begun else nw.len()
+    people = (
+        customers.drop_nulls("customer_id")
+        .group_by("customer_id")
+        .agg(sign_up=start)
+        .select(owner=nw.col("customer_id"), is_known=nw.lit(1), sign_up=nw.col("sign_up"))
+    )
+    times = [each for each in table.after_sign_up if each in sound] if begun else []
+    columns = list(dict.fromkeys([name, *times]))
+    joined = (
+        frames[table.name].select(columns).join(people, how="left", left_on=name, right_on="owner")
+    )
+    orphan = nw.col("is_known").is_null() & ~nw.col(name).is_null()
+    cure = "add these customers, or leave out these rows in the source's query"
+    rules = [_Rule(name, "stand in customers", orphan, cure, "unknown customers")]
+    for each in times:
+        expected = "not be before the customer's signed_up_at"
+        cure = "correct the time, or signed_up_at"
+        rules.append(_Rule(each, expected, nw.col(each) < nw.col("sign_up"), cure))
+    counts = [rule.bad.cast(nw.Int64).sum().alias(f"{at}") for at, rule in enumerate(rules)]
+    scan = joined.select(*counts).collect()
+    return [
+        _broken(table, joined.filter(rule.bad), rule, int(scan[f"{at}"][0]), name)
+        for at, rule in enumerate(rules)
+        if scan[f"{at}"][0]
+    ]
+
+
+def _plain(name: str) -> str:
+    """A column name without case and punctuation: 'Churn Score' and churn_score are one."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _type_name(dtype: DType) -> str:
+    """What people call a type."""
+    if isinstance(dtype, _TEXT):
+        return "text"
+    if isinstance(dtype, _WHOLE):
+        return "a whole number"
+    if isinstance(dtype, (*_FLOAT, nw.Decimal)):
+        return "a number"
+    names = {"Datetime": "a timestamp", "Date": "a date", "Boolean": "true or false"}
+    return names.get(type(dtype).__name__, str(dtype))

@@ -1,0 +1,177 @@
+"""All families side by side: the feature table of any snapshots, and its dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import narwhals as nw
+
+from .attributes import attribute_columns, attributes, check_allowed
+from .complaints import complaints
+from .contacts import contacts
+from .definition import ChurnDefinition
+from .discounts import discounts
+from .entries import Aggregate, Family, Inputs
+from .frequency import frequency
+from .kinds import activity_kinds, check_kinds
+from .money import money
+from .reasons import reasons
+from .recency import recency
+from .referrals import referrals
+from .tenure import tenure
+from .windows import KEYS, Tables, visible
+
+FAMILIES = (
+    recency, frequency, money, discounts, tenure, complaints, referrals, reasons, contacts,
+    attributes,
+)  # fmt: skip
+VIEWS = {
+    "orders": ("orders", "ordered_at", "customer_id"),
+    "activity": ("activity", "happened_at", "customer_id"),
+    "complaints": ("complaints", "opened_at", "customer_id"),
+    "contacts": ("contacts", "contacted_at", "customer_id"),
+    "offers": ("offers", "offered_at", "customer_id"),
+    "referrals_made": ("referrals", "referred_at", "referrer_id"),
+    "referrals_received": ("referrals", "referred_at", "referred_id"),
+}
+TYPES = {"count": nw.Int64, "flag": nw.Int8, "category": nw.String}
+
+
+def features(
+    tables: Tables,
+    snapshots: nw.LazyFrame,
+    *,
+    windows_days: Sequence[int],
+    definition: ChurnDefinition,
+    deny: Mapping[str, str] | None = None,
+    leave_out: Sequence[str] = (),
+    kinds: Sequence[str] | None = None,
+) -> nw.LazyFrame:
+    """Every feature of every snapshot, as it was known at as_of.
+
+    Parameters
+    ----------
+    tables
+        Canonical frames by name: int64 UTC seconds, int64 cents. A missing table leaves its
+        features out.
+    snapshots
+        At least customer_id and as_of; duplicates count once.
+    windows_days
+        Lengths of the windows `[as_of - days, as_of)`.
+    deny
+        Attribute columns that must never be features, and why.
+    leave_out
+        Attribute columns deliberately not used.
+    kinds
+        Activity kinds with features of their own; None finds them in the table.
+
+    Returns
+    -------
+    LazyFrame
+        customer_id, as_of, then the columns of `dictionary` in its order: counts int64, flags
+        int8, categories text, all else float64; what does not apply is null.
+
+    Raises
+    ------
+    ValueError
+        If windows are not distinct days of at least 1, a column is denied, or one to leave out
+        does not exist.
+    """
+    families = _families(tables, windows_days, definition, deny or {}, leave_out, kinds)
+    keys = snapshots.select(*KEYS).unique()
+    joined = keys
+    for view, aggregates in _by_view(families).items():
+        joined = joined.join(_reduced(tables, keys, view, aggregates), on=list(KEYS), how="left")
+        counted = [aggregate.name for aggregate in aggregates if aggregate.how == "sum"]
+        joined = joined.with_columns(nw.col(*counted).fill_null(0))
+    for family in families:
+        if family.frame is not None:
+            joined = joined.join(family.frame(keys), on=list(KEYS), how="left")
+    values = {
+        feature.name: feature.value.cast(TYPES.get(feature.unit, nw.Float64))
+        for family in families
+        for feature in family.features
+    }
+    return joined.select(*KEYS, **values)
+
+
+def dictionary(
+    tables: Tables,
+    *,
+    windows_days: Sequence[int],
+    definition: ChurnDefinition,
+    deny: Mapping[str, str] | None = None,
+    leave_out: Sequence[str] = (),
+    kinds: Sequence[str] | None = None,
+) -> list[dict[str, str]]:
+    """The data dictionary of `features` with the same arguments: name, family, unit, meaning."""
+    return [
+        {
+            "name": feature.name,
+            "family": family.name,
+            "unit": feature.unit,
+            "meaning": feature.meaning,
+        }
+        for family in _families(tables, windows_days, definition, deny or {}, leave_out, kinds)
+        for feature in family.features
+    ]
+
+
+def with_features(snapshots: nw.LazyFrame, features: nw.LazyFrame) -> nw.LazyFrame:
+    """Snapshots with all their columns, followed by their features."""
+    return snapshots.join(features, on=list(KEYS), how="left")
+
+
+def _families(
+    tables: Tables,
+    windows_days: Sequence[int],
+    definition: ChurnDefinition,
+    deny: Mapping[str, str],
+    leave_out: Sequence[str],
+    kinds: Sequence[str] | None,
+) -> list[Family]:
+    windows = tuple(windows_days)
+    if not windows or min(windows) < 1 or len(set(windows)) < len(windows):
+        raise ValueError(
+            f"features: windows_days must be distinct whole days of at least 1, found {windows}; "
+            "correct them in params.yaml"
+        )
+    check_allowed(attribute_columns(tables, leave_out), deny)
+    inputs = Inputs(
+        tables=tables,
+        windows_days=windows,
+        definition=definition,
+        kinds=activity_kinds(tables) if kinds is None else check_kinds(kinds),
+        leave_out=tuple(leave_out),
+    )
+    families = [family(inputs) for family in FAMILIES]
+    names = [feature.name for family in families for feature in family.features]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"features: the name '{twice[0]}' is given twice; rename the attribute or the "
+            "activity kind in the source's query"
+        )
+    return families
+
+
+def _by_view(families: Sequence[Family]) -> dict[str, tuple[Aggregate, ...]]:
+    """Aggregates of all families by view, each once, so that every table is read in one pass."""
+    found: dict[str, dict[str, Aggregate]] = {}
+    for family in families:
+        for view, aggregates in family.aggregates.items():
+            found.setdefault(view, {}).update({one.name: one for one in aggregates})
+    return {view: tuple(found[view].values()) for view in VIEWS if view in found}
+
+
+def _reduced(
+    tables: Tables, keys: nw.LazyFrame, view: str, aggregates: Sequence[Aggregate]
+) -> nw.LazyFrame:
+    """One pass over the events of a view: one row per snapshot that has any."""
+    table, time, by = VIEWS[view]
+    events = visible(tables[table], keys, time=time, by=by)
+    marked = events.select(*KEYS, **{one.name: one.value for one in aggregates})
+    reduced = marked.group_by(*KEYS).agg(
+        *(getattr(nw.col(one.name), one.how)().alias(one.name) for one in aggregates)
+    )
+    return reduced.with_columns(*(nw.col(one.name).cast(nw.Int64) for one in aggregates))

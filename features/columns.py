@@ -1,0 +1,30 @@
+"""Expressions that give the same bits on DuckDB, pandas, Polars and Spark."""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+
+def columns_of(frame: nw.LazyFrame) -> tuple[str, ...]:
+    """Column names of a lazy frame, without running it."""
+    return tuple(frame.collect_schema().names())
+
+
+def divided(whole: nw.Expr, by: int) -> nw.Expr:
+    """Integers over one integer as the nearest float.
+
+    Polars multiplies by the reciprocal of a literal divisor, which rounds twice; a divisor that
+    looks like a column is divided by.
+    """
+    return whole.cast(nw.Float64) / (whole * 0 + by).cast(nw.Float64)
+
+
+def ratio(above: nw.Expr, below: nw.Expr) -> nw.Expr:
+    """Ratio above / below as a float; null unless below > 0."""
+    return nw.when(below > 0).then(above.cast(nw.Float64) / below.cast(nw.Float64))
+
+
+def missing(like: str) -> nw.Expr:
+    """Null in every row, of the type of an integer or text column (pandas has no typed null)."""
+    column = nw.col(like)
+    return nw.when(column.is_null() & ~column.is_null()).then(column)

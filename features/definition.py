@@ -1,0 +1,111 @@
+"""What "lost" means: one object of rules, and the two churn rates that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KINDS = ("contract", "inactivity")
+
+
+@dataclass(frozen=True)
+class ChurnDefinition:
+    """When a customer counts as lost, and which future a churn label looks at.
+
+    Attributes
+    ----------
+    kind
+        "contract": a row of `departures` ends a lifetime. "inactivity": silence does.
+    inactive_days
+        Inactivity: days without a purchase after which a customer is lost, at the least.
+    gap_multiple
+        Inactivity: lost only after this many of the customer's own mean gaps between purchases,
+        if that is longer than `inactive_days`; None looks at `inactive_days` alone.
+    grace_days
+        Contract: days after its end before the customer counts as lost.
+    resign_gap_days
+        Contract: an order within this many days after the end undoes the departure.
+    lead_days
+        Days that a campaign needs: the label looks at departures after them only.
+    horizon_days
+        Length of the label's window.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown or a number is out of its range.
+    """
+
+    kind: str = "contract"
+    inactive_days: int = 180
+    gap_multiple: float | None = None
+    grace_days: int = 0
+    resign_gap_days: int = 0
+    lead_days: int = 0
+    horizon_days: int = 90
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(
+                f"churn: kind must be one of {', '.join(KINDS)}, found '{self.kind}'; "
+                "correct it in the source"
+            )
+        for name in ("inactive_days", "horizon_days"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("grace_days", "resign_gap_days", "lead_days"):
+            _at_least(name, getattr(self, name), 0)
+        if self.gap_multiple is not None and not self.gap_multiple > 0:
+            raise ValueError(
+                f"churn: gap_multiple must be above 0, found {self.gap_multiple}; "
+                "leave it out to use inactive_days alone"
+            )
+
+    @property
+    def undo_days(self) -> int:
+        """Days after the end of a contract within which an order undoes the departure."""
+        return max(self.grace_days, self.resign_gap_days)
+
+    @property
+    def maturity_days(self) -> int:
+        """Days after as_of until its label is certain."""
+        wait = 0 if self.kind == "inactivity" else self.undo_days - self.grace_days
+        return self.lead_days + self.horizon_days + wait
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(
+            f"churn: {name} must be a whole number of days, at least {least}, found {value!r}; "
+            "correct it in the source"
+        )
+
+
+def churn_rate(lost: int, at_start: int) -> float:
+    """Churn in customers: lost / customers at the start; NaN for an empty start.
+
+    Raises
+    ------
+    ValueError
+        If more are lost than there were, or a count is negative.
+    """
+    if not 0 <= lost <= at_start:
+        raise ValueError(
+            f"churn: lost customers must lie between 0 and the {at_start} at the start, "
+            f"found {lost}; count only customers of the start"
+        )
+    return lost / at_start if at_start else float("nan")
+
+
+def churn_money(lost: int, average_bill: float, payments: float) -> float:
+    """Churn in money: lost customers x average bill x payments in the period.
+
+    Raises
+    ------
+    ValueError
+        If a factor is negative.
+    """
+    if min(lost, average_bill, payments) < 0:
+        raise ValueError(
+            f"churn: factors must not be negative, found {lost}, {average_bill}, {payments}; "
+            "leave refunds out of the bills"
+        )
+    return lost * average_bill * payments

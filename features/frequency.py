@@ -1,0 +1,100 @@
+"""Frequency: how often a customer orders and uses the service, and whether that changes."""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from .columns import divided, ratio
+from .entries import (
+    Aggregate,
+    Family,
+    Feature,
+    Inputs,
+    count_if,
+    earliest,
+    elapsed_days,
+    latest,
+    sum_if,
+    trend,
+)
+from .kinds import feature_stem, of_kind
+from .windows import between, days_since, within
+
+
+def frequency(inputs: Inputs) -> Family:
+    """Orders and activities per window, their trend, and the gap beside the customer's own."""
+    features: list[Feature] = []
+    aggregates: dict[str, tuple[Aggregate, ...]] = {}
+    if inputs.has("orders"):
+        aggregates["orders"], found = _counts("orders", "orders", inputs)
+        aggregates["orders"] += (
+            earliest("first_ordered_at", "ordered_at"),
+            latest("last_ordered_at", "ordered_at"),
+        )
+        features += [*found, *_gaps()]
+    if inputs.has("activity"):
+        aggregates["activity"], found = _counts("activity", "activities", inputs)
+        features += found
+        more, found = _finer_activity(inputs)
+        aggregates["activity"] += more
+        features += found
+    return Family("frequency", tuple(features), aggregates)
+
+
+def _counts(stem: str, word: str, inputs: Inputs) -> tuple[tuple[Aggregate, ...], list[Feature]]:
+    """Counts per window, in total, and the trend of the trend window."""
+    trend_days = inputs.trend_days
+    sums = [count_if(f"{stem}_{days}d", within(days)) for days in inputs.windows_days]
+    sums.append(Aggregate(f"{stem}_total", "sum", nw.lit(1)))
+    sums.append(count_if(f"{stem}_before_{trend_days}d", between(trend_days, 2 * trend_days)))
+    features = [
+        Feature(f"{stem}_{days}d", "count", f"{word} in the last {days} days",
+                nw.col(f"{stem}_{days}d"))
+        for days in inputs.windows_days
+    ]  # fmt: skip
+    features += [
+        Feature(f"{stem}_total", "count", f"{word} so far", nw.col(f"{stem}_total")),
+        Feature(
+            f"{stem}_trend_{trend_days}d", "ratio",
+            f"change of {word} between the last {trend_days} days and the {trend_days} before, "
+            "over their sum",
+            trend(nw.col(f"{stem}_{trend_days}d"), nw.col(f"{stem}_before_{trend_days}d")),
+        ),
+    ]  # fmt: skip
+    return tuple(sums), features
+
+
+def _gaps() -> list[Feature]:
+    span = elapsed_days(nw.col("first_ordered_at"), nw.col("last_ordered_at"))
+    mean_gap = ratio(span, nw.col("orders_total") - 1)
+    return [
+        Feature(
+            "mean_days_between_orders", "days", "mean days between orders so far", mean_gap
+        ),
+        Feature(
+            "order_gap_ratio", "ratio",
+            "days since the last order over the customer's own mean days between orders",
+            ratio(days_since("last_ordered_at"), mean_gap),
+        ),
+    ]  # fmt: skip
+
+
+def _finer_activity(inputs: Inputs) -> tuple[tuple[Aggregate, ...], list[Feature]]:
+    days = inputs.trend_days
+    sums, features = [], []
+    for kind in inputs.kinds:
+        name = f"activity_{feature_stem(kind)}_{days}d"
+        sums.append(count_if(name, within(days) & of_kind(kind)))
+        features.append(
+            Feature(name, "count", f"activities '{kind}' in the last {days} days", nw.col(name))
+        )
+    if inputs.has("activity", "quantity"):
+        name = f"activity_quantity_{days}d"
+        sums.append(sum_if(name, "quantity", within(days)))
+        features.append(
+            Feature(
+                name, "number", f"quantity of activity in the last {days} days",
+                divided(nw.col(name), 1000),
+            )
+        )  # fmt: skip
+    return tuple(sums), features

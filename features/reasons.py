@@ -1,0 +1,31 @@
+"""Reasons: why a customer last left, as stated."""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+from .entries import Family, Feature, Inputs
+from .windows import KEYS, visible
+
+
+def reasons(inputs: Inputs) -> Family:
+    """The stated reason of the last departure; null if she never left or did not say."""
+    if not inputs.has("departures", "reason"):
+        return Family("reasons", ())
+
+    def frame(snapshots: nw.LazyFrame) -> nw.LazyFrame:
+        known = visible(inputs.tables["departures"], snapshots, time="departed_at")
+        last = known.with_columns(last_at=nw.col("departed_at").max().over(*KEYS))
+        last = last.filter(nw.col("departed_at") == nw.col("last_at"))
+        return last.group_by(*KEYS).agg(nw.col("reason").max().alias("stated_reason"))
+
+    return Family(
+        "reasons",
+        (
+            Feature(
+                "departure_reason", "category", "stated reason of the last departure",
+                nw.col("stated_reason"),
+            ),
+        ),
+        frame=frame,
+    )  # fmt: skip

@@ -1,0 +1,103 @@
+"""How much the churn rate depends on what one calls lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import narwhals as nw
+
+from .columns import divided, ratio
+from .definition import ChurnDefinition
+from .lifetimes import departures_under
+from .snapshots import population_at
+from .windows import Tables
+
+SILENCES_DAYS = (90, 180, 360)
+GRACES_DAYS = (0, 30)
+RESIGN_GAPS_DAYS = (0, 30, 90)
+GAP_MULTIPLES = (None, 2.0, 3.0)
+
+
+def neighbours(definition: ChurnDefinition) -> tuple[ChurnDefinition, ...]:
+    """The definition and those beside it, for a sensitivity table; the given one comes first."""
+    if definition.kind == "contract":
+        around = [
+            replace(definition, grace_days=grace, resign_gap_days=gap)
+            for grace in GRACES_DAYS
+            for gap in RESIGN_GAPS_DAYS
+        ]
+    else:
+        around = [replace(definition, inactive_days=days) for days in SILENCES_DAYS]
+        around += [replace(definition, gap_multiple=multiple) for multiple in GAP_MULTIPLES]
+    return tuple(dict.fromkeys([definition, *around]))
+
+
+def sensitivity(
+    tables: Tables, definitions: Sequence[ChurnDefinition], *, start: int, end: int
+) -> nw.LazyFrame:
+    """Churn of `[start, end)` in customers and in money under each definition.
+
+    Money lost is lost customers x average bill x payments, the last two as the lost customers had
+    them in the period of the same length before `start`: what they paid then.
+
+    Returns
+    -------
+    LazyFrame
+        One row per definition: definition (its place, from 0), kind, inactive_days, gap_multiple
+        (0 for none), grace_days, resign_gap_days, customers_at_start, lost, churn_rate (null
+        without customers), money_lost (currency; 0 without orders).
+
+    Raises
+    ------
+    ValueError
+        If the period is empty, or no table tells who left.
+    """
+    if end <= start:
+        raise ValueError(f"churn: the period must end after its start {start}, found end {end}")
+    return nw.concat(
+        [_churn_of(tables, one, place, start, end) for place, one in enumerate(definitions)]
+    )
+
+
+def _churn_of(
+    tables: Tables, definition: ChurnDefinition, place: int, start: int, end: int
+) -> nw.LazyFrame:
+    departures = departures_under(tables, definition)
+    if departures is None:
+        raise ValueError(
+            f"churn: kind '{definition.kind}' finds no departures in the tables "
+            f"{', '.join(sorted(tables))}; add departures or orders to the source"
+        )
+    active = population_at(tables, (start,), definition).filter(nw.col("lost") == 0)
+    in_period = (nw.col("lost_at") >= start) & (nw.col("lost_at") < end)
+    left = departures.filter(in_period).select("customer_id").unique()
+    left = left.with_columns(lost=nw.lit(1))
+    counted = active.select("customer_id").join(left, on="customer_id", how="left")
+    counted = counted.with_columns(nw.col("lost").fill_null(0), customers_at_start=nw.lit(1))
+    if "orders" in tables:
+        when = nw.col("ordered_at")
+        before = tables["orders"].filter(when >= start - (end - start), when < start)
+        paid = before.group_by("customer_id").agg(nw.col("amount").sum().alias("paid"))
+        counted = counted.join(paid, on="customer_id", how="left")
+        counted = counted.with_columns(paid=nw.col("paid").fill_null(0) * nw.col("lost"))
+    else:
+        counted = counted.with_columns(paid=nw.lit(0))
+    sums = counted.select(
+        nw.col("customers_at_start").sum(), nw.col("lost").sum(), nw.col("paid").sum()
+    ).with_columns(nw.col("customers_at_start", "lost", "paid").cast(nw.Int64))
+    fields = {
+        "definition": place,
+        "kind": definition.kind,
+        "inactive_days": definition.inactive_days,
+        "gap_multiple": float(definition.gap_multiple or 0.0),
+        "grace_days": definition.grace_days,
+        "resign_gap_days": definition.resign_gap_days,
+    }
+    return sums.select(
+        **{name: nw.lit(value) for name, value in fields.items()},
+        customers_at_start="customers_at_start",
+        lost="lost",
+        churn_rate=ratio(nw.col("lost"), nw.col("customers_at_start")),
+        money_lost=divided(nw.col("paid"), 100),
+    )

@@ -1,0 +1,282 @@
+"""Who is looked at, when, and what came of it: snapshots for churn, for offers, and for today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import narwhals as nw
+
+from .columns import columns_of, divided, missing
+from .definition import ChurnDefinition
+from .lifetimes import departures_under, purchases, status_at
+from .windows import ALWAYS_KNOWN, DAY, KEYS, Tables, happened, matured, outcomes
+
+
+def snapshot_dates(
+    *, now: int, count: int, every_days: int, definition: ChurnDefinition
+) -> tuple[int, ...]:
+    """The `count` latest moments, `every_days` apart, whose labels are certain by `now`.
+
+    Returns
+    -------
+    tuple of int
+        UTC seconds, ascending.
+
+    Raises
+    ------
+    ValueError
+        If `count` or `every_days` is below 1.
+    """
+    if count < 1 or every_days < 1:
+        raise ValueError(
+            f"featurize: snapshot count and days between them must be at least 1, found {count} "
+            f"and {every_days}; correct them in params.yaml"
+        )
+    last = now - definition.maturity_days * DAY
+    return tuple(last - step * every_days * DAY for step in reversed(range(count)))
+
+
+def population_at(
+    tables: Tables, dates: Sequence[int], definition: ChurnDefinition
+) -> nw.LazyFrame:
+    """Customers of each date as known then: customer_id, as_of, lost (0 or 1).
+
+    A customer exists from signed_up_at on, else from the first purchase on; where a source has
+    neither, always. Under "inactivity" only those who have bought exist.
+    """
+    everyone = _everyone(tables, definition)
+    snapshots = nw.concat([everyone.with_columns(as_of=nw.lit(d, dtype=nw.Int64)) for d in dates])
+    present = snapshots.filter(
+        nw.col("first_seen_at").is_null() | happened("first_seen_at")
+    ).select(*KEYS)
+    status = status_at(tables, present, definition)
+    if status is None:
+        return present.with_columns(lost=nw.lit(0, dtype=nw.Int8))
+    joined = present.join(status, on=list(KEYS), how="left")
+    is_lost = ~nw.col("departed_at").is_null() & nw.col("returned_at").is_null()
+    return joined.select(*KEYS, lost=nw.when(is_lost).then(1).otherwise(0).cast(nw.Int8))
+
+
+def churn_snapshots(
+    tables: Tables, *, dates: Sequence[int], definition: ChurnDefinition, now: int
+) -> nw.LazyFrame:
+    """Customers active at each date, with whether they were lost in the label's window.
+
+    Those who are lost within the lead time are left out: no campaign reaches them. Dates whose
+    label is not certain by `now` give no rows.
+
+    Returns
+    -------
+    LazyFrame
+        customer_id, as_of, churned (0 or 1).
+
+    Raises
+    ------
+    ValueError
+        If no table tells who left.
+    """
+    departures = departures_under(tables, definition)
+    if departures is None:
+        needed = "departures" if definition.kind == "contract" else "orders or activity"
+        raise ValueError(
+            f"churn: kind '{definition.kind}' needs the table {needed}, found none; "
+            "add it to the source or leave churn out"
+        )
+    active = population_at(tables, dates, definition).filter(
+        nw.col("lost") == 0, matured(days=definition.maturity_days, now=now)
+    )
+    lost = departures.select("customer_id", "lost_at")
+    soon = outcomes(lost, active, time="lost_at", after_days=0, days=definition.lead_days)
+    later = outcomes(
+        lost, active, time="lost_at", after_days=definition.lead_days, days=definition.horizon_days
+    )
+    churned = later.select(*KEYS).unique().with_columns(churned=nw.lit(1, dtype=nw.Int8))
+    reachable = active.select(*KEYS).join(soon.select(*KEYS).unique(), on=list(KEYS), how="anti")
+    return reachable.join(churned, on=list(KEYS), how="left").with_columns(
+        nw.col("churned").fill_null(0).cast(nw.Int8)
+    )
+
+
+def current_snapshot(tables: Tables, *, now: int, definition: ChurnDefinition) -> nw.LazyFrame:
+    """Every customer as of `now`: customer_id, as_of, population.
+
+    population is 'active' or 'lost'; 'experiment' in a flat table, which has neither orders nor
+    activity nor departures and so cannot tell.
+    """
+    if not {"orders", "activity", "departures"} & set(tables):
+        return (
+            tables["customers"]
+            .select("customer_id")
+            .with_columns(as_of=nw.lit(now, dtype=nw.Int64), population=nw.lit("experiment"))
+        )
+    status = population_at(tables, (now,), definition)
+    name = nw.when(nw.col("lost") == 1).then(nw.lit("lost")).otherwise(nw.lit("active"))
+    return status.select(*KEYS, population=name)
+
+
+def offer_snapshots(
+    tables: Tables,
+    *,
+    now: int,
+    definition: ChurnDefinition,
+    return_window_days: int,
+    value_horizon_days: int,
+    costs: Mapping[str, int] | None = None,
+) -> nw.LazyFrame:
+    """Offers sent, seen from the moment of sending, with what came of them.
+
+    A customer returned if offers.returned says so; else if offers.returned_at or a new order lies
+    in `[as_of, as_of + return_window_days)`. Only offers whose answer is known by `now` are kept.
+
+    Parameters
+    ----------
+    costs
+        Cost on acceptance per offer, in cents: used where offers.offer_cost is absent.
+
+    Returns
+    -------
+    LazyFrame
+        customer_id, as_of, offer, arm, propensity (null if unknown), returned (0 or 1), value
+        (currency: margin, or amount where no margin is known, of orders from the return to
+        as_of + value_horizon_days, 0 without a return, null before that horizon has passed;
+        offers.value where given), cost (currency, really paid; null if unknown), second_days
+        (length of the lifetime after the return, up to `now`; null if unknown), second_ended
+        (1 if it ended by then).
+    """
+    offers = _plain_offers(tables["offers"])
+    sent = offers.select(*KEYS).unique()
+    answered = _returns(tables, offers, sent, return_window_days)
+    certain = matured(days=return_window_days, now=now) | ~nw.col("stated_returned").is_null()
+    answered = answered.filter(certain)
+    valued = _with_value(tables, answered, value_horizon_days, now)
+    return _with_second_lifetime(tables, valued, definition, now).select(
+        *KEYS,
+        "offer",
+        "arm",
+        "propensity",
+        "returned",
+        "value",
+        _cost(costs).alias("cost"),
+        "second_days",
+        "second_ended",
+    )
+
+
+def _everyone(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:
+    """Each customer once, with first_seen_at: null where a source tells no times."""
+    customers = tables["customers"]
+    bought = purchases(tables)
+    signs_up = definition.kind == "contract" and "signed_up_at" in columns_of(customers)
+    if bought is None:
+        if signs_up:
+            return customers.select("customer_id", first_seen_at="signed_up_at")
+        always = nw.lit(ALWAYS_KNOWN, dtype=nw.Int64)
+        return customers.select("customer_id", first_seen_at=always)
+    first = bought
+    if "recorded_at" in columns_of(bought):
+        known_at = nw.max_horizontal("bought_at", "recorded_at")
+        first = bought.with_columns(bought_at=known_at)
+    first = first.group_by("customer_id").agg(nw.col("bought_at").min().alias("first_bought_at"))
+    if definition.kind == "inactivity":
+        joined = customers.join(first, on="customer_id", how="inner")
+    else:
+        joined = customers.join(first, on="customer_id", how="left")
+    seen = nw.col("first_bought_at")
+    if signs_up:
+        seen = nw.coalesce(nw.col("signed_up_at"), seen)
+    return joined.select("customer_id", first_seen_at=seen)
+
+
+def _plain_offers(offers: nw.LazyFrame) -> nw.LazyFrame:
+    """Offers with every optional column present, null where the source has none."""
+    columns = columns_of(offers)
+    optional = {
+        "propensity": ("propensity", nw.Float64),
+        "returned": ("stated_returned", nw.Int8),
+        "returned_at": ("stated_returned_at", nw.Int64),
+        "offer_cost": ("stated_cost", nw.Int64),
+        "value": ("stated_value", nw.Int64),
+    }
+    plain = {
+        name: (nw.col(source) if source in columns else missing("offered_at")).cast(dtype)
+        for source, (name, dtype) in optional.items()
+    }
+    arm = nw.col("arm") if "arm" in columns else nw.col("offer")
+    plain["arm"] = nw.coalesce(arm, nw.col("offer"))
+    return offers.select("customer_id", "offer", as_of=nw.col("offered_at"), **plain)
+
+
+def _returns(
+    tables: Tables, offers: nw.LazyFrame, sent: nw.LazyFrame, window_days: int
+) -> nw.LazyFrame:
+    """Offers with returned_at (null if not, or not known when) and returned."""
+    end = nw.col("as_of") + window_days * DAY
+    stated = nw.col("stated_returned_at")
+    in_window = (stated >= nw.col("as_of")) & (stated < end)
+    back_at = nw.when(in_window).then(stated)
+    if "orders" in tables:
+        orders = tables["orders"].select("customer_id", "ordered_at")
+        first = (
+            outcomes(orders, sent, time="ordered_at", after_days=0, days=window_days)
+            .group_by(*KEYS)
+            .agg(nw.col("ordered_at").min().alias("first_ordered_at"))
+        )
+        offers = offers.join(first, on=list(KEYS), how="left")
+        back_at = nw.min_horizontal(back_at, nw.col("first_ordered_at"))
+    offers = offers.with_columns(back_at=back_at)
+    found = nw.when(nw.col("back_at").is_null()).then(0).otherwise(1).cast(nw.Int8)
+    offers = offers.with_columns(returned=nw.coalesce(nw.col("stated_returned"), found))
+    return offers.with_columns(returned_at=nw.when(nw.col("returned") == 1).then(nw.col("back_at")))
+
+
+def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: int) -> nw.LazyFrame:
+    stated = divided(nw.col("stated_value"), 100)
+    if "orders" not in tables:
+        return offers.with_columns(value=stated)
+    orders = tables["orders"]
+    earned = nw.col("amount")
+    if "margin" in columns_of(orders):
+        earned = nw.coalesce(nw.col("margin"), nw.col("amount"))
+    orders = orders.select("customer_id", "ordered_at", earned=earned.cast(nw.Int64))
+    back = offers.select(*KEYS, "returned_at").filter(~nw.col("returned_at").is_null()).unique()
+    later = outcomes(orders, back, time="ordered_at", after_days=0, days=horizon_days)
+    counted = later.join(back, on=list(KEYS), how="inner").filter(
+        nw.col("ordered_at") >= nw.col("returned_at")
+    )
+    total = counted.group_by(*KEYS).agg(nw.col("earned").sum().alias("earned"))
+    earned_money = divided(nw.col("earned").fill_null(0).cast(nw.Int64), 100)
+    known = matured(days=horizon_days, now=now)
+    return offers.join(total, on=list(KEYS), how="left").with_columns(
+        value=nw.coalesce(stated, nw.when(known).then(earned_money))
+    )
+
+
+def _with_second_lifetime(
+    tables: Tables, offers: nw.LazyFrame, definition: ChurnDefinition, now: int
+) -> nw.LazyFrame:
+    departures = departures_under(tables, definition)
+    end = missing("as_of")
+    if departures is not None:
+        back = offers.select(*KEYS, "returned_at").filter(~nw.col("returned_at").is_null()).unique()
+        ended = (
+            back.join(departures.select("customer_id", "lost_at"), on="customer_id", how="inner")
+            .filter(nw.col("lost_at") >= nw.col("returned_at"), nw.col("lost_at") < now)
+            .group_by(*KEYS)
+            .agg(nw.col("lost_at").min().alias("second_ended_at"))
+        )
+        offers = offers.join(ended, on=list(KEYS), how="left")
+        end = nw.col("second_ended_at")
+    until = nw.coalesce(end, nw.lit(now, dtype=nw.Int64))
+    length = divided(until - nw.col("returned_at"), DAY)
+    is_over = nw.when(end.is_null()).then(0).otherwise(1)
+    over = nw.col("returned_at") * 0 + is_over
+    return offers.with_columns(second_days=length, second_ended=over.cast(nw.Int8))
+
+
+def _cost(costs: Mapping[str, int] | None) -> nw.Expr:
+    """Money really paid for an offer; what a source does not say follows from `costs`."""
+    paid = nw.col("stated_cost")
+    for offer, cents in sorted((costs or {}).items()):
+        accepted = nw.when(nw.col("returned") == 1).then(nw.lit(cents, dtype=nw.Int64)).otherwise(0)
+        paid = nw.coalesce(paid, nw.when(nw.col("offer") == offer).then(accepted))
+    return divided(paid, 100)

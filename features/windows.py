@@ -1,0 +1,93 @@
+"""The only place that cuts time: what was known at a moment, and what came after it.
+
+One convention everywhere: intervals are half-open, `[start, end)`, and a moment belongs to the
+interval that it begins. A snapshot is a row (customer_id, as_of). At as_of one knows the events
+with `time < as_of` that were also recorded by then (`recorded_at < as_of`, or no recorded_at).
+A window of d days is `[as_of - d, as_of)`; an outcome window of d days is `[as_of, as_of + d)`.
+
+All times are int64 UTC seconds, so that every engine compares the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import narwhals as nw
+
+from .columns import columns_of, divided
+
+Tables: TypeAlias = Mapping[str, nw.LazyFrame]
+
+DAY = 86_400
+ALWAYS_KNOWN = -(10**15)  # before any moment: what a source states without a date
+KEYS = ("customer_id", "as_of")
+
+
+def visible(
+    events: nw.LazyFrame, snapshots: nw.LazyFrame, *, time: str, by: str = "customer_id"
+) -> nw.LazyFrame:
+    """Events that each snapshot could know, one row per (snapshot, event).
+
+    Parameters
+    ----------
+    events
+        One row per event, with the customer in column `by`.
+    snapshots
+        Distinct (customer_id, as_of).
+    time
+        Column that says when the event happened; rows without it never happened.
+
+    Returns
+    -------
+    LazyFrame
+        customer_id, as_of, the columns of the event, and seconds_ago = as_of - time (> 0).
+    """
+    known = nw.col(time) < nw.col("as_of")
+    if "recorded_at" in columns_of(events):
+        known = known & (nw.col("recorded_at").is_null() | happened("recorded_at"))
+    if by != "customer_id":
+        events = events.rename({by: "customer_id"})
+    joined = events.join(snapshots.select(*KEYS), on="customer_id", how="inner")
+    return joined.filter(known).with_columns(seconds_ago=nw.col("as_of") - nw.col(time))
+
+
+def outcomes(
+    events: nw.LazyFrame, snapshots: nw.LazyFrame, *, time: str, after_days: int, days: int
+) -> nw.LazyFrame:
+    """Events in `[as_of + after_days, as_of + after_days + days)`, whenever recorded: labels only.
+
+    Returns
+    -------
+    LazyFrame
+        One row per (snapshot, event): customer_id, as_of and the columns of the event.
+    """
+    start = nw.col("as_of") + after_days * DAY
+    joined = events.join(snapshots.select(*KEYS), on="customer_id", how="inner")
+    return joined.filter(nw.col(time) >= start, nw.col(time) < start + days * DAY)
+
+
+def matured(*, days: int, now: int) -> nw.Expr:
+    """Whether everything up to `days` after as_of has happened by `now`."""
+    return nw.col("as_of") + days * DAY <= now
+
+
+def happened(column: str) -> nw.Expr:
+    """Whether a later step of a visible event (a resolution, a conversion) was before as_of."""
+    return nw.col(column) < nw.col("as_of")
+
+
+def within(days: int) -> nw.Expr:
+    """Whether a visible event lies in `[as_of - days, as_of)`."""
+    return nw.col("seconds_ago") <= days * DAY
+
+
+def between(newest_days: int, oldest_days: int) -> nw.Expr:
+    """Whether a visible event lies in `[as_of - oldest_days, as_of - newest_days)`."""
+    ago = nw.col("seconds_ago")
+    return (ago > newest_days * DAY) & (ago <= oldest_days * DAY)
+
+
+def days_since(column: str) -> nw.Expr:
+    """Days from a moment to as_of, as a fraction; negative for a moment still to come."""
+    return divided(nw.col("as_of") - nw.col(column), DAY)

@@ -146,8 +146,9 @@ def _silences(
 ) -> nw.LazyFrame:
     """Silences that became too long, per group of `keys`; a departure may lie in the future."""
     order = {"order_by": "bought_at"}
-    chain = bought.select(*keys, "bought_at").with_columns(
-        before=nw.col("bought_at").cum_count().over(*keys, **order) - 1,
+    # A sum of ones: narwhals 2.29 counts pandas rows in their stored order, whatever order_by is.
+    chain = bought.select(*keys, "bought_at", one=nw.lit(1)).with_columns(
+        before=nw.col("one").cum_sum().over(*keys, **order) - 1,
         first_at=nw.col("bought_at").min().over(*keys),
         returned_at=nw.col("bought_at").shift(-1).over(*keys, **order),
     )

@@ -1,0 +1,322 @@
+"""Which offer for whom when money and offers are limited: the multiple-choice knapsack.
+
+With a budget alone the efficient steps of all customers are taken in order of gain per money.
+With capacities the problem is priced (a price for money and one per offer), and the few customers
+for whom the prices leave the choice open are settled by a linear program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import linprog
+from scipy.sparse import csr_array, vstack
+
+CORE_GROUPS = 1_000  # groups of equal customers that the linear program settles, at first
+GAP_SHARE = 1e-5  # of the gain at stake: the program's total is this near the bound, or it grows
+PRICE_STEPS = 200
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What may be used: money in all, and number of customers per option (inf: no limit)."""
+
+    budget: float
+    capacity: np.ndarray
+
+
+def allocate(
+    profit: ArrayLike,
+    cost: ArrayLike,
+    *,
+    budget: float | None = None,
+    capacity: ArrayLike | None = None,
+) -> np.ndarray:
+    """One option per customer, of the largest total profit within the limits.
+
+    Parameters
+    ----------
+    profit
+        (rows, options) money or any gain; column 0 is the control. -inf forbids an option to a
+        customer (never the control).
+    cost
+        (rows, options) money that counts against the budget.
+    budget
+        Largest total cost; None is no limit.
+    capacity
+        (options,) largest number of customers per option; inf or None is no limit. The control
+        has none.
+
+    Returns
+    -------
+    (rows,) int
+        Chosen column. The total is at most one option short of the linear program's with a
+        budget alone, and a few (as many as there are limits) with capacities. Ties go to the
+        lower column.
+
+    Raises
+    ------
+    ValueError
+        On shapes that differ, NaN, an option cheaper than the control, a limit below 0, a limited
+        control, or a budget below what the control costs.
+
+    Notes
+    -----
+    Sinha & Zoltners 1979 (convex hulls); Kelley 1960 (cutting planes, for the prices).
+    """
+    gains, costs = _checked(profit, cost)
+    limits = _limits(costs, budget, capacity)
+    free = np.argmax(gains, axis=1)
+    if _fits(free, costs, limits):
+        return free
+    if np.isinf(limits.capacity).all():
+        return _climb_hulls(gains, costs, limits.budget)
+    return _price_and_settle(gains, costs, limits)
+
+
+def efficient_steps(
+    profit: np.ndarray, cost: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Corners of each customer's concave hull of profit over cost, as steps.
+
+    Returns
+    -------
+    start
+        (rows,) the cheapest option, of the best profit.
+    rows, options, slopes, costs
+        One entry per step from there, falling slopes within a row: the row, the option that the
+        step leads to, gain per money, and money.
+    """
+    everyone = np.arange(len(profit))
+    allowed = np.isfinite(profit)
+    cheapest = np.where(allowed, cost, np.inf).min(axis=1, keepdims=True)
+    start = np.argmax(np.where(cost <= cheapest, profit, -np.inf), axis=1)
+    current, open_rows = start.copy(), everyone
+    found: list[tuple[np.ndarray, ...]] = []
+    for _ in range(profit.shape[1] - 1):
+        extra = cost[open_rows] - cost[open_rows, current[open_rows]][:, None]
+        gain = profit[open_rows] - profit[open_rows, current[open_rows]][:, None]
+        rising = (extra > 0) & (gain > 0)
+        slope = np.where(rising, gain / np.where(rising, extra, 1.0), -np.inf)
+        best = slope.max(axis=1)
+        reach = np.where(slope >= best[:, None], extra, -np.inf)
+        option = np.argmax(reach, axis=1)
+        going = best > 0
+        open_rows, option = open_rows[going], option[going]
+        if not len(open_rows):
+            break
+        step_cost = np.take_along_axis(extra[going], option[:, None], axis=1)[:, 0]
+        found.append((open_rows, option, best[going], step_cost))
+        current[open_rows] = option
+    if not found:
+        empty = np.empty(0)
+        return start, empty.astype(int), empty.astype(int), empty, empty
+    rows, options, slopes, costs = (np.concatenate(part) for part in zip(*found, strict=True))
+    return start, rows, options, slopes, costs
+
+
+def _climb_hulls(profit: np.ndarray, cost: np.ndarray, budget: float) -> np.ndarray:
+    chosen, rows, options, slopes, costs = efficient_steps(profit, cost)
+    order = np.lexsort((rows, -slopes))
+    spent = cost[np.arange(len(profit)), chosen].sum() + np.cumsum(costs[order])
+    taken = order[: int(np.searchsorted(spent, budget * (1 + TOLERANCE) + TOLERANCE, "right"))]
+    chosen = chosen.copy()
+    chosen[rows[taken]] = options[taken]  # later steps of a row come later, so the last one stays
+    return chosen
+
+
+def _price_and_settle(profit: np.ndarray, cost: np.ndarray, limits: _Limits) -> np.ndarray:
+    """Customers with equal rows form a group; groups with an open choice form the core."""
+    groups, place, counts = np.unique(
+        np.hstack([profit, cost]), axis=0, return_inverse=True, return_counts=True
+    )
+    options = profit.shape[1]
+    gains, costs = groups[:, :options], groups[:, options:]
+    money, each, bound = 0.0, np.zeros(options), np.inf
+    if len(groups) > CORE_GROUPS:
+        money, each, bound = _prices(gains, costs, counts, limits)
+    reduced = gains - money * costs - each
+    first = np.argmax(reduced, axis=1)
+    ordered = np.sort(reduced, axis=1)
+    by_margin = np.argsort(ordered[:, -1] - ordered[:, -2], kind="stable")
+    at_stake = max(bound - float(counts @ gains[:, 0]), TOLERANCE)
+    size = CORE_GROUPS
+    while True:
+        core, rest = np.sort(by_margin[:size]), np.sort(by_margin[size:])
+        held = np.zeros((len(groups), options), dtype=np.int64)
+        held[rest, first[rest]] = counts[rest]
+        left = _left_over(held, costs, limits)
+        if left.budget >= 0 and (left.capacity >= 0).all():
+            found, total = _settle(gains[core], costs[core], counts[core], left)
+            held[core] = found
+            total += float(counts[rest] @ gains[rest, first[rest]])
+            if bound - total <= GAP_SHARE * at_stake or not len(rest):
+                return _hand_out(held, np.ravel(place))
+        elif not len(rest):
+            raise ValueError("allocate: the limits leave no option to some customers; raise them")
+        size *= 4
+
+
+def _hand_out(held: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Options per group given to the group's customers, in the order of the rows."""
+    order = np.argsort(place, kind="stable")
+    given = np.repeat(np.tile(np.arange(held.shape[1]), len(held)), held.ravel())
+    chosen = np.empty(len(place), dtype=np.int64)
+    chosen[order] = given
+    return chosen
+
+
+def _left_over(held: np.ndarray, cost: np.ndarray, limits: _Limits) -> _Limits:
+    spent = float((held * cost).sum())
+    slack = TOLERANCE * max(1.0, abs(spent))
+    return _Limits(limits.budget - spent + slack, limits.capacity - held.sum(axis=0))
+
+
+def _prices(
+    profit: np.ndarray, cost: np.ndarray, counts: np.ndarray, limits: _Limits
+) -> tuple[float, np.ndarray, float]:
+    """Prices of money and of each option with the least Lagrangian bound, and that bound."""
+    options = profit.shape[1]
+    finite = np.flatnonzero(np.isfinite(limits.capacity))
+    with_budget = bool(np.isfinite(limits.budget))
+    room = np.r_[[limits.budget] if with_budget else [], limits.capacity[finite]]
+    highest = _highest_prices(profit, cost, with_budget, len(finite))
+    prices, best_prices, best_bound = np.zeros(len(room)), np.zeros(len(room)), np.inf
+    slopes, offsets = [], []
+    for _ in range(PRICE_STEPS):
+        money, each = _named(prices, with_budget, finite, options)
+        reduced = profit - money * cost - each
+        chosen = np.argmax(reduced, axis=1)
+        rows = np.arange(len(profit))
+        value = float(counts @ reduced[rows, chosen] + prices @ room)
+        used = np.bincount(chosen, counts, minlength=options)[finite]
+        spent = float(counts @ cost[rows, chosen])
+        gradient = room - np.r_[[spent] if with_budget else [], used]
+        if value < best_bound:
+            best_bound, best_prices = value, prices
+        slopes.append(gradient)
+        offsets.append(value - gradient @ prices)
+        found = linprog(
+            np.r_[np.zeros(len(room)), 1.0],
+            A_ub=np.column_stack([np.array(slopes), -np.ones(len(slopes))]),
+            b_ub=-np.array(offsets),
+            bounds=[*((0.0, top) for top in highest), (None, None)],
+            method="highs",
+        )
+        if found.x is None or best_bound - found.x[-1] <= 1e-7 * max(1.0, abs(best_bound)):
+            break
+        # half way to the best prices so far: plain cutting planes swing from corner to corner
+        prices = (found.x[:-1] + best_prices) / 2
+    return (*_named(best_prices, with_budget, finite, options), best_bound)
+
+
+def _highest_prices(
+    profit: np.ndarray, cost: np.ndarray, with_budget: bool, capacities: int
+) -> list[float]:
+    """Prices beyond which nobody would be given anything but the control."""
+    gain = np.where(np.isfinite(profit), profit - profit[:, :1], 0.0)
+    extra = cost - cost[:, :1]
+    paid = (gain > 0) & (extra > 0)
+    dearest = float((gain[paid] / extra[paid]).max()) if paid.any() else 0.0
+    return [dearest] * int(with_budget) + [float(gain.max())] * capacities
+
+
+def _named(
+    prices: np.ndarray, with_budget: bool, finite: np.ndarray, options: int
+) -> tuple[float, np.ndarray]:
+    each = np.zeros(options)
+    each[finite] = prices[int(with_budget) :]
+    return (float(prices[0]) if with_budget else 0.0), each
+
+
+def _settle(
+    profit: np.ndarray, cost: np.ndarray, counts: np.ndarray, limits: _Limits
+) -> tuple[np.ndarray, float]:
+    """Customers per group and option by a linear program, and the program's total.
+
+    The handful of customers that the program splits get the best option that still fits.
+    """
+    rows, options = np.nonzero(np.isfinite(profit))
+    number = np.arange(len(rows))
+    finite = np.flatnonzero(np.isfinite(limits.capacity))
+    capped = np.searchsorted(finite, options)
+    counted = np.isin(options, finite)
+    uses = csr_array(
+        (np.ones(int(counted.sum())), (capped[counted], number[counted])),
+        shape=(len(finite), len(rows)),
+    )
+    above, room = uses, limits.capacity[finite]
+    if np.isfinite(limits.budget):
+        above = vstack([uses, csr_array(cost[rows, options][None, :])])
+        room = np.r_[room, limits.budget]
+    each = csr_array((np.ones(len(rows)), (rows, number)), shape=(len(profit), len(rows)))
+    found = linprog(
+        -profit[rows, options],
+        A_ub=above,
+        b_ub=room,
+        A_eq=each,
+        b_eq=counts,
+        bounds=(0, None),
+        method="highs-ds",
+    )
+    if found.x is None:
+        raise ValueError("allocate: the limits leave no option to some customers; raise them")
+    held = np.zeros(profit.shape, dtype=np.int64)
+    held[rows, options] = np.floor(found.x + 1e-6).astype(np.int64)
+    left = _left_over(held, cost, limits)
+    budget, capacity = left.budget, left.capacity.copy()
+    short = counts - held.sum(axis=1)
+    for row in np.flatnonzero(short):
+        for _ in range(int(short[row])):
+            fits = np.isfinite(profit[row]) & (cost[row] <= budget) & (capacity >= 1)
+            option = int(np.argmax(np.where(fits, profit[row], -np.inf))) if fits.any() else 0
+            held[row, option] += 1
+            capacity[option] -= 1
+            budget -= float(cost[row, option])
+    return held, float(-found.fun)
+
+
+def _checked(profit: ArrayLike, cost: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    gains, costs = np.asarray(profit, dtype=np.float64), np.asarray(cost, dtype=np.float64)
+    if gains.ndim != 2 or gains.shape != costs.shape:
+        raise ValueError(
+            "allocate: profit and cost must be tables (customers, options) of one shape, found "
+            f"{gains.shape} and {costs.shape}"
+        )
+    if np.isnan(gains).any() or (gains == np.inf).any() or not np.isfinite(gains[:, 0]).all():
+        raise ValueError(
+            "allocate: profit must be a number, or -inf where an option is forbidden, and the "
+            "control is never forbidden; found NaN or infinity"
+        )
+    if not (np.isfinite(costs).all() and (costs >= costs[:, :1]).all()):
+        raise ValueError(
+            "allocate: cost must be finite and no option may be cheaper than the control in "
+            "column 0"
+        )
+    return gains, costs
+
+
+def _limits(cost: np.ndarray, budget: float | None, capacity: ArrayLike | None) -> _Limits:
+    options = cost.shape[1]
+    most = np.full(options, np.inf) if capacity is None else np.asarray(capacity, dtype=np.float64)
+    if most.shape != (options,) or (most < 0).any() or np.isfinite(most[0]):
+        raise ValueError(
+            f"allocate: capacity must hold {options} numbers of at least 0, inf for no limit, and "
+            f"inf for the control in place 0; found {most.tolist()}"
+        )
+    money = np.inf if budget is None else float(budget)
+    if not cost[:, 0].sum() <= money:
+        raise ValueError(
+            f"allocate: budget {money:g} is below {cost[:, 0].sum():g}, what the control alone "
+            "costs; raise it"
+        )
+    return _Limits(money, np.floor(most))
+
+
+def _fits(chosen: np.ndarray, cost: np.ndarray, limits: _Limits) -> bool:
+    spent = float(cost[np.arange(len(cost)), chosen].sum())
+    used = np.bincount(chosen, minlength=cost.shape[1])
+    return spent <= limits.budget and bool((used <= limits.capacity).all())

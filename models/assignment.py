@@ -1,0 +1,157 @@
+"""The rows of an experiment: who was given what, with which chance, and what cannot be.
+
+Contamination is what makes arms incomparable whatever their sizes: a customer in two arms, an
+outcome dated before the offer, a control that was paid. Cells are refused when they are too small
+to say anything or when an offer was hardly ever possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from .randomization import ExperimentError
+
+NEEDED = ("customer_id", "offer", "returned")
+
+
+def checked_rows(
+    offers: pd.DataFrame, *, control: str, planned: Mapping[str, float] | None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Rows with complete columns offer, arm, propensity, returned and cost, and what was assumed.
+
+    Parameters
+    ----------
+    offers
+        One row per offer sent; see `experiment.readout`.
+    control
+        Name of the arm without an offer.
+    planned
+        Planned share of each arm, which stands in for a missing propensity.
+
+    Raises
+    ------
+    ExperimentError
+        If a column or the control is missing, or the rows are contaminated.
+    """
+    missing = [name for name in NEEDED if name not in offers.columns]
+    if missing:
+        raise ExperimentError(
+            "columns", f"{missing} are missing, found {list(offers.columns)}; add them to the query"
+        )
+    names = [name for name in ("customer_id", "offer", "arm", "returned") if name in offers.columns]
+    absent = offers[names].isna().sum()
+    if absent.any():
+        raise ExperimentError(
+            "missing values",
+            f"{absent[absent > 0].to_dict()} rows hold none; a row without an arm or an outcome "
+            "cannot be read: restore it or exclude it before the offer is drawn",
+        )
+    frame = offers.reset_index(drop=True)
+    frame["offer"] = frame["offer"].astype(str)
+    frame["arm"] = frame["arm"].astype(str) if "arm" in frame.columns else frame["offer"]
+    frame["returned"] = frame["returned"].astype(np.float64)
+    if not frame["returned"].isin([0.0, 1.0]).all():
+        raise ExperimentError("columns", "'returned' must be 0 or 1; map the outcome to it")
+    if control not in set(frame["arm"]):
+        raise ExperimentError(
+            "lost arm", f"the control '{control}' has no rows, found {sorted(set(frame['arm']))}"
+        )
+    notes = _check_contamination(frame, control)
+    if "propensity" not in frame.columns:
+        if planned is None or not (frame["arm"] == frame["offer"]).all():
+            planned = dict.fromkeys(sorted(set(frame["offer"])), 1 / frame["offer"].nunique())
+            notes = (*notes, "no propensity was logged: equal chances of all offers are assumed")
+        frame["propensity"] = frame["offer"].map(dict(planned)).astype(np.float64)
+    return frame, notes
+
+
+def check_cells(frame: pd.DataFrame, *, minimum_rows: int, lowest_propensity: float) -> None:
+    """Refuse arms too small and offers too improbable to be compared.
+
+    Raises
+    ------
+    ExperimentError
+        If a propensity is not in (0, 1], an arm is too small, or an offer hardly possible.
+    """
+    propensity = frame["propensity"].to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = ~((propensity > 0) & (propensity <= 1))
+    if wrong.any():
+        raise ExperimentError(
+            "propensities",
+            f"must lie in (0, 1], found {int(wrong.sum())} rows outside; log the probability of "
+            "the offer that was sent",
+        )
+    counts = frame["arm"].value_counts()
+    small = counts[counts < minimum_rows]
+    if len(small):
+        raise ExperimentError(
+            "small arm",
+            f"{ {str(arm): int(rows) for arm, rows in small.items()} } rows, at least "
+            f"{minimum_rows} are needed; leave the arm out or wait for more customers",
+        )
+    if propensity.min() < lowest_propensity:
+        raise ExperimentError(
+            "overlap",
+            f"the lowest propensity is {propensity.min():.3g}, at least {lowest_propensity:g} is "
+            "needed; leave out customers who could hardly be sent an offer",
+        )
+
+
+def overlap(frame: pd.DataFrame) -> pd.DataFrame:
+    """Per offer: rows, returned, lowest and highest propensity, and effective rows (Kish)."""
+    weight = 1.0 / frame["propensity"]
+    grouped = frame.assign(weight=weight, squared=weight**2).groupby("offer", sort=True)
+    table = grouped.agg(
+        rows=("offer", "size"),
+        returned=("returned", "sum"),
+        lowest_propensity=("propensity", "min"),
+        highest_propensity=("propensity", "max"),
+        weight=("weight", "sum"),
+        squared=("squared", "sum"),
+    ).reset_index()
+    table["effective_rows"] = table["weight"] ** 2 / table["squared"]
+    return table.drop(columns=["weight", "squared"]).astype({"returned": np.int64})
+
+
+def constant_propensity(frame: pd.DataFrame) -> dict[str, float] | None:
+    """Propensity of each arm, if every arm is one offer with one chance for all; else None."""
+    if not (frame["arm"] == frame["offer"]).all():
+        return None
+    spread = frame.groupby("arm", sort=True)["propensity"].agg(["min", "max"])
+    if (spread["max"] - spread["min"] > 1e-6).any():
+        return None
+    return {str(arm): float(share) for arm, share in spread["max"].items()}
+
+
+def _check_contamination(frame: pd.DataFrame, control: str) -> tuple[str, ...]:
+    keys = ["customer_id", "campaign"] if "campaign" in frame.columns else ["customer_id"]
+    arms_of = frame.drop_duplicates([*keys, "arm"]).groupby(keys, dropna=False).size()
+    several = int((arms_of > 1).sum())
+    if several:
+        raise ExperimentError(
+            "contamination",
+            f"{several} customers stand in more than one arm; keep the first assignment of each, "
+            "or leave them out of all arms",
+        )
+    if "cost" in frame.columns:
+        paid = int(((frame["arm"] == control) & (frame["cost"].fillna(0) > 0)).sum())
+        if paid:
+            raise ExperimentError(
+                "contamination",
+                f"{paid} rows of the control '{control}' have an offer cost; the control must get "
+                "no offer",
+            )
+    if "returned_at" not in frame.columns:
+        return ("returned_at is not given: outcomes before the offer cannot be seen",)
+    sent_at = frame["as_of"] if "as_of" in frame.columns else frame["offered_at"]
+    early = int((frame["returned_at"] < sent_at).sum())
+    if early:
+        raise ExperimentError(
+            "timing",
+            f"{early} customers returned before their offer was sent; count outcomes from the "
+            "offer on, and leave out who was back already",
+        )
+    return ()

@@ -1,0 +1,157 @@
+"""The tables of a readout: what each arm brought, against the control and against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from .effects import arm_scores, estimate_row, ratio_scores, with_holm
+
+NUMBERS = ["estimate", "lo", "hi", "se", "p_value"]
+
+
+@dataclass(frozen=True)
+class ArmScores:
+    """Scores of every arm and outcome, and how their means are judged.
+
+    Attributes
+    ----------
+    arms
+        Names of the arms, the control first.
+    outcomes
+        Names of the outcomes.
+    scores
+        Shape (arms, rows, outcomes); see `effects.arm_scores`.
+    clusters, level
+        As in `offpolicy.value`.
+    """
+
+    arms: tuple[str, ...]
+    outcomes: tuple[str, ...]
+    scores: np.ndarray
+    clusters: Any
+    level: float
+
+    def estimates(self, arm: str, against: str | None = None) -> pd.DataFrame:
+        """Outcome, and estimate, lo, hi, se, p_value of an arm or of its lead over another."""
+        scores = self.scores[self.arms.index(arm)]
+        if against is not None:
+            scores = scores - self.scores[self.arms.index(against)]
+        columns = dict(zip(self.outcomes, scores.T, strict=True))
+        if "profit" in columns:
+            columns["roi"] = ratio_scores(columns["profit"], columns["cost"])
+        rows = [
+            {"outcome": outcome, **estimate_row(column, self.clusters, self.level)}
+            for outcome, column in columns.items()
+        ]
+        return pd.DataFrame(rows)
+
+
+def outcome_columns(
+    frame: pd.DataFrame,
+    labels: np.ndarray,
+    *,
+    contact_cost: Mapping[str, float] | None,
+    further: Sequence[str],
+) -> pd.DataFrame:
+    """Outcomes per customer: returned, cost (with contact), value, profit, and further columns.
+
+    Cost is there where offers or contacts cost anything, value and profit where value is known.
+
+    Raises
+    ------
+    ValueError
+        If a cost is given for an unknown arm, or a further column is no complete number.
+    """
+    contact = dict(contact_cost or {})
+    known = set(frame["arm"]) | set(frame["offer"])
+    if set(contact) - known:
+        raise ValueError(
+            f"contact_cost: {sorted(set(contact) - known)} are no arms or offers, found "
+            f"{sorted(known)}; correct the names"
+        )
+    outcomes = pd.DataFrame({"returned": frame["returned"]})
+    has_value = "value" in frame.columns and bool(frame["value"].notna().any())
+    if "cost" in frame.columns or contact or has_value:
+        paid = frame["cost"].fillna(0.0) if "cost" in frame.columns else 0.0
+        outcomes["cost"] = paid + np.array([contact.get(label, 0.0) for label in labels])
+    if has_value:
+        outcomes["value"] = frame["value"].fillna(0.0)
+        outcomes["profit"] = outcomes["value"] - outcomes["cost"]
+    for name in further:
+        outcomes[name] = frame[name]
+    outcomes = outcomes.astype(np.float64)
+    bad = [name for name in outcomes if not np.isfinite(outcomes[name]).all()]
+    if bad:
+        raise ValueError(f"outcomes: {bad} must be finite numbers in every row; fill or drop them")
+    return outcomes
+
+
+def score_arms(
+    outcomes: pd.DataFrame,
+    labels: np.ndarray,
+    arms: Sequence[str],
+    *,
+    clusters: Any,
+    level: float,
+    design: np.ndarray | None = None,
+    propensity: np.ndarray | None = None,
+) -> ArmScores:
+    """Scores of all arms on all outcomes."""
+    scores = arm_scores(outcomes.to_numpy(), labels, arms, design=design, propensity=propensity)
+    return ArmScores(tuple(arms), tuple(outcomes.columns), scores, clusters, level)
+
+
+def level_table(scored: ArmScores, labels: np.ndarray) -> pd.DataFrame:
+    """What each arm brought per customer: arm, rows, outcome, estimate, lo, hi, se."""
+    rows = pd.Series(labels).value_counts()
+    tables = [scored.estimates(arm).assign(arm=arm, rows=int(rows[arm])) for arm in scored.arms]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["arm", "rows", "outcome", *NUMBERS[:4]]]
+
+
+def effect_table(scored: ArmScores, *, adjusted: bool) -> pd.DataFrame:
+    """Each arm against the control, Holm over the arms on one outcome."""
+    control = scored.arms[0]
+    base = scored.estimates(control).set_index("outcome")["estimate"]
+    tables = [scored.estimates(arm, control).assign(arm=arm) for arm in scored.arms[1:]]
+    table = with_holm(pd.concat(tables, ignore_index=True), ["outcome"])
+    below = table["outcome"].map(base).where(table["outcome"] != "roi")
+    relative = table["estimate"] / below.where(below != 0)
+    table = table.assign(adjusted=adjusted, relative=relative)
+    return table[["arm", "outcome", "adjusted", *NUMBERS, "p_holm", "relative"]]
+
+
+def pair_table(scored: ArmScores, *, adjusted: bool) -> pd.DataFrame:
+    """Arms that are not the control against each other, Holm over the pairs on one outcome."""
+    columns = ["arm", "against", "outcome", "adjusted", *NUMBERS, "p_holm"]
+    tables = [
+        scored.estimates(arm, other).assign(arm=arm, against=other)
+        for arm, other in combinations(scored.arms[1:], 2)
+    ]
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(tables, ignore_index=True)
+    table = table[table["outcome"] != "roi"].reset_index(drop=True)
+    return with_holm(table, ["outcome"]).assign(adjusted=adjusted)[columns]
+
+
+def power_table(effects: pd.DataFrame, rows: int, *, power: float = 0.8) -> pd.DataFrame:
+    """Per arm and outcome, what this experiment can see and what its estimate would take.
+
+    `smallest_detectable` is the true effect found at 5% with chance `power`; `rows_for_estimate`
+    the rows of the whole experiment that would find an effect as large as the one estimated.
+    """
+    table = effects[effects["outcome"] != "roi"]
+    smallest = float(ndtri(0.975) + ndtri(power)) * table["se"]
+    size = table["estimate"].abs()
+    needed = np.ceil(rows * (smallest / size.where(size > 0)) ** 2)
+    return table[["arm", "outcome", "adjusted"]].assign(
+        smallest_detectable=smallest, rows_for_estimate=needed
+    )

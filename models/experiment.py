@@ -1,0 +1,308 @@
+"""What a randomized win-back experiment says: whether it is honest, and what each offer earns.
+
+`readout` first refuses broken experiments (see `randomization`), then estimates what each arm
+brought and by how much it beat the control, on return, cost, value, profit and return on
+investment, plain and adjusted for what was known before the offer. It computes; printing and
+drawing are done by who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .assignment import check_cells, checked_rows, constant_propensity, overlap
+from .covariates import covariate_design
+from .effect_tables import (
+    effect_table,
+    level_table,
+    outcome_columns,
+    pair_table,
+    power_table,
+    score_arms,
+)
+from .randomization import (
+    ExperimentError,
+    SampleRatio,
+    SampleRatioMismatch,
+    arm_prediction_test,
+    propensity_ratio,
+    sample_ratio,
+    standardized_differences,
+)
+
+__all__ = ["ExperimentError", "Readout", "SampleRatioMismatch", "readout"]
+
+ROWS_PER_COVARIATE = 20
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Everything that an experiment says, as small tables.
+
+    Attributes
+    ----------
+    control
+        The arm that all others are compared with.
+    rows
+        Rows read.
+    sample_ratio
+        Test and reconciliation of the sizes of the arms.
+    balance
+        covariate, arm, smd; empty without covariates.
+    balance_p_value
+        Permutation p-value of predicting the arm from the covariates; NaN without them.
+    overlap
+        offer, rows, returned, lowest and highest propensity, effective_rows.
+    levels
+        arm, outcome, rows, estimate, lo, hi, se: what each arm brought per customer.
+    effects
+        arm, outcome, adjusted, estimate, lo, hi, se, p_value, p_holm, relative: against the
+        control. Holm's family is all arms on one outcome.
+    offers
+        As `effects`, by the offer that was sent, pooled over arms with weights 1 / propensity;
+        column `offer`. Empty where arm and offer are the same thing.
+    pairs
+        arm, against, outcome, adjusted, estimate, lo, hi, se, p_value, p_holm: arms that are not
+        the control against each other.
+    power
+        arm, outcome, smallest_detectable (with a chance of 80% at 5%), rows_for_estimate: rows
+        of the whole experiment that would show an effect as large as the one estimated.
+    notes
+        What was assumed, or could not be checked.
+    """
+
+    control: str
+    rows: int
+    sample_ratio: SampleRatio
+    balance: pd.DataFrame
+    balance_p_value: float
+    overlap: pd.DataFrame
+    levels: pd.DataFrame
+    effects: pd.DataFrame
+    offers: pd.DataFrame
+    pairs: pd.DataFrame
+    power: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def readout(
+    offers: pd.DataFrame,
+    *,
+    control: str,
+    rng: np.random.Generator,
+    planned: Mapping[str, float] | None = None,
+    assigned: Mapping[str, int] | None = None,
+    contact_cost: Mapping[str, float] | None = None,
+    covariates: pd.DataFrame | None = None,
+    outcomes: Sequence[str] = (),
+    clusters: Any = None,
+    level: float = 0.95,
+    alpha: float = 0.001,
+    minimum_arm_rows: int = 100,
+    lowest_propensity: float = 0.01,
+    allow_mismatch: bool = False,
+) -> Readout:
+    """Check an experiment and estimate the average effects of its offers.
+
+    Parameters
+    ----------
+    offers
+        One row per offer sent: customer_id, offer, propensity and returned (0 or 1), and where
+        known arm (the randomized cell, when it is not the offer), value, cost, as_of and
+        returned_at, campaign.
+    control
+        Name of the arm without an offer.
+    rng
+        Source of the permutations of the balance test.
+    planned
+        Planned share of each arm. By default the propensity, where it is the same for all rows of
+        an arm; where arms are policies, equal shares, with a note.
+    assigned
+        Rows of each arm that were randomized, to reconcile with those found.
+    contact_cost
+        Cost of contacting one customer, by arm; added to what was paid on acceptance.
+    covariates
+        Facts known before the offer, in the row order of `offers`; None: no balance and no
+        adjusted effects.
+    outcomes
+        Further numeric columns of `offers` to be read like returned.
+    clusters
+        n labels of groups that share their fate; by default the customer, where one occurs twice.
+    level
+        Confidence level.
+    alpha
+        Level of the alarm for a sample ratio mismatch.
+    minimum_arm_rows, lowest_propensity
+        Smaller arms and smaller chances are refused.
+    allow_mismatch
+        Go on although the sample ratio alarm went off.
+
+    Raises
+    ------
+    ExperimentError
+        If the experiment is broken; its `check` says how.
+    SampleRatioMismatch
+        If the sizes of the arms cannot be explained by randomization.
+    """
+    frame, noted = checked_rows(offers, control=control, planned=planned)
+    check_cells(frame, minimum_rows=minimum_arm_rows, lowest_propensity=lowest_propensity)
+    notes = list(noted)
+    ratio = _sample_ratio(frame, planned, assigned, alpha, notes)
+    _refuse_mismatch(ratio, allow_mismatch, notes)
+    labels = frame["arm"].to_numpy(dtype=object)
+    if clusters is None and frame["customer_id"].duplicated().any():
+        clusters = frame["customer_id"].to_numpy()
+        notes.append("some customers have several rows: intervals are by customer")
+    same_chances = planned is not None or constant_propensity(frame) is not None
+    policies = bool((frame["arm"] != frame["offer"]).any())
+    by_arm = None if same_chances or policies else frame["propensity"].to_numpy()
+    balance, balance_p_value = _balance(covariates, frame, labels, control, by_arm, rng, notes)
+    design = _adjustment(covariates, labels)
+    scoring = {"clusters": clusters, "level": level}
+    arms = [control, *sorted(set(labels) - {control})]
+    columns = outcome_columns(frame, labels, contact_cost=contact_cost, further=outcomes)
+    plain = score_arms(columns, labels, arms, propensity=by_arm, **scoring)
+    best, effects = plain, [effect_table(plain, adjusted=False)]
+    if design is not None:
+        best = score_arms(columns, labels, arms, design=design, propensity=by_arm, **scoring)
+        effects.append(effect_table(best, adjusted=True))
+    table = pd.concat(effects, ignore_index=True)
+    return Readout(
+        control=control,
+        rows=len(frame),
+        sample_ratio=ratio,
+        balance=balance,
+        balance_p_value=balance_p_value,
+        overlap=overlap(frame),
+        levels=level_table(plain, labels),
+        effects=table,
+        offers=_pooled(frame, control, contact_cost, outcomes, design, scoring, ratio, notes)
+        if policies
+        else table.iloc[:0].rename(columns={"arm": "offer"}),
+        pairs=pair_table(best, adjusted=design is not None),
+        power=power_table(table, len(frame)),
+        notes=tuple(notes),
+    )
+
+
+def _sample_ratio(
+    frame: pd.DataFrame,
+    planned: Mapping[str, float] | None,
+    assigned: Mapping[str, int] | None,
+    alpha: float,
+    notes: list[str],
+) -> SampleRatio:
+    shares = constant_propensity(frame) if planned is None else dict(planned)
+    if shares is None and (frame["arm"] == frame["offer"]).all():
+        notes.append("chances differ among customers: the sample ratio is that of 1 / propensity")
+        names = sorted(set(frame["offer"]))
+        ratio = propensity_ratio(
+            frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy(), names
+        )
+        _check_propensities(ratio, frame)
+        return ratio
+    if shares is None:
+        names = sorted(set(frame["arm"]))
+        shares = dict.fromkeys(names, 1 / len(names))
+        notes.append("planned shares were not given: arms of equal size are assumed")
+    return sample_ratio(frame["arm"], shares, alpha=alpha, assigned=assigned)
+
+
+def _refuse_mismatch(ratio: SampleRatio, allow: bool, notes: list[str]) -> None:
+    if not ratio.mismatch:
+        return
+    rows = ", ".join(f"{row.arm} {row.rows}/{row.expected:.0f}" for row in ratio.arms.itertuples())
+    message = (
+        f"p = {ratio.p_value:.2g} is below {ratio.alpha:g}; rows found/expected: {rows}; find the "
+        "rows that were lost or added before reading any effect"
+    )
+    if not allow:
+        raise SampleRatioMismatch("sample ratio", message)
+    notes.append(f"overridden: sample ratio: {message}")
+
+
+def _check_propensities(ratio: SampleRatio, frame: pd.DataFrame) -> None:
+    """Chances that do not sum to one show as a mean of 1 / propensity that is not their number."""
+    inverse = 1.0 / frame["propensity"].to_numpy()
+    offers = len(ratio.arms)
+    distance = abs(inverse.mean() - offers)
+    if distance > max(0.02 * offers, 6 * inverse.std() / np.sqrt(len(inverse))):
+        raise ExperimentError(
+            "propensities",
+            f"the mean of 1 / propensity is {inverse.mean():.4g} for {offers} offers, so the "
+            "chances of a customer do not sum to 1; log the probability of the offer that was sent",
+        )
+
+
+def _balance(
+    covariates: pd.DataFrame | None,
+    frame: pd.DataFrame,
+    labels: np.ndarray,
+    control: str,
+    propensity: np.ndarray | None,
+    rng: np.random.Generator,
+    notes: list[str],
+) -> tuple[pd.DataFrame, float]:
+    empty = pd.DataFrame({"covariate": [], "arm": [], "smd": []})
+    if covariates is None:
+        return empty, np.nan
+    if len(covariates) != len(frame):
+        raise ValueError(f"covariates: must have {len(frame)} rows, found {len(covariates)}")
+    if propensity is not None:
+        notes.append("balance is not tested: chances differ among customers")
+        return empty, np.nan
+    facts = covariate_design(covariates)
+    if not facts.names:
+        return empty, np.nan
+    table = standardized_differences(facts, labels, control)
+    return table, arm_prediction_test(facts, labels, rng=rng)
+
+
+def _adjustment(covariates: pd.DataFrame | None, labels: np.ndarray) -> np.ndarray | None:
+    if covariates is None:
+        return None
+    smallest = int(pd.Series(labels).value_counts().min())
+    return covariate_design(covariates, most_columns=max(1, smallest // ROWS_PER_COVARIATE)).matrix
+
+
+def _pooled(
+    frame: pd.DataFrame,
+    control: str,
+    contact_cost: Mapping[str, float] | None,
+    outcomes: Sequence[str],
+    design: np.ndarray | None,
+    scoring: dict[str, Any],
+    ratio: SampleRatio,
+    notes: list[str],
+) -> pd.DataFrame:
+    """Effects by offer sent, over all arms, with the marginal propensities."""
+    sent = frame["offer"].to_numpy(dtype=object)
+    chances = frame["propensity"].to_numpy()
+    offers = [control, *sorted(set(sent) - {control})]
+    marginal = propensity_ratio(sent, chances, offers, alpha=1e-4)
+    if marginal.mismatch and not ratio.mismatch:
+        worst = marginal.arms.loc[marginal.arms["z"].abs().idxmax()]
+        raise ExperimentError(
+            "propensities",
+            f"1 / propensity over those who were sent '{worst['arm']}' adds to "
+            f"{len(frame) * worst['rows'] / worst['expected']:.0f} for {len(frame)} rows, so the "
+            "chances are not those of the offers over all arms, or do not sum to 1; log the "
+            "probability of the offer given all that decided it",
+        )
+    if marginal.mismatch:
+        notes.append("pooled effects rest on propensities that the sizes of the arms contradict")
+    columns = outcome_columns(frame, sent, contact_cost=contact_cost, further=outcomes)
+    designs = [None] if design is None else [None, design]
+    tables = [
+        effect_table(
+            score_arms(columns, sent, offers, design=part, propensity=chances, **scoring),
+            adjusted=part is not None,
+        )
+        for part in designs
+    ]
+    return pd.concat(tables, ignore_index=True).rename(columns={"arm": "offer"})

@@ -1,0 +1,239 @@
+"""Whether an experiment was what it claims to be, before anybody believes its result.
+
+Each check refuses a broken experiment by an `ExperimentError` that names the check: customers in
+two arms, outcomes before the offer, a control that was paid, a lost or too small arm, propensities
+that cannot be, and a sample ratio mismatch. What a sample of this size could not have noticed is
+reported beside what it did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import chdtrc, chdtri, chndtrinc, ndtr
+
+from .covariates import Design
+
+SHARE_TOLERANCE = 0.005
+
+
+class ExperimentError(ValueError):
+    """The experiment cannot be read out; `check` names what is wrong with it."""
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(f"experiment, {check}: {message}")
+        self.check = check
+
+
+class SampleRatioMismatch(ExperimentError):
+    """The arms have other sizes than randomization can explain."""
+
+
+@dataclass(frozen=True)
+class SampleRatio:
+    """Observed against planned sizes of the arms.
+
+    Attributes
+    ----------
+    p_value
+        Probability of sizes at least as far from the plan, had nothing gone wrong.
+    alpha
+        Level below which the experiment is refused.
+    detectable_loss
+        Share of the rows of one arm, the hardest to watch, whose loss this sample would have
+        noticed with a chance of 80%; smaller losses may stay unseen.
+    arms
+        Reconciliation: arm, planned_share, expected, rows, difference, z, p_value,
+        detectable_loss, and assigned and lost where assigned rows were given.
+    """
+
+    p_value: float
+    alpha: float
+    detectable_loss: float
+    arms: pd.DataFrame
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether the sizes are refused."""
+        return self.p_value < self.alpha
+
+
+def sample_ratio(
+    arms: Sequence[str] | np.ndarray | pd.Series,
+    planned: Mapping[str, float],
+    *,
+    alpha: float = 0.001,
+    power: float = 0.8,
+    assigned: Mapping[str, int] | None = None,
+) -> SampleRatio:
+    """Pearson's test of the sizes of the arms, with what it could not have seen.
+
+    Parameters
+    ----------
+    arms
+        Arm of each of n rows.
+    planned
+        Planned share of each arm; they sum to one.
+    alpha
+        Level of the alarm; 0.001 is customary for a test that runs on every experiment.
+    power
+        Chance with which the reported loss would be noticed.
+    assigned
+        Rows of each arm that were randomized, where known, to reconcile with those found.
+
+    Raises
+    ------
+    ExperimentError
+        If planned shares do not sum to one, an arm is not in the plan, or a planned arm has no
+        rows.
+    """
+    names = list(planned)
+    share = np.array([planned[name] for name in names], dtype=np.float64)
+    if (share <= 0).any() or abs(share.sum() - 1) > SHARE_TOLERANCE:
+        raise ExperimentError(
+            "propensities",
+            f"the shares of the arms must be positive and sum to 1, found "
+            f"{', '.join(f'{name} {part:.4g}' for name, part in zip(names, share, strict=True))}, "
+            f"sum {share.sum():.4g}; log the probability with which each offer was drawn, or find "
+            "the arm that is missing",
+        )
+    counts = pd.Series(np.asarray(arms)).astype(str).value_counts()
+    strangers = sorted(set(counts.index) - set(names))
+    if strangers:
+        raise ExperimentError(
+            "unknown arm", f"{strangers[:5]} are not in the plan {names}; correct the plan"
+        )
+    rows = np.array([int(counts.get(name, 0)) for name in names])
+    lost = [name for name, count in zip(names, rows, strict=True) if count == 0]
+    if lost:
+        raise ExperimentError(
+            "lost arm",
+            f"no row is left of {lost}, planned {[planned[name] for name in lost]}; find where its "
+            "rows were dropped",
+        )
+    total, share = int(rows.sum()), share / share.sum()
+    expected = total * share
+    z = (rows - expected) / np.sqrt(expected * (1 - share))
+    losses = detectable_losses(share, total, alpha=alpha, power=power)
+    table = pd.DataFrame(
+        {
+            "arm": names,
+            "planned_share": share,
+            "expected": expected,
+            "rows": rows,
+            "difference": rows - expected,
+            "z": z,
+            "p_value": 2 * ndtr(-np.abs(z)),
+            "detectable_loss": losses,
+        }
+    )
+    if assigned is not None:
+        table["assigned"] = [int(assigned[name]) for name in names]
+        table["lost"] = table["assigned"] - table["rows"]
+    p_value = float(chdtrc(len(names) - 1, ((rows - expected) ** 2 / expected).sum()))
+    return SampleRatio(p_value, alpha, float(losses.max()), table)
+
+
+def detectable_losses(
+    share: np.ndarray, rows: int, *, alpha: float = 0.001, power: float = 0.8
+) -> np.ndarray:
+    """Per arm, the share of its rows whose loss `sample_ratio` notices with chance `power`.
+
+    Losing the share d of an arm planned at p moves Pearson's statistic by
+    n p (1 - p) (d / (1 - p d))^2, the non-centrality of a chi-squared law.
+    """
+    degrees = len(share) - 1
+    needed = chndtrinc(chdtri(degrees, alpha), degrees, 1 - power)
+    reach = np.sqrt(needed / (rows * share * (1 - share)))
+    return np.minimum(reach / (1 + share * reach), 1.0)
+
+
+def propensity_ratio(
+    offers: np.ndarray, propensity: np.ndarray, names: Sequence[str], *, alpha: float = 0.001
+) -> SampleRatio:
+    """Sample ratio where the chances differ among customers: inverse propensities must add to n.
+
+    For each offer the sum of 1 / propensity over those who were sent it has mean n. Their joint
+    distance from n is judged by a Wald test; `expected` are the rows that would make it so.
+    """
+    total = len(offers)
+    sent = np.stack([offers == name for name in names], axis=1)
+    moments = sent / propensity[:, None] - 1.0
+    mean = moments.mean(axis=0)
+    covariance = moments.T @ moments / total
+    rank = int(np.linalg.matrix_rank(covariance, tol=1e-8, hermitian=True))
+    statistic = total * mean @ np.linalg.pinv(covariance, rcond=1e-8, hermitian=True) @ mean
+    rows = sent.sum(axis=0)
+    expected = rows / (1 + mean)
+    z = mean * np.sqrt(total / np.diag(covariance))
+    losses = detectable_losses(rows / total, total, alpha=alpha)
+    table = pd.DataFrame(
+        {
+            "arm": list(names),
+            "planned_share": expected / total,
+            "expected": expected,
+            "rows": rows,
+            "difference": rows - expected,
+            "z": z,
+            "p_value": 2 * ndtr(-np.abs(z)),
+            "detectable_loss": losses,
+        }
+    )
+    return SampleRatio(float(chdtrc(rank, statistic)), alpha, float(losses.max()), table)
+
+
+def standardized_differences(design: Design, arms: np.ndarray, control: str) -> pd.DataFrame:
+    """Difference of each covariate's mean between each arm and the control, in standard deviations.
+
+    Returns
+    -------
+    DataFrame with columns covariate, arm, smd: one row per covariate and arm but the control.
+    Beyond 0.1 is customarily called unbalanced.
+    """
+    base = design.matrix[arms == control]
+    tables = []
+    for arm in sorted(set(arms) - {control}):
+        group = design.matrix[arms == arm]
+        spread = np.sqrt((group.var(axis=0, ddof=1) + base.var(axis=0, ddof=1)) / 2)
+        gap = group.mean(axis=0) - base.mean(axis=0)
+        smd = np.divide(gap, spread, out=np.zeros_like(gap), where=spread > 0)
+        tables.append(pd.DataFrame({"covariate": design.names, "arm": arm, "smd": smd}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def arm_prediction_test(
+    design: Design,
+    arms: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    permutations: int = 200,
+    most_rows: int = 50_000,
+) -> float:
+    """Permutation p-value of how well the covariates and their squares predict the arm.
+
+    The statistic is the arms' share of the variance of the whitened covariates (Pillai's trace);
+    under honest randomization no shuffle of the arms should do worse than the real one more often
+    than chance. Larger samples are judged on `most_rows` random rows.
+    """
+    matrix, labels = design.matrix, np.unique(arms, return_inverse=True)[1]
+    if len(labels) > most_rows:
+        chosen = np.sort(rng.choice(len(labels), most_rows, replace=False))
+        matrix, labels = matrix[chosen], labels[chosen]
+    spread = np.column_stack([matrix, np.clip(matrix**2, 0, 9)])
+    spread -= spread.mean(axis=0)
+    values, vectors = np.linalg.eigh(spread.T @ spread)
+    kept = values > 1e-9 * values[-1]
+    white = (spread @ (vectors[:, kept] / np.sqrt(values[kept]))).astype(np.float32)
+    counts = np.bincount(labels)
+    edges = np.append(0, np.cumsum(counts)[:-1])
+
+    def trace(order: np.ndarray) -> float:
+        sums = np.add.reduceat(white[order], edges, axis=0, dtype=np.float64)
+        return float(((sums**2).sum(axis=1) / counts).sum())
+
+    observed = trace(np.argsort(labels, kind="stable"))
+    shuffled = [trace(rng.permutation(len(labels))) for _ in range(permutations)]
+    return (1 + sum(value >= observed - 1e-12 for value in shuffled)) / (1 + permutations)

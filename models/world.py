@@ -1,0 +1,147 @@
+"""The simulated world as numbers: what is published, what is our choice, and its scenarios.
+
+The published figures are those of V. Kumar, Y. Bhagwat & X. Zhang, "Regaining 'Lost' Customers",
+Journal of Marketing 79(4), 2015, and the Harvard Business Review piece of March 2016 on it. The
+magnitudes behind them are ours: no table of coefficients is public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, get_args
+
+import numpy as np
+
+OFFERS = ("none", "discount", "upgrade", "bundle")
+ARMS = (*OFFERS, "tailored")
+REASONS = ("price", "service", "both", "competitor", "moved", "need_gone")
+PRICE, SERVICE, BOTH, COMPETITOR, MOVED, NEED_GONE = range(len(REASONS))
+
+ACCEPTANCE: Mapping[str, float] = MappingProxyType(
+    {"discount": 0.45, "upgrade": 0.41, "bundle": 0.47, "tailored": 0.45}
+)
+OFFER_COST: Mapping[str, float] = MappingProxyType(
+    {"none": 0.0, "discount": 120.0, "upgrade": 105.0, "bundle": 225.0}
+)
+PUBLISHED_ROI: Mapping[str, float] = MappingProxyType(
+    {"discount": 6.68, "upgrade": 7.93, "bundle": 3.02, "tailored": 5.96}
+)
+VALUE_OF_RETURN: Mapping[str, float] = MappingProxyType(
+    {"none": 935.0}
+    | {offer: OFFER_COST[offer] * (1 + PUBLISHED_ROI[offer]) for offer in OFFERS[1:]}
+)
+TAILORED: Mapping[str, str] = MappingProxyType({"price": "discount", "service": "upgrade"})
+
+DAY = 86_400
+MONTH = 2_629_800
+STUDY_STARTS_AT = int(np.datetime64("2006-01-01", "s").astype(np.int64))
+
+Heterogeneity = Literal["default", "reason_only"]
+
+
+@dataclass(frozen=True)
+class World:
+    """One simulated business; the defaults reproduce the published study.
+
+    Attributes
+    ----------
+    scale
+        Size: 1.0 is 53,000 leavers in the study window, 40,000 of them in the experiment.
+    organic_return
+        Mean probability that a leaver of the experiment comes back without any offer.
+    heterogeneity
+        "default": effects also differ by what events show (share bought at a discount, use of
+        premium features, lapse, contacts); "reason_only": by the reason for leaving alone.
+    effect_strength
+        1.0 as published; 0.0 makes every offer act exactly like none (an A/A world).
+    leavers, eligible
+        Customers who leave within the window and those of them in the experiment, at scale 1.
+    window_months
+        Length of the study window.
+    value_horizon_days
+        The value of a return is the margin within so many days of the offer; also the length of
+        the tail after the window, so that every outcome is complete.
+    return_window_days
+        A return counts when it happens within so many days of the offer.
+    monthly_growth
+        Growth of the number of sign-ups, a month.
+    contact_cost, tailoring_cost
+        Cost of contacting a customer with an offer, and of choosing the tailored one.
+    do_not_disturb
+        Share of the experiment on whom any offer backfires.
+    stated_reason_right, stated_reason_missing
+        Shares of departures with the true reason stated, and with none stated.
+    first_customer_id
+        Smallest customer id, so that shards of one population do not collide.
+    """
+
+    scale: float = 1.0
+    organic_return: float = 0.15
+    heterogeneity: Heterogeneity = "default"
+    effect_strength: float = 1.0
+    leavers: int = 53_000
+    eligible: int = 40_000
+    window_months: int = 84
+    value_horizon_days: int = 730
+    return_window_days: int = 90
+    monthly_growth: float = 0.0146
+    contact_cost: float = 2.0
+    tailoring_cost: float = 8.0
+    do_not_disturb: float = 0.04
+    stated_reason_right: float = 0.85
+    stated_reason_missing: float = 0.10
+    first_customer_id: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a world that cannot be simulated, naming the parameter."""
+        bounds = {
+            "scale": (0.002, 200.0),
+            "organic_return": (0.01, 0.40),
+            "effect_strength": (0.0, 1.0),
+            "do_not_disturb": (0.0, 0.2),
+            "stated_reason_right": (0.0, 1.0),
+            "stated_reason_missing": (0.0, 1.0 - self.stated_reason_right),
+            "eligible": (1, 0.78 * self.leavers),
+            "window_months": (24, 240),
+            "return_window_days": (30, 365),
+            "value_horizon_days": (2 * self.return_window_days, 1_825),
+            "monthly_growth": (0.0, 0.03),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(
+                    f"simulate: '{name}' must lie in [{low:g}, {high:g}], found {value:g}"
+                )
+        if self.heterogeneity not in get_args(Heterogeneity):
+            raise ValueError(
+                f"simulate: 'heterogeneity' must be one of "
+                f"{', '.join(get_args(Heterogeneity))}, found '{self.heterogeneity}'"
+            )
+
+    @property
+    def window_starts_at(self) -> int:
+        """First second of the study window."""
+        return STUDY_STARTS_AT
+
+    @property
+    def window_ends_at(self) -> int:
+        """End of the study window; the tail begins."""
+        return STUDY_STARTS_AT + self.window_months * MONTH
+
+    @property
+    def as_of(self) -> int:
+        """End of the tail and of all data, in seconds."""
+        return self.window_ends_at + self.value_horizon_days * DAY
+
+    @property
+    def n_leavers(self) -> int:
+        """Customers who leave within the window."""
+        return round(self.leavers * self.scale)
+
+    @property
+    def n_eligible(self) -> int:
+        """Customers of the experiment."""
+        return round(self.eligible * self.scale)

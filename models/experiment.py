@@ -198,6 +198,8 @@ def _sample_ratio(
     notes: list[str],
 ) -> SampleRatio:
     shares = constant_propensity(frame) if planned is None else dict(planned)
+    keys = [name for name in ("customer_id", "campaign") if name in frame.columns]
+    frame = frame.drop_duplicates(keys)  # randomized were customers, not rows
     if shares is None and (frame["arm"] == frame["offer"]).all():
         notes.append("chances differ among customers: the sample ratio is that of 1 / propensity")
         names = sorted(set(frame["offer"]))
@@ -286,7 +288,7 @@ def _pooled(
     offers = [control, *sorted(set(sent) - {control})]
     marginal = propensity_ratio(sent, chances, offers, alpha=1e-4)
     if marginal.mismatch and not ratio.mismatch:
-        worst = marginal.arms.loc[marginal.arms["z"].abs().idxmax()]
+        worst = marginal.arms.iloc[int(marginal.arms["z"].abs().to_numpy().argmax())]
         raise ExperimentError(
             "propensities",
             f"1 / propensity over those who were sent '{worst['arm']}' adds to "

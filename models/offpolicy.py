@@ -225,7 +225,7 @@ def value(scores: Any, *, clusters: Any = None, level: float = 0.95) -> Estimate
     if not 0 < level < 1:
         raise ValueError(f"level: must lie between 0 and 1, found {level}")
     mean = float(values.mean()) if len(values) else np.nan
-    deviations = values - mean
+    deviations: np.ndarray = values - mean
     if clusters is not None:
         labels = np.asarray(clusters)
         _same_length(labels, values, "clusters")

@@ -188,7 +188,8 @@ def _running(amounts: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 def _hulls(effects: np.ndarray, costs: np.ndarray) -> tuple[_Moves, _Moves]:
     """Moves to the cheapest choice where that is not the control, and moves along the hulls."""
-    starts, moves = [], []
+    starts: list[_Moves] = []
+    moves: list[_Moves] = []
     for at in range(0, len(effects), CHUNK_ROWS):
         first, following = _hull_moves(effects[at : at + CHUNK_ROWS], costs[at : at + CHUNK_ROWS])
         starts.append(first._replace(customer=first.customer + at))

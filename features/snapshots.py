@@ -45,7 +45,9 @@ def population_at(
     neither, always. Under "inactivity" only those who have bought exist.
     """
     everyone = _everyone(tables, definition)
-    snapshots = nw.concat([everyone.with_columns(as_of=nw.lit(d, dtype=nw.Int64)) for d in dates])
+    one_row = tables["customers"].select(nw.len().alias("customers"))
+    moments = nw.concat([one_row.select(as_of=nw.lit(d, dtype=nw.Int64)) for d in dates])
+    snapshots = everyone.join(moments, how="cross")
     present = snapshots.filter(
         nw.col("first_seen_at").is_null() | happened("first_seen_at")
     ).select(*KEYS)
@@ -85,16 +87,21 @@ def churn_snapshots(
     active = population_at(tables, dates, definition).filter(
         nw.col("lost") == 0, matured(days=definition.maturity_days, now=now)
     )
-    lost = departures.select("customer_id", "lost_at")
-    soon = outcomes(lost, active, time="lost_at", after_days=0, days=definition.lead_days)
-    later = outcomes(
-        lost, active, time="lost_at", after_days=definition.lead_days, days=definition.horizon_days
+    first_lost = (
+        outcomes(
+            departures.select("customer_id", "lost_at"),
+            active,
+            time="lost_at",
+            after_days=0,
+            days=definition.lead_days + definition.horizon_days,
+        )
+        .group_by(*KEYS)
+        .agg(nw.col("lost_at").min())
     )
-    churned = later.select(*KEYS).unique().with_columns(churned=nw.lit(1, dtype=nw.Int8))
-    reachable = active.select(*KEYS).join(soon.select(*KEYS).unique(), on=list(KEYS), how="anti")
-    return reachable.join(churned, on=list(KEYS), how="left").with_columns(
-        nw.col("churned").fill_null(0).cast(nw.Int8)
-    )
+    labelled = active.select(*KEYS).join(first_lost, on=list(KEYS), how="left")
+    stays, lost_at = nw.col("lost_at").is_null(), nw.col("lost_at")
+    reachable = labelled.filter(stays | (lost_at >= nw.col("as_of") + definition.lead_days * DAY))
+    return reachable.select(*KEYS, churned=nw.when(stays).then(0).otherwise(1).cast(nw.Int8))
 
 
 def current_snapshot(tables: Tables, *, now: int, definition: ChurnDefinition) -> nw.LazyFrame:

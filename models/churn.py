@@ -26,9 +26,9 @@ from .timesplit import PARTS, day_numbers, split_by_time
 
 OUTPUT = "churn_probability"
 BOOSTER = "churn.txt"
-RFM_COLUMNS = ("days_since_last_order", "orders_360d", "amount_360d")
+RFM_COLUMNS = ("days_since_last_order", "orders_360d", "spend_360d")
 ALERT_COLUMNS = ("days_since_last_order", "mean_days_between_orders")
-SLICE_COLUMNS = ("tenure_days", "complaints_180d", "reason_for_leaving", "lifetimes")
+SLICE_COLUMNS = ("days_in_lifetime", "complaints_180d", "departure_reason", "departures_so_far")
 EXPLAINED_ROWS = 4_000
 FINEST_SLICE = 6  # a number with more values than this is cut into quarters
 
@@ -139,8 +139,9 @@ def fit_churn(
         If columns are missing, the label is not 0/1, a key is repeated, or a part of the split
         lacks leavers or stayers.
     """
-    rows = _checked(snapshots, [label, customer_id, as_of, *features, *(slices or ())], label)
-    rows = _sorted(rows, customer_id, as_of)
+    rows = ordered_snapshots(
+        snapshots, [*features, *(slices or ())], label=label, customer_id=customer_id, as_of=as_of
+    )
     split = split_by_time(
         rows[as_of],
         rows[customer_id],
@@ -251,7 +252,17 @@ def calibrated(
     return Formula(formula.columns, expressions, (OUTPUT,), formula.boosters)
 
 
-def _checked(snapshots: pd.DataFrame, needed: Sequence[str], label: str) -> pd.DataFrame:
+def ordered_snapshots(
+    snapshots: pd.DataFrame, columns: Sequence[str], *, label: str, customer_id: str, as_of: str
+) -> pd.DataFrame:
+    """Snapshots in the order of their keys, once they are found sound.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, the label is not 0/1, or a key is repeated.
+    """
+    needed = [label, customer_id, as_of, *columns]
     missing = [name for name in needed if name not in snapshots.columns]
     if missing:
         raise ValueError(
@@ -263,10 +274,6 @@ def _checked(snapshots: pd.DataFrame, needed: Sequence[str], label: str) -> pd.D
             f"snapshots: label '{label}' must be 0 or 1 in every row; leave out snapshots whose "
             "label has not matured"
         )
-    return snapshots
-
-
-def _sorted(snapshots: pd.DataFrame, customer_id: str, as_of: str) -> pd.DataFrame:
     rows = snapshots.sort_values([customer_id, as_of], kind="stable", ignore_index=True)
     repeated = rows.duplicated([customer_id, as_of])
     if repeated.any():

@@ -10,10 +10,10 @@ from winback.models.formula import to_files
 FEATURES = (
     "days_since_last_order",
     "orders_360d",
-    "amount_360d",
+    "spend_360d",
     "mean_days_between_orders",
     "complaints_180d",
-    "reason_for_leaving",
+    "departure_reason",
     "noise",
 )
 
@@ -30,11 +30,11 @@ def snapshots(customers=700, dates=10, seed=0):
             "orders_360d": rng.poisson(6, rows).astype(float),
             "mean_days_between_orders": rng.choice([15.0, 30.0, np.nan], rows),
             "complaints_180d": rng.poisson(0.3, rows).astype(float),
-            "reason_for_leaving": rng.choice(["price", "service", None], rows),
+            "departure_reason": rng.choice(["price", "service", None], rows),
             "noise": rng.normal(size=rows),
         }
     )
-    frame["amount_360d"] = frame["orders_360d"] * rng.uniform(10, 30, rows)
+    frame["spend_360d"] = frame["orders_360d"] * rng.uniform(10, 30, rows)
     score = -3 + frame["days_since_last_order"] / 30 + 1.5 * (frame["complaints_180d"] > 0)
     score -= 0.1 * frame["orders_360d"]
     frame["truth"] = 1 / (1 + np.exp(-score))
@@ -120,7 +120,7 @@ def test_missing_baseline_columns_are_noted_and_left_out(frame):
 
 
 def test_slices_are_graded(model):
-    table = model.metrics[model.metrics["slice"] == "reason_for_leaving"]
+    table = model.metrics[model.metrics["slice"] == "departure_reason"]
     assert set(table["level"]) == {"price", "service", "missing"}
     assert set(model.importance["feature"].head(2)) == {"days_since_last_order", "complaints_180d"}
 

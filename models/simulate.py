@@ -15,13 +15,19 @@ import numpy as np
 import pandas as pd
 
 from .simulate_events import History, Wave, happen, no_history, remember
+from .simulate_experiment import (
+    choose_eligible,
+    lives_of_returns,
+    offers_table,
+    randomize,
+    stated_reasons,
+)
 from .simulate_lives import (
     ALIVE,
     CURED_SHARE,
     Lived,
     Lives,
     People,
-    draw_delay,
     draw_people,
     live,
 )
@@ -37,23 +43,14 @@ from .simulate_response import (
 )
 from .simulate_tables import seconds, tables, text
 from .world import (
-    ARMS,
-    BOTH,
     DAY,
-    MOVED,
-    NEED_GONE,
-    OFFER_COST,
     OFFERS,
-    PRICE,
     REASONS,
-    SERVICE,
     World,
 )
 
-DISCOUNT, UPGRADE, TAILORED_ARM = OFFERS.index("discount"), OFFERS.index("upgrade"), 4
 SUPPRESSED_LEAVERS = 0.035
 SUPPRESSED_ACTIVE = 0.004
-SOFT_EXCLUDED = 0.7
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,8 @@ class Simulation:
         `population` (experiment, lost), and for every offer `return_probability_<offer>`,
         `value_<offer>` and `months_<offer>` (expected margin and months within the horizon, given
         a return), `profit_<offer>` (expected, net of accepted cost and contact cost); further
-        `true_reason`, `dissatisfied` (was ever upset), `do_not_disturb`, `complaints`, `harm`.
+        `true_reason`, `dissatisfied` (was ever upset), `do_not_disturb`, `complaints`, `harm` and
+        `cured` (a return would last; missing for the lost).
         No stage may read it.
     world
         The parameters.
@@ -81,19 +79,6 @@ class Simulation:
     tables: dict[str, pd.DataFrame]
     truth: pd.DataFrame
     world: World
-
-
-@dataclass(frozen=True)
-class Trial:
-    """The experiment: one element per customer in it; `customer` are rows of `People`."""
-
-    customer: np.ndarray
-    lapse_days: np.ndarray
-    offered_at: np.ndarray
-    arm: np.ndarray
-    offer: np.ndarray
-    propensity: np.ndarray
-    returned_at: np.ndarray
 
 
 def simulate(world: World, *, seed: int) -> Simulation:
@@ -115,35 +100,41 @@ def simulate(world: World, *, seed: int) -> Simulation:
     people, first = _first_lives(world, rng=rng)
     ids = world.first_customer_id + rng.permutation(len(people.plan)).astype(np.int64)
     history = remember(no_history(len(ids)), people, first)
-    stated = [_stated(first.lived.reason, world, rng=rng)]
+    stated = [stated_reasons(first.lived.reason, world, rng=rng)]
     suppressed = _suppressions(history, world, rng=rng)
 
     alone = _self_returns(history, people, world=world, rng=rng)
     history = remember(history, people, alone)
-    stated.append(_stated(alone.lived.reason, world, rng=rng))
+    stated.append(stated_reasons(alone.lived.reason, world, rng=rng))
     latest = stated[0].copy()
     latest[alone.lives.customer] = stated[1]
 
-    chosen, lapse_days = _eligible(history, latest, suppressed, world, rng=rng)
+    chosen, lapse_days = choose_eligible(history, latest, suppressed, world, rng=rng)
     before = history.take(chosen)
     solved = solve(before, people, chosen, lapse_days, latest[chosen], world=world)
     probability = return_probability(before, lapse_days, solved, world=world)
-    trial = _randomize(chosen, lapse_days, before, latest[chosen], probability, world, rng=rng)
-    truth = [_truth(people, before, chosen, trial.offered_at, solved, world, "experiment", ids)]
+    trial = randomize(chosen, lapse_days, before, latest[chosen], probability, world, rng=rng)
+    truth = [
+        _truth(people, before, chosen, trial.offered_at, solved, world, "experiment", trial.cured)
+    ]
 
-    back = _returns(before, people, trial, solved, world=world, rng=rng)
+    back = lives_of_returns(before, people, trial, solved, world=world, rng=rng)
     history = remember(history, people, back)
-    stated.append(_stated(back.lived.reason, world, rng=rng))
+    stated.append(stated_reasons(back.lived.reason, world, rng=rng))
     lost = np.flatnonzero(history.departed_at >= world.window_ends_at)
     moment = np.full(len(lost), world.as_of)
-    truth.append(_truth(people, history.take(lost), lost, moment, solved, world, "lost", ids))
+    truth.append(_truth(people, history.take(lost), lost, moment, solved, world, "lost", None))
 
     waves = [first, alone, back]
     written = tables(people, waves, ids, world=world, rng=rng)
     written["departures"] = _departures(waves, stated, ids)
-    written["offers"] = _offers(trial, ids)
+    written["offers"] = offers_table(trial, ids)
     written["suppressions"] = _suppression_table(suppressed, ids, rng=rng)
-    return Simulation(written, pd.concat(truth, ignore_index=True), world)
+    known = pd.concat(truth, ignore_index=True)
+    known["customer_id"] = ids[known["customer_id"]]
+    return Simulation(
+        written, known.sort_values(["customer_id", "as_of"], ignore_index=True), world
+    )
 
 
 def simulate_shards(world: World, *, seed: int, shards: int) -> Iterator[Simulation]:
@@ -219,15 +210,6 @@ def _keep(
     return people.take(rows), Lives(**(some | {"customer": np.arange(len(rows))})), kept
 
 
-def _stated(reason: np.ndarray, world: World, *, rng: np.random.Generator) -> np.ndarray:
-    """Stated reasons, -1 where none is stated: mostly the true one, sometimes another."""
-    draw = rng.random(len(reason))
-    other = (reason + rng.integers(1, len(REASONS), len(reason))) % len(REASONS)
-    right, missing = world.stated_reason_right, world.stated_reason_missing
-    stated = np.where(draw < right, reason, np.where(draw < right + missing, -1, other))
-    return np.where(reason < 0, -1, stated)
-
-
 def _suppressions(history: History, world: World, *, rng: np.random.Generator) -> np.ndarray:
     """Second from which each customer must not be contacted, -1 for never."""
     left = history.departed_at >= 0
@@ -262,98 +244,6 @@ def _self_returns(
     return happen(people, lives, live(people, lives, world=world, rng=rng), world=world, rng=rng)
 
 
-def _eligible(
-    history: History,
-    stated: np.ndarray,
-    suppressed: np.ndarray,
-    world: World,
-    *,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the customers in the experiment, and the days since they left when it meets them.
-
-    Left out first: the suppressed (always), those who state both price and service, and most of
-    those who state that they moved or need it no more.
-    """
-    n = len(stated)
-    until = (world.window_ends_at - history.departed_at) / DAY
-    wanted = 15 + rng.exponential(170.0, n)
-    lapse = np.minimum(wanted, np.maximum(until, 0) * (0.3 + 0.7 * rng.random(n)))
-    lapse = np.floor(lapse * DAY) / DAY
-    rank = np.where(np.isin(stated, (MOVED, NEED_GONE)) & (rng.random(n) < SOFT_EXCLUDED), 1, 0)
-    rank = np.where(stated == BOTH, 2, rank)
-    rank = np.where(until < 15, 3, rank)
-    away = (history.departed_at >= 0) & (until > 0) & (suppressed < 0)
-    rows = np.flatnonzero(away)
-    if len(rows) < world.n_eligible:
-        raise ValueError(
-            f"simulate: only {len(rows)} leavers for an experiment of {world.n_eligible}; "
-            "lower 'eligible' or raise 'leavers'"
-        )
-    order = np.lexsort((rng.random(len(rows)), rank[rows]))
-    chosen = np.sort(rows[order[: world.n_eligible]])
-    return chosen, lapse[chosen]
-
-
-def _randomize(
-    customer: np.ndarray,
-    lapse_days: np.ndarray,
-    history: History,
-    stated: np.ndarray,
-    probability: np.ndarray,
-    world: World,
-    *,
-    rng: np.random.Generator,
-) -> Trial:
-    """Arms, the offers really sent with their marginal propensities, and who returned when."""
-    n = len(customer)
-    arm = rng.integers(0, len(ARMS), n)
-    coin = np.where(rng.random(n) < 0.5, DISCOUNT, UPGRADE)
-    matched = np.where(stated == PRICE, DISCOUNT, np.where(stated == SERVICE, UPGRADE, -1))
-    offer = np.where(arm == TAILORED_ARM, np.where(matched < 0, coin, matched), arm)
-    equal = 1 / len(ARMS)
-    shared = np.where(matched < 0, 0.5, matched == offer)
-    either = (offer == DISCOUNT) | (offer == UPGRADE)
-    propensity = equal * (1 + np.where(either, shared, 0.0))
-    offered_at = history.departed_at + np.rint(lapse_days * DAY).astype(np.int64)
-    returned = rng.random(n) < probability[np.arange(n), offer]
-    delay = (draw_delay(n, world, rng=rng) * DAY).astype(np.int64)
-    return Trial(
-        customer=customer,
-        lapse_days=lapse_days,
-        offered_at=offered_at,
-        arm=arm,
-        offer=offer,
-        propensity=propensity,
-        returned_at=np.where(returned, offered_at + delay, -1),
-    )
-
-
-def _returns(
-    history: History,
-    people: People,
-    trial: Trial,
-    solved: Solved,
-    *,
-    world: World,
-    rng: np.random.Generator,
-) -> Wave:
-    """Lifetimes begun by the returns of the experiment."""
-    back = np.flatnonzero(trial.returned_at >= 0)
-    lives = second_lives(
-        history.take(back),
-        people,
-        trial.customer[back],
-        offer=trial.offer[back],
-        started_at=trial.returned_at[back],
-        contact_chance=rng.choice(CARE, len(back)),
-        cured=rng.random(len(back)) < CURED_SHARE,
-        price_level=solved.price_level,
-        effect_strength=world.effect_strength,
-    )
-    return happen(people, lives, live(people, lives, world=world, rng=rng), world=world, rng=rng)
-
-
 def _truth(
     people: People,
     history: History,
@@ -362,7 +252,7 @@ def _truth(
     solved: Solved,
     world: World,
     population: str,
-    ids: np.ndarray,
+    cured: np.ndarray | None,
 ) -> pd.DataFrame:
     """What no table shows: probability, value and profit under every offer, true reasons."""
     lapse_days = (as_of - history.departed_at) / DAY
@@ -370,7 +260,7 @@ def _truth(
     value, months = value_of_return(history, people, customer, solved.price_level, world=world)
     earned = profit(probability, value, world=world)
     columns: dict[str, object] = {
-        "customer_id": ids[customer],
+        "customer_id": customer,
         "as_of": seconds(as_of),
         "population": text(np.zeros(len(customer), dtype=int), (population,)),
         "true_reason": text(history.reason, REASONS),
@@ -388,8 +278,9 @@ def _truth(
         "do_not_disturb": history.contacts_year >= solved.disturbed_from,
         "complaints": history.complaints,
         "harm": history.harm,
+        "cured": pd.array(np.full(len(customer), pd.NA) if cured is None else cured, "boolean"),
     }
-    return pd.DataFrame(columns).sort_values("customer_id", ignore_index=True)
+    return pd.DataFrame(columns)
 
 
 def _departures(waves: list[Wave], stated: list[np.ndarray], ids: np.ndarray) -> pd.DataFrame:
@@ -407,25 +298,6 @@ def _departures(waves: list[Wave], stated: list[np.ndarray], ids: np.ndarray) ->
         }
     )
     return frame.sort_values(["customer_id", "departed_at"], ignore_index=True)
-
-
-def _offers(trial: Trial, ids: np.ndarray) -> pd.DataFrame:
-    cost = np.array([OFFER_COST[offer] for offer in OFFERS])[trial.offer]
-    offered_at = seconds(trial.offered_at)
-    years = offered_at.astype("datetime64[Y]").astype(np.int64) + 1970
-    frame = pd.DataFrame(
-        {
-            "customer_id": ids[trial.customer],
-            "offered_at": offered_at,
-            "offer": text(trial.offer, OFFERS),
-            "arm": text(trial.arm, ARMS),
-            "propensity": trial.propensity,
-            "campaign": ("winback_" + pd.Series(years).astype("str")),
-            "returned_at": seconds(trial.returned_at),
-            "offer_cost": np.where(trial.returned_at >= 0, cost, 0.0),
-        }
-    )
-    return frame.sort_values("customer_id", ignore_index=True)
 
 
 def _suppression_table(

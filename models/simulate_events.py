@@ -155,12 +155,12 @@ class History:
 
 def no_history(n: int) -> History:
     """Customers before their first bill."""
-    whole = [np.zeros(n, dtype=np.int64) for _ in range(11)]
-    harm = np.zeros(n)
-    names = list(History.__dataclass_fields__)[:11]
-    start = dict(zip(names, whole, strict=True))
-    start |= {name: harm.copy() for name in ("premium", "spend", "margin", "harm")}
-    return History(**start, departed_at=np.full(n, ALIVE), reason=np.full(n, ALIVE, dtype=np.int8))
+    counts = ("lives", "bills", "promotions", "complaints", "referrals", "spells", "contacts_year")
+    sums = ("premium", "spend", "margin", "harm")
+    start: dict[str, np.ndarray] = {name: np.zeros(n, dtype=np.int64) for name in counts}
+    start |= {name: np.zeros(n) for name in sums}
+    start |= {"departed_at": np.full(n, ALIVE), "reason": np.full(n, ALIVE, dtype=np.int8)}
+    return History(**start)
 
 
 def complaint_harm(severity: np.ndarray, human: np.ndarray, resolved: np.ndarray) -> np.ndarray:

@@ -160,7 +160,7 @@ def draw_people(world: World, *, rng: np.random.Generator) -> People:
     sensitivity, appetite, usage = rng.standard_normal((3, n))
     advocacy = rng.gamma(0.7, 0.030, n)
     upset = np.minimum(0.055 * np.exp(0.5 * rng.standard_normal(n)), 0.4)
-    contact = np.minimum(0.062 * np.exp(0.85 * rng.standard_normal(n)), 0.6)
+    contact = np.minimum(0.059 * np.exp(0.85 * rng.standard_normal(n)), 0.6)
     vocal = rng.random(n) < 0.092
     welcome = rng.random(n) < 0.5
     plan = np.digitize(appetite + rng.standard_normal(n), [0.1, 1.3])

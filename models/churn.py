@@ -329,7 +329,9 @@ def slice_levels(reference: pd.Series, values: pd.Series) -> np.ndarray:
     names += [f"{low:.4g} to {high:.4g}" for low, high in pairwise(cuts)]
     names.append(f"above {cuts[-1]:.4g}")
     place = np.searchsorted(cuts, values.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.where(values.isna(), None, np.array(names, dtype=object)[place])
+    levels = np.array(names, dtype=object)[place]
+    levels[values.isna().to_numpy()] = None
+    return levels
 
 
 def _metrics(

@@ -172,8 +172,8 @@ def grade_slices(
     outcomes = np.asarray(outcome)
     records: list[dict[str, object]] = []
     for name, values in slices.items():
-        levels = pd.Series(np.asarray(values)).astype("object")
-        levels = levels.where(levels.notna(), "missing").astype(str).to_numpy()
+        given = pd.Series(np.asarray(values)).astype("object")
+        levels = given.where(given.notna(), "missing").astype(str).to_numpy()
         for level in sorted(set(levels)):
             kept = levels == level
             for model, probability in probabilities.items():

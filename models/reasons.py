@@ -169,10 +169,12 @@ def grade_reasons(probabilities: pd.DataFrame, truth: pd.Series) -> pd.DataFrame
         )["auc"]
         accuracy = float((best[mine] == name).mean()) if mine.any() else float("nan")
         records.append((name, int(mine.sum()), float(mine.mean()), auc, accuracy))
-    table = pd.DataFrame(records, columns=["reason", "rows", "share", "auc", "accuracy"])
-    mean_auc = float((table["auc"] * table["share"]).sum() / table["share"].sum())
-    table.loc[len(table)] = ["all", len(known), 1.0, mean_auc, float((best == known).mean())]
-    return table
+    met = [record for record in records if record[1]]
+    mean_auc = float(
+        np.average([record[3] for record in met], weights=[record[1] for record in met])
+    )
+    records.append(("all", len(known), 1.0, mean_auc, float((best == known).mean())))
+    return pd.DataFrame(records, columns=["reason", "rows", "share", "auc", "accuracy"])
 
 
 def _booster(

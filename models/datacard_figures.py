@@ -72,7 +72,7 @@ def costs(study: Study) -> Finding:
         "offer cost, paid on acceptance alone (contact and tailoring cost: our choice)",
         said(dict(OFFER_COST), 0),
         "exact; contact 1-5, tailoring 8",
-        f"{said(paid['max'].to_dict(), 0)}; contact {world.contact_cost:g}, "
+        f"{said(by_level(paid['max']), 0)}; contact {world.contact_cost:g}, "
         f"tailoring {world.tailoring_cost:g}",
         exact
         and not people.loc[~back, "offer_cost"].any()

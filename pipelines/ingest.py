@@ -142,7 +142,7 @@ def fingerprint(source: Source, *, cache: Path | None = None) -> str:
         for name, table in source.tables.items():
             if table.uri:
                 query = table.version_query or _CONTENT_HASH.format(query=_bare(table.query))
-                where = f"{source.path}.tables.{name}"
+                where = f"{source.path}: tables.{name}"
                 cursor = cursors[table.uri]
                 run(cursor, query, uri=table.uri, where=where)
                 digest.update(f"{name} {cursor.fetchall()}".encode())
@@ -156,10 +156,10 @@ def _load(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> d
     require_raw_files(source)
     for name, view in source.views.items():
         query = f"create view {_quoted(name)} as {_bare(view.query)}"
-        _execute(connection, query, f"{source.path}.views.{name}")
+        _execute(connection, query, f"{source.path}: views.{name}")
     with _databases(source) as cursors:
         for name, table in source.tables.items():
-            where = f"{source.path}.tables.{name}"
+            where = f"{source.path}: tables.{name}"
             if table.uri:
                 cursor = cursors[table.uri]
                 run(cursor, _bare(table.query), uri=table.uri, where=where)
@@ -177,11 +177,11 @@ def _simulate(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) 
     from ..models.simulate import simulate
     from ..models.world import World
 
-    world = from_mapping(World, source.simulate or {}, f"{source.path}.simulate")
+    world = from_mapping(World, source.simulate or {}, f"{source.path}: simulate")
     simulated = simulate(world, seed=seed)
     for name, frame in simulated.tables.items():
         connection.register("incoming", frame)
-        _create(connection, name, "select * from incoming", (), f"{source.path}.simulate")
+        _create(connection, name, "select * from incoming", (), f"{source.path}: simulate")
         connection.unregister("incoming")
     return {"customers": simulated.truth}
 
@@ -256,7 +256,7 @@ def _databases(source: Source) -> Iterator[dict[str, Any]]:
     """One open cursor for each database of a source."""
     with ExitStack() as stack:
         yield {
-            uri: stack.enter_context(open_database(uri, f"{source.path}.tables.{name}"))
+            uri: stack.enter_context(open_database(uri, f"{source.path}: tables.{name}"))
             for uri, name in {t.uri: n for n, t in source.tables.items() if t.uri}.items()
         }
 

@@ -86,7 +86,7 @@ def from_mapping(cls: type[Settings], mapping: Mapping[str, Any], where: str) ->
     mapping
         What was read.
     where
-        The place, for messages: "params.yaml: train_churn".
+        The place, for messages: "params.yaml: train_churn", or "sources/telco.yaml:" for a file.
 
     Raises
     ------
@@ -110,28 +110,30 @@ def suggest(name: str, allowed: Sequence[str]) -> str:
 
 def _build(cls: Any, value: Any, where: str, problems: list[str]) -> Any:
     if not isinstance(value, Mapping):
-        problems.append(f"{where}: must be a mapping, found {_found(value)}; write key: value")
+        problems.append(
+            f"{where.rstrip(':')}: must be a mapping, found {_found(value)}; write key: value"
+        )
         return None
-    fields = _keys(cls)
+    here, fields = where.rstrip(":"), _keys(cls)
     hints = get_type_hints(cls)
     before = len(problems)
     for key in value:
         if key not in fields:
-            problems.append(f"{where}: unknown key '{key}'; {suggest(str(key), list(fields))}")
+            problems.append(f"{here}: unknown key '{key}'; {suggest(str(key), list(fields))}")
     arguments = {}
     for key, item in fields.items():
-        place = f"{where}.{key}"
+        place = f"{where} {key}" if where.endswith(":") else f"{where}.{key}"
         if key in value:
             arguments[item.name] = _convert(hints[item.name], value[key], place, problems)
         elif item.default is _MISSING and item.default_factory is _MISSING:
             expected = _describe(hints[item.name])
-            problems.append(f"{where}: key '{key}' is missing; it must be {expected}")
+            problems.append(f"{here}: key '{key}' is missing; it must be {expected}")
     if len(problems) > before:
         return None
     try:
         return cls(**arguments)
     except ValueError as error:
-        problems.append(f"{where}: {error}")
+        problems.append(f"{here}: {error}")
         return None
 
 

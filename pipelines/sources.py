@@ -239,13 +239,13 @@ def load_source(
         Listing every unknown, missing or mistyped key with its place, and unset variables.
     """
     variables = os.environ if environment is None else environment
-    source = replace(from_mapping(Source, read_yaml(path), str(path)), path=path)
+    source = replace(from_mapping(Source, read_yaml(path), f"{path}:"), path=path)
     if source.simulate is not None:
         return replace(source, simulate={**source.simulate, **(overrides or {})})
     problems: list[str] = []
     expanded = {
         part: {
-            name: _expanded(table, variables, f"{path}.{part}.{name}", problems)
+            name: _expanded(table, variables, f"{path}: {part}.{name}", problems)
             for name, table in queries.items()
         }
         for part, queries in (("views", source.views), ("tables", source.tables))

@@ -159,3 +159,9 @@ def test_a_missing_file_is_named(tmp_path):
 def test_words_of_yaml_1_1_stay_text(tmp_path):
     (tmp_path / "x.yaml").write_text("country: NO\nanswer: yes\n")
     assert read_yaml(tmp_path / "x.yaml") == {"country": "NO", "answer": "yes"}
+
+
+def test_the_place_may_be_a_whole_file():
+    message = r"x\.yaml: unknown key 'zzz'.*\nx\.yaml: cost\.on_acceptance: must be a number"
+    with pytest.raises(SettingsError, match=message):
+        from_mapping(Settings, {**GOOD, "zzz": 1, "cost": {"on_acceptance": "1"}}, "x.yaml:")

@@ -15,7 +15,7 @@ run: $(BIN)/.run ## the whole job on the source of params.yaml, or SOURCE=source
 	@$(BIN)/winback run $(if $(SOURCE),--source $(SOURCE))
 
 test: $(BIN)/.dev ## every test
-	@$(ENVIRONMENT) $(BIN)/python -m pytest -q $(ARGS)
+	@$(ENVIRONMENT) $(BIN)/pytest -q $(ARGS)
 
 lint: $(BIN)/.dev ## ruff, and mypy on the built wheel
 	@$(BIN)/ruff check .

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+
+from .offpolicy import difference, offer_scores, value
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Graded:
         (n, K + 1) predicted return probability per offer.
     tailored
         (n, K + 1) probability with which the tailored rule sends each offer, or None.
+    tailored_cost
+        What the tailored rule costs beside, per customer contacted, in the unit of `scores`.
+    spent
+        (n, K + 1) AIPW scores of the money spent, if the objective is a return on it; `scores`
+        are then profits over those of the control.
     """
 
     names: tuple[str, ...]
@@ -40,34 +46,70 @@ class Graded:
     expected: np.ndarray
     response: np.ndarray
     tailored: np.ndarray | None = None
+    tailored_cost: float = 0.0
+    spent: np.ndarray | None = None
 
 
-def aipw_scores(
-    *, outcome: np.ndarray, offer: np.ndarray, propensity: np.ndarray, expected: np.ndarray
-) -> np.ndarray:
-    """Doubly robust score of every offer for every row.
+def grade_rows(
+    rows: pd.DataFrame,
+    predictions: pd.DataFrame,
+    *,
+    costs: Mapping[str, tuple[float, float]],
+    control: str,
+    objective: str,
+    rule: Mapping[str, str],
+    rule_cost: float = 0.0,
+    reason: str = "departure_reason",
+) -> Graded:
+    """Rows of an experiment with predictions that did not learn from them, ready to grade by.
 
     Parameters
     ----------
-    outcome
-        (n,) observed outcome, in the unit of `expected`.
-    offer
-        (n,) index of the offer sent, into the columns of `expected`.
-    propensity
-        (n,) probability of that offer for that customer.
-    expected
-        (n, K + 1) predicted outcome per offer, from rows other than these.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n, K + 1) scores; their column means estimate the value of each offer for all
-        (Robins, Rotnitzky & Zhao, JASA 1994).
+    rows
+        (n, ...) columns offer, propensity, returned (0/1), and for money value and cost.
+    predictions
+        (n, ...) outputs of the win-back formula, same row order.
+    costs
+        Per offer other than the control: cost on acceptance and cost of contact.
+    control
+        The offer that is none.
+    objective
+        'returns', 'profit' (value - cost - contact cost), or 'roi' (profit over that of the
+        control, per money spent).
+    rule
+        The tailored rule, stated reason -> offer; empty where there is none.
+    rule_cost
+        Cost per contact of finding out what the rule needs.
+    reason
+        Column of `rows` with the stated reason.
     """
-    scores = expected.copy()
-    rows = np.arange(len(outcome))
-    scores[rows, offer] += (outcome - expected[rows, offer]) / propensity
-    return scores
+    names = (control, *costs)
+    sent = rows["offer"].astype("str").to_numpy(dtype=object)
+    response = predictions[[f"return_probability_{name}" for name in names]].to_numpy()
+
+    def scores(outcome: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        return offer_scores(sent, outcome, rows["propensity"], offers=names, predictions=expected)
+
+    tailored = None
+    if rule and reason in rows.columns:
+        tailored = tailored_rule(rows[reason], rule=rule, names=names)
+    if objective == "returns":
+        gained = scores(rows["returned"].to_numpy(float), response)
+        return Graded(names, gained, response, response, tailored)
+    contact = np.array([0.0, *(costs[name][1] for name in costs)])
+    accept = np.array([0.0, *(costs[name][0] for name in costs)])
+    spent = rows["cost"].to_numpy(float) + contact[pd.Index(names).get_indexer(sent)]
+    profit = predictions[[f"expected_profit_{name}" for name in names]].to_numpy()
+    gained = scores(rows["value"].to_numpy(float) - spent, profit)
+    if objective == "profit":
+        return Graded(names, gained, profit, response, tailored, rule_cost)
+    to_spend = response * accept + contact
+    ratio = np.divide(
+        profit - profit[:, :1], to_spend, out=np.zeros_like(profit), where=to_spend > 0
+    )
+    return Graded(
+        names, gained - gained[:, :1], ratio, response, tailored, rule_cost, scores(spent, to_spend)
+    )
 
 
 def policies(graded: Graded, *, personalize: bool, best_single: str) -> dict[str, np.ndarray]:
@@ -97,27 +139,26 @@ def compare(
     -------
     pandas.DataFrame
         One row per policy: policy, value_per_customer, lo, hi, gain_over_best_single, gain_lo,
-        gain_hi, n, in the unit of the scores. Intervals are normal, from the spread of the rows'
-        scores; those of gains from the spread of the rows' differences.
+        gain_hi, n, in the unit of the scores. Those of gains come from the rows' differences.
     """
-    width = float(norm.ppf(0.5 + level / 2))
-    single = graded.scores[:, graded.names.index(best_single)]
+    single = _earned(graded, _always(graded.names.index(best_single), graded))
     rows = []
     sent = policies(graded, personalize=personalize, best_single=best_single)
     for policy, probabilities in sent.items():
-        earned = (probabilities * graded.scores).sum(axis=1)
-        value, spread = _mean_and_error(earned)
-        gain, gain_spread = _mean_and_error(earned - single)
+        if graded.spent is not None and policy == "treat_none":
+            continue
+        earned = _earned(graded, probabilities, beside=policy == "tailored")
+        earns, gains = value(earned, level=level), difference(earned, single, level=level)
         rows.append(
             {
                 "policy": policy,
-                "value_per_customer": value,
-                "lo": value - width * spread,
-                "hi": value + width * spread,
-                "gain_over_best_single": gain,
-                "gain_lo": gain - width * gain_spread,
-                "gain_hi": gain + width * gain_spread,
-                "n": len(earned),
+                "value_per_customer": earns.value,
+                "lo": earns.lo,
+                "hi": earns.hi,
+                "gain_over_best_single": gains.value,
+                "gain_lo": gains.lo,
+                "gain_hi": gains.hi,
+                "n": earns.n,
             }
         )
     return pd.DataFrame(rows)
@@ -138,15 +179,19 @@ def decide(graded: Graded, *, errors: float = 1.0) -> dict[str, object]:
     dict
         best_single (may be the control), personalize, gain, gain_error, n.
     """
-    best = int(np.argmax(graded.scores.mean(axis=0)))
-    personal = (_argmax(graded.expected) * graded.scores).sum(axis=1)
-    gain, error = _mean_and_error(personal - graded.scores[:, best])
+    first = 0 if graded.spent is None else 1
+    singles = [
+        _earned(graded, _always(position, graded)) for position in range(len(graded.names))[first:]
+    ]
+    best = int(np.argmax([single.mean() for single in singles]))
+    personal = _earned(graded, _argmax(graded.expected))
+    gain = difference(personal, singles[best])
     return {
-        "best_single": graded.names[best],
-        "personalize": bool(gain > errors * error and error > 0),
-        "gain": gain,
-        "gain_error": error,
-        "n": len(personal),
+        "best_single": graded.names[best + first],
+        "personalize": bool(gain.se > 0 and gain.value > errors * gain.se),
+        "gain": gain.value,
+        "gain_error": gain.se,
+        "n": gain.n,
     }
 
 
@@ -181,6 +226,23 @@ def tailored_rule(
     return probabilities
 
 
+def _earned(graded: Graded, probabilities: np.ndarray, *, beside: bool = False) -> np.ndarray:
+    """(n,) numbers whose mean is a policy's value and whose spread is its error.
+
+    For a return on money spent these are the value plus its influence function, as for any ratio
+    of means.
+    """
+    contacted = 1.0 - probabilities[:, 0]
+    extra = graded.tailored_cost * contacted if beside else np.zeros(len(probabilities))
+    earned = (probabilities * graded.scores).sum(axis=1) - extra
+    if graded.spent is None:
+        return earned
+    spent = (probabilities * graded.spent).sum(axis=1) + extra
+    mean = spent.mean()
+    ratio = earned.mean() / mean
+    return ratio + (earned - ratio * spent) / mean
+
+
 def _always(position: int, graded: Graded) -> np.ndarray:
     probabilities = np.zeros_like(graded.scores)
     probabilities[:, position] = 1.0
@@ -191,7 +253,3 @@ def _argmax(values: np.ndarray) -> np.ndarray:
     probabilities = np.zeros_like(values)
     probabilities[np.arange(len(values)), np.argmax(values, axis=1)] = 1.0
     return probabilities
-
-
-def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -1,0 +1,249 @@
+"""The command line: `winback STAGE` runs one stage, `winback run` the whole pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+REFUSED, BROKEN_EXPERIMENT, SAMPLE_RATIO = 3, 4, 5  # exit codes; 2 is argparse's
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: one line of help, its arguments, and what runs it."""
+
+    help: str
+    run: Callable[[argparse.Namespace], int | None]
+    paths: tuple[str, ...] = ()
+    add: Callable[[argparse.ArgumentParser], object] = lambda _: None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; a mistake of the user's ends in one message, never in a traceback."""
+    given = _parser().parse_args(arguments)
+    try:
+        return COMMANDS[given.command].run(given) or 0
+    except (ValueError, FileNotFoundError) as error:
+        print(f"winback {given.command}: {error}", file=sys.stderr)
+        return _exit_code(error)
+
+
+def _exit_code(error: Exception) -> int:
+    from ..models.randomization import ExperimentError, SampleRatioMismatch
+
+    if isinstance(error, SampleRatioMismatch):
+        return SAMPLE_RATIO
+    return BROKEN_EXPERIMENT if isinstance(error, ExperimentError) else REFUSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="winback",
+        description="Who is about to leave, who of the lost can be won back, with which offer, "
+        "and what that earns.",
+        epilog="Exit codes: 0 done; 1 a crash; 2 wrong usage; 3 bad data, parameters or models; "
+        "4 the experiment is broken; 5 its arms have sizes that chance does not explain.",
+    )
+    parser.add_argument("--version", action="version", version=f"winback {version('winback')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        one = commands.add_parser(name, help=command.help, description=command.help)
+        for path in command.paths:
+            one.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
+        command.add(one)
+    return parser
+
+
+def _fingerprint(given: argparse.Namespace) -> None:
+    from .fingerprint import fingerprint
+
+    fingerprint(_source(), out=given.out)
+
+
+def _ingest(given: argparse.Namespace) -> None:
+    from .ingest import ingest
+
+    params = _params()
+    ingest(
+        _source(),
+        given.tables,
+        truth=given.truth,
+        memory_limit=params.machine.memory_limit,
+        threads=params.machine.threads,
+        seed=params.ingest.seed,
+    )
+
+
+def _featurize(given: argparse.Namespace) -> None:
+    from .featurize import featurize
+
+    params = _params()
+    featurize(_source(), params.featurize, params.machine, tables=given.tables, out=given.features)
+
+
+def _train_churn(given: argparse.Namespace) -> None:
+    from .train_churn import train_churn
+
+    params = _params()
+    train_churn(
+        _source(), params.train_churn, params.machine, features=given.features, out=given.churn
+    )
+
+
+def _train_winback(given: argparse.Namespace) -> None:
+    from .train_winback import train_winback
+
+    params = _params()
+    train_winback(
+        _source(), params.train_winback, params.machine, features=given.features, out=given.winback
+    )
+
+
+def _evaluate(given: argparse.Namespace) -> None:
+    from .evaluate import evaluate
+
+    evaluate(
+        _source(),
+        _params().evaluate,
+        churn=given.churn,
+        winback=given.winback,
+        metrics=given.metrics,
+        policies=given.policies,
+        plots=given.plots,
+    )
+
+
+def _recommend(given: argparse.Namespace) -> None:
+    from .recommend import recommend
+
+    params = _params()
+    recommend(
+        _source(),
+        params.recommend,
+        params.machine,
+        features=given.features,
+        tables=given.tables,
+        churn=given.churn,
+        winback=given.winback,
+        out=given.recommendations,
+    )
+
+
+def _report(given: argparse.Namespace) -> None:
+    from .report import Inputs, report
+
+    inputs = Inputs(**{name: getattr(given, name) for name in COMMANDS["report"].paths[:-2]})
+    report(_source(), _params().report, inputs, out=given.report, summary_out=given.summary)
+
+
+def _run(given: argparse.Namespace) -> int:
+    from .run import run
+
+    return run(given.source)
+
+
+def _readout(given: argparse.Namespace) -> None:
+    from .readout import read_out
+    from .sources import load_source
+
+    source = load_source(given.source) if given.source else _source()
+    print(read_out(source, _params(), out=given.out, allow_mismatch=given.allow_mismatch))
+
+
+def _readout_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", type=Path, help="a source file; by default that of params.yaml")
+    parser.add_argument("--out", type=Path, help="a folder for the tables")
+    parser.add_argument(
+        "--allow-mismatch", action="store_true", help="go on although arms have odd sizes"
+    )
+
+
+def _register(given: argparse.Namespace) -> None:
+    from .register import register
+
+    print(
+        register(
+            features=given.features,
+            churn=given.churn,
+            winback=given.winback,
+            metrics=given.metrics,
+            report=given.report,
+            allow_dirty=given.allow_dirty,
+        )
+    )
+
+
+def _register_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--allow-dirty", action="store_true", help="with uncommitted changes")
+    _with_defaults(parser, "features", *MODELS, "metrics", "report")
+
+
+def _score(given: argparse.Namespace) -> None:
+    from .score import score
+
+    rows = score(features=given.features, model=given.model, out=given.out)
+    print(f"{rows:,} customers scored: {given.out}")
+
+
+def _score_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--features", type=Path, required=True, help="parquet, one row a customer")
+    parser.add_argument("--model", default="models:/winback@challenger", help="registry URI")
+    parser.add_argument("--out", type=Path, required=True, help="parquet to write")
+
+
+def _with_defaults(parser: argparse.ArgumentParser, *names: str) -> None:
+    for name in names:
+        parser.add_argument(f"--{name}", type=Path, default=Path(DEFAULTS[name]), metavar="PATH")
+
+
+def _params():  # type: ignore[no-untyped-def]
+    from .params import read_params
+
+    return read_params()
+
+
+def _source():  # type: ignore[no-untyped-def]
+    from .sources import load_source
+
+    return load_source(Path(_params().ingest.source))
+
+
+def _source_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", type=Path, help="a file of sources/; kept in params.yaml")
+
+
+MODELS = ("churn", "winback")
+GRADES = ("metrics", "policies", "plots")
+DEFAULTS = {  # where dvc.yaml lets the stages write
+    "features": "data/features",
+    "churn": "artifacts/churn",
+    "winback": "artifacts/winback",
+    "metrics": "reports/metrics.json",
+    "report": "reports/report.html",
+}
+COMMANDS = {
+    "run": Command("the whole pipeline, then what it found", _run, add=_source_option),
+    "fingerprint": Command("hash the raw data, so that ingest reruns", _fingerprint, ("out",)),
+    "ingest": Command("raw data into checked tables", _ingest, ("tables", "truth")),
+    "featurize": Command("tables into as-of features", _featurize, ("tables", "features")),
+    "train_churn": Command("who is about to leave", _train_churn, ("features", "churn")),
+    "train_winback": Command("who can be won back", _train_winback, ("features", "winback")),
+    "evaluate": Command("grade models and policies", _evaluate, (*MODELS, *GRADES)),
+    "recommend": Command(
+        "whom to send which offer",
+        _recommend,
+        ("features", "tables", *MODELS, "recommendations"),
+    ),
+    "report": Command(
+        "one page that shows it all",
+        _report,
+        ("tables", "features", *MODELS, *GRADES, "recommendations", "report", "summary"),
+    ),
+    "readout": Command("what an experiment says", _readout, add=_readout_options),
+    "register": Command("log and register the models", _register, add=_register_options),
+    "score": Command("answers for a parquet of customers", _score, add=_score_options),
+}

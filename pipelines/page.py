@@ -1,0 +1,128 @@
+"""The blocks that the report is made of, and the template that turns them into one HTML file.
+
+Everything that comes from data is escaped; only our own SVG goes in as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+TEMPLATE = Path(__file__).with_name("report.html")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure of the headline and what it means."""
+
+    figure: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph, a picture with its caption, or a table with its title."""
+
+    kind: str
+    text: str = ""
+    svg: str = ""
+    columns: tuple[Mapping[str, Any], ...] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter of the report; `name` is its anchor."""
+
+    name: str
+    title: str
+    blocks: Sequence[Block] = field(default_factory=tuple)
+
+
+def text(words: str) -> Block:
+    """A paragraph."""
+    return Block("text", words)
+
+
+def picture(svg: str, caption: str) -> Block:
+    """One of our charts."""
+    return Block("picture", caption, svg=svg)
+
+
+def table(
+    frame: pd.DataFrame,
+    *,
+    title: str = "",
+    formats: Mapping[str, str] | None = None,
+    mark: Any = None,
+    folded: bool = False,
+) -> Block:
+    """A frame as a table; columns in their order, underscores as blanks.
+
+    Parameters
+    ----------
+    formats
+        Format specification by column, such as ',.2f' or '.1%'; numbers without one get ',.4g'.
+    mark
+        Value of the first column whose row is highlighted.
+    folded
+        Whether the reader opens the table first.
+    """
+    chosen = formats or {}
+    numbers = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame.columns]
+    columns = tuple(
+        {"name": str(name).replace("_", " "), "number": number}
+        for name, number in zip(frame.columns, numbers, strict=True)
+    )
+    rows = tuple(
+        {
+            "mark": mark is not None and values[0] == mark,
+            "cells": [
+                {"text": _shown(value, chosen.get(str(name), ",.4g")), "number": number}
+                for value, name, number in zip(values, frame.columns, numbers, strict=True)
+            ],
+        }
+        for values in frame.itertuples(index=False, name=None)
+    )
+    return Block("table", title, columns=columns, rows=rows, folded=folded)
+
+
+def render(*, title: str, subtitle: str, tiles: Sequence[Tile], chapters: Sequence[Chapter]) -> str:
+    """The whole page as HTML that needs nothing from outside."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = [
+        Chapter(
+            chapter.name,
+            chapter.title,
+            [Block(**{**vars(block), "svg": Markup(block.svg)}) for block in chapter.blocks],
+        )
+        for chapter in chapters
+    ]
+    return environment.get_template(TEMPLATE.name).render(
+        title=title, subtitle=subtitle, tiles=tiles, chapters=shown
+    )
+
+
+def _shown(value: Any, specification: str) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float) or hasattr(value, "__float__"):
+        return format(value, specification)
+    return str(value)

@@ -1,0 +1,142 @@
+"""`winback readout`: what an experiment says, before and without any model.
+
+Also the first thing that train_winback does: a broken experiment stops the run there.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..models.experiment import Readout, readout
+from .featurize import featurize
+from .ingest import ingest
+from .params import Params
+from .parts import feature_names, why_skipped
+from .sources import Experiment, Source
+from .store import replace_folder
+
+TABLES = ("balance", "overlap", "levels", "effects", "offers", "pairs", "power")
+
+
+def read_out(
+    source: Source, params: Params, *, out: Path | None, allow_mismatch: bool = False
+) -> str:
+    """Read out the experiment of a source; the text to show, and tables in `out` if wanted.
+
+    Raises
+    ------
+    ExperimentError
+        If the experiment is broken, and why.
+    ValueError
+        If the source has no experiment.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        tables, features = Path(folder) / "tables", Path(folder) / "features"
+        ingest(
+            source,
+            tables,
+            truth=Path(folder) / "truth",
+            memory_limit=params.machine.memory_limit,
+            threads=params.machine.threads,
+            seed=params.ingest.seed,
+        )
+        featurize(source, params.featurize, params.machine, tables=tables, out=features)
+        if why := why_skipped(features, "winback"):
+            raise ValueError(f"nothing to read out: {why}")
+        rows = pd.read_parquet(features / "winback.parquet")
+        names = feature_names(features, rows)
+    if source.experiment is None:
+        raise ValueError(f"{source.path}: experiment is missing; name the control and the offers")
+    found = experiment_readout(
+        rows,
+        source.experiment,
+        features=names,
+        smallest_p=params.train_winback.smallest_srm_p,
+        seed=params.train_winback.seed,
+        allow_mismatch=allow_mismatch,
+    )
+    if out is not None:
+        with replace_folder(out) as new:
+            write_readout(found, new.path)
+    return text(found)
+
+
+def experiment_readout(
+    rows: pd.DataFrame,
+    experiment: Experiment,
+    *,
+    features: list[str],
+    smallest_p: float,
+    seed: int,
+    allow_mismatch: bool = False,
+) -> Readout:
+    """The readout of winback.parquet in the terms of its source.
+
+    Raises
+    ------
+    ExperimentError
+        If the experiment is broken, and why.
+    """
+    frame = rows.drop(columns=features)
+    if frame["value"].isna().all():
+        frame = frame.drop(columns=["value", "cost"])
+    contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
+    if experiment.tailored:
+        contact["tailored"] = max(contact.values()) + experiment.tailoring_cost
+    return readout(
+        frame,
+        control=experiment.control,
+        rng=np.random.default_rng(seed),
+        contact_cost=contact,
+        covariates=rows[features],
+        alpha=smallest_p,
+        allow_mismatch=allow_mismatch,
+    )
+
+
+def write_readout(found: Readout, folder: Path) -> None:
+    """Its tables as CSV and the rest as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        getattr(found, name).to_csv(folder / f"{name}.csv", index=False)
+    facts = {
+        "control": found.control,
+        "rows": found.rows,
+        "notes": list(found.notes),
+        "sample_ratio_p_value": found.sample_ratio.p_value,
+        "balance_p_value": None if np.isnan(found.balance_p_value) else found.balance_p_value,
+    }
+    (folder / "readout.json").write_text(json.dumps(facts, indent=1, sort_keys=True))
+
+
+def text(found: Readout) -> str:
+    """The readout for a terminal: is it honest, what did each arm bring, what did each add."""
+    ratio = found.sample_ratio
+    lines = [
+        f"{found.rows:,} customers, control {found.control}",
+        "",
+        f"Sizes of the arms against the plan: p = {ratio.p_value:.3f} "
+        f"(alarm below {ratio.alpha:g}); a loss of {ratio.detectable_loss:.1%} of an arm "
+        "would have been noticed",
+        _columns(ratio.arms[["arm", "planned_share", "expected", "rows", "difference"]]),
+    ]
+    if not np.isnan(found.balance_p_value):
+        lines += ["", f"Arms predicted from what was known before: p = {found.balance_p_value:.3f}"]
+    levels = found.levels.drop(columns="se")
+    lines += ["", "Per customer in each arm, 95% intervals:", _columns(levels)]
+    effects = found.effects.drop(columns="se")
+    lines += ["", f"Against {found.control}, Holm over the arms:", _columns(effects)]
+    if len(found.offers):
+        offers = found.offers.drop(columns="se")
+        lines += ["", "By the offer really sent, arms pooled:", _columns(offers)]
+    lines += ["", *(f"Note: {note}" for note in found.notes), ""]
+    return "\n".join(lines)
+
+
+def _columns(table: pd.DataFrame) -> str:
+    return table.to_string(index=False, float_format=lambda value: f"{value:.5g}", na_rep="")

@@ -1,0 +1,106 @@
+"""Stage recommend: for every customer of today, whether to act, how, and what that is worth."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+from ..models.inference import answer
+from ..models.policy import recommend as choose
+from .params import Machine, Recommend
+from .parts import read_answers, why_skipped
+from .progress import say, step
+from .sources import Source
+from .store import MANIFEST, replace_file
+
+FACTS = {  # what the rules ask for, and the feature that tells it
+    "population": "population",
+    "times_lost": "departures_so_far",
+    "days_since_last_contact": "days_since_last_contact",
+    "reason": "departure_reason",
+    "value": "margin_360d",
+    "cost_to_serve": "cost_to_serve_360d",
+    "growth": "spend_trend_90d",
+    "tenure_days": "days_in_lifetime",
+    "margin": "margin_total",
+    "turnover": "spend_total",
+}
+KEYS = ["customer_id", "as_of"]
+
+
+def recommend(
+    source: Source,
+    params: Recommend,
+    machine: Machine,
+    *,
+    features: Path,
+    tables: Path,
+    churn: Path,
+    winback: Path,
+    out: Path,
+) -> None:
+    """Decide for all customers but the suppressed, and write one row for each."""
+    current = pd.read_parquet(features / "current.parquet")
+    suppressed = _suppressed(tables, current)
+    asked = current[~suppressed].reset_index(drop=True)
+    answers = read_answers(churn, winback)
+    with step(f"answers for {len(asked):,} customers"):
+        predictions = answer(answers, asked, threads=machine.threads)
+        predictions = pd.concat([asked[KEYS], predictions], axis=1)
+    experiment = source.experiment if answers.winback is not None else None
+    objective = params.objective
+    if experiment is not None and experiment.objective is not None:
+        objective = experiment.objective
+    decided = answers.decision["by_objective"][objective] if experiment else {}
+    facts = _facts(asked, features)
+    with step(f"decisions, objective {objective}"):
+        table = choose(
+            predictions.drop(columns="recommended_offer", errors="ignore"),
+            facts,
+            offers=experiment.offers if experiment else {},
+            control=experiment.control if experiment else "none",
+            objective=objective,
+            personalize=decided.get("personalize", False),
+            best_single=decided.get("best_single", ""),
+            budget=params.budget,
+            capacity=params.capacity,
+            holdout_share=params.holdout_share,
+            cooldown_days=params.cooldown_days,
+            lost_limit=params.lost_limit,
+            smallest_profit=params.smallest_profit,
+            seed=params.seed,
+        )
+    table["model_version"] = _version(churn, winback)
+    replace_file(out, lambda handle: table.to_parquet(handle, index=False))
+    say(f"{int(suppressed.sum()):,} suppressed customers left out")
+
+
+def _suppressed(tables: Path, current: pd.DataFrame) -> pd.Series:
+    """Who objected before the moment of scoring: neither scored nor exported."""
+    path = tables / "suppressions.parquet"
+    if not path.exists():
+        return pd.Series(False, index=current.index)
+    listed = pd.read_parquet(path)
+    return current["customer_id"].isin(listed["customer_id"])
+
+
+def _facts(asked: pd.DataFrame, features: Path) -> pd.DataFrame:
+    facts = asked[["customer_id"]].copy()
+    for fact, feature in FACTS.items():
+        if feature in asked.columns:
+            facts[fact] = asked[feature]
+    if "reason" in facts.columns and not why_skipped(features, "winback"):
+        tested = pd.read_parquet(features / "winback.parquet", columns=["departure_reason"])
+        rows = tested["departure_reason"].fillna("").value_counts()
+        facts["experiment_rows"] = facts["reason"].fillna("").map(rows).fillna(0)
+    return facts
+
+
+def _version(*models: Path) -> str:
+    """A short hash of the models that decided, as their manifests name them."""
+    digest = hashlib.sha256()
+    for folder in models:
+        digest.update((folder / MANIFEST).read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,200 @@
+"""`winback register`: log the finished run in MLflow and register its models as one version.
+
+It reads finished files only, so it can be called again at will: the same models, by content, make
+no second version.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, Schema
+
+from ..models.formula import FORMULA_FILE
+from ..models.inference import DECISION_FILE, Answers, answer, input_columns
+from .params import PARAMS_FILE
+from .parts import read_answers
+from .progress import say, step
+from .settings import read_yaml
+from .store import verify
+from .tracking import MODEL_NAME, artifact_root, tracking_uri
+
+PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
+CONTENT = "winback.content"
+HERE = Path(__file__).parent
+
+
+def register(
+    *,
+    features: Path,
+    churn: Path,
+    winback: Path,
+    metrics: Path,
+    report: Path,
+    allow_dirty: bool = False,
+) -> str:
+    """Log and register; the URI of the model version.
+
+    Raises
+    ------
+    ValueError
+        If there is no model, or tracked files are changed and `allow_dirty` is not set.
+    """
+    answers = read_answers(churn, winback)
+    if answers.churn is None and answers.winback is None:
+        raise ValueError("register: there is no model to register; run `winback run` first")
+    changed = _changed_files()
+    if changed and not allow_dirty:
+        raise ValueError(
+            f"register: {len(changed)} tracked files differ from the last commit "
+            f"({', '.join(changed[:5])}), so nobody could find out later what made this model; "
+            "commit them, or register --allow-dirty"
+        )
+    mlflow.set_tracking_uri(tracking_uri())
+    client = MlflowClient()
+    content = _content(churn, winback)
+    for found in client.search_model_versions(f"name = '{MODEL_NAME}'"):
+        if found.tags.get(CONTENT) == content:
+            say(f"these models are registered already, as version {found.version}")
+            return f"models:/{MODEL_NAME}/{found.version}"
+    _experiment(client)
+    tags = _origin(verify(features)["as_of"], bool(changed)) | {CONTENT: content}
+    with step("logging the run and registering the models"), mlflow.start_run(tags=tags):
+        mlflow.log_params(dict(_flat(read_yaml(PARAMS_FILE))))
+        mlflow.log_metrics({k: v for k, v in _flat(json.loads(metrics.read_text())) if _number(v)})
+        mlflow.log_artifact(str(report))
+        example = pd.read_parquet(features / "current.parquet").head(3)
+        made = _log_model(answers, churn, winback, example)
+    client.set_model_version_tag(MODEL_NAME, str(made), CONTENT, content)
+    client.set_registered_model_alias(MODEL_NAME, "challenger", str(made))
+    return f"models:/{MODEL_NAME}/{made}"
+
+
+def _log_model(answers: Answers, churn: Path, winback: Path, example: pd.DataFrame) -> int:
+    columns = input_columns(answers)
+    rows = example[list(columns)].astype(
+        {name: "float64" if number else "object" for name, number in columns.items()}
+    )
+    outputs = answer(answers, rows)
+    signature = ModelSignature(
+        inputs=Schema(
+            [
+                ColSpec(DataType.double if number else DataType.string, name, required=False)
+                for name, number in columns.items()
+            ]
+        ),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string if outputs[name].dtype == "str" else DataType.double, name)
+                for name in outputs.columns
+            ]
+        ),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        models = Path(folder) / "models"
+        for part in (churn, winback):
+            _copy_model(part, models / part.name)
+        script = Path(folder) / "winback_model.py"
+        script.write_text(bundle())
+        logged = mlflow.pyfunc.log_model(
+            name=MODEL_NAME,
+            python_model=str(script),
+            artifacts={"models": str(models)},
+            signature=signature,
+            input_example=rows,
+            pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
+            registered_model_name=MODEL_NAME,
+        )
+    return int(logged.registered_model_version)
+
+
+def bundle() -> str:
+    """The registered model's code as one text without imports of this package."""
+    sources = [HERE.parent / "models" / "formula.py", HERE.parent / "models" / "inference.py"]
+    texts = [_standalone(path.read_text()) for path in (*sources, HERE / "registered_model.py")]
+    return "from __future__ import annotations\n\n" + "\n\n".join(texts)
+
+
+def _standalone(text: str) -> str:
+    lines = text.splitlines()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom) and (node.level or node.module == "__future__"):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (
+                (node.end_lineno or node.lineno) - node.lineno + 1
+            )
+    return "\n".join(lines)
+
+
+def _copy_model(source: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    if not (source / FORMULA_FILE).exists():
+        return
+    named = {
+        FORMULA_FILE,
+        DECISION_FILE,
+        *json.loads((source / FORMULA_FILE).read_text())["sha256"],
+    }
+    for name in sorted(named):
+        if (source / name).exists():
+            shutil.copyfile(source / name, target / name)
+
+
+def _content(*folders: Path) -> str:
+    digest = hashlib.sha256()
+    for folder in folders:
+        for name in (FORMULA_FILE, DECISION_FILE):
+            path = folder / name
+            digest.update(path.read_bytes() if path.exists() else b"-")
+    return digest.hexdigest()
+
+
+def _experiment(client: MlflowClient) -> None:
+    if client.get_experiment_by_name(MODEL_NAME) is None:
+        client.create_experiment(MODEL_NAME, artifact_location=artifact_root())
+    mlflow.set_experiment(MODEL_NAME)
+
+
+def _origin(as_of: str, dirty: bool) -> dict[str, str]:
+    lock = Path("dvc.lock")
+    return {
+        "winback.as_of": as_of,
+        "winback.version": version("winback"),
+        "winback.git": _git("rev-parse", "HEAD").strip() + ("-dirty" if dirty else ""),
+        "winback.dvc_lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
+        "winback.dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+    }
+
+
+def _changed_files() -> list[str]:
+    return _git("diff", "--name-only", "HEAD", "--", ".", ":!dvc.lock").split()
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and value == value

@@ -1,0 +1,119 @@
+"""What a run found, in a headline and in a few lines for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .sources import Source
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Results of the stages as the report reads them."""
+
+    source: Source
+    as_of: pd.Timestamp
+    metrics: Mapping[str, Any]
+    policies: pd.DataFrame
+    decision: Mapping[str, Any]
+    recommendations: pd.DataFrame
+    skipped: Mapping[str, str]
+
+
+def headline(found: Findings) -> Iterator[tuple[str, str]]:
+    """Figures and their meanings, the most important first."""
+    customers = found.recommendations
+    offers = _sent(found)
+    if len(offers):
+        gain = offers["expected_incremental_profit"].sum()
+        if gain == gain and gain != 0:
+            yield f"{gain:,.0f}", f"expected gain of sending {len(offers):,} offers"
+        else:
+            yield f"{len(offers):,}", "offers to send"
+        yield str(offers["recommended_offer"].mode().iloc[0]), "the offer sent most"
+    if found.decision:
+        ours = _ours(found)
+        yield (
+            _money(ours["value_per_customer"], found),
+            f"{_unit(found)} of our policy on held-out customers, 95% interval "
+            f"{_money(ours['lo'], found)} to {_money(ours['hi'], found)}",
+        )
+    if "churn_probability" in customers:
+        risk = customers["churn_probability"].dropna()
+        yield f"{len(risk):,}", "active customers"
+        yield f"{risk.sum():,.0f}", "of them expected to leave within the horizon"
+    if "churn" in found.metrics:
+        yield f"{found.metrics['churn']['churn']['auc']:.3f}", "AUC of the churn model"
+
+
+def summary(found: Findings, *, report: Path) -> str:
+    """The same for a terminal, with the path of the report."""
+    lines = ["", f"{found.source.title}, as of {found.as_of:%Y-%m-%d}", ""]
+    lines += [f"  {words}" for words in _lines(found)]
+    lines += ["", f"  report    {report}", ""]
+    return "\n".join(lines)
+
+
+def _lines(found: Findings) -> Iterator[str]:
+    customers = found.recommendations
+    for part, why in found.skipped.items():
+        yield f"{part:<10}left out: {why}"
+    if "churn_probability" in customers:
+        risk = customers["churn_probability"].dropna()
+        model = found.metrics["churn"]["churn"]
+        yield (
+            f"active    {len(risk):,} customers, {risk.sum():,.0f} expected to leave "
+            f"(AUC {model['auc']:.3f}, lift in the top tenth {model['lift_10']:.2f})"
+        )
+    if not found.decision:
+        return
+    decided = found.decision["by_objective"][_objective(found)]
+    offers = _sent(found)
+    asked = customers["recommended_offer"].notna().sum()
+    yield f"lost      {asked:,} customers, {len(offers):,} of them to be sent an offer"
+    for name, rows in offers.groupby("recommended_offer"):
+        gain = rows["expected_incremental_profit"].sum()
+        worth = f", expected gain {gain:,.0f}" if gain == gain and gain != 0 else ""
+        yield f"          {name:<14}{len(rows):>8,} customers{worth}"
+    ours = _ours(found)
+    yield (
+        f"policy    {_unit(found)} {_money(ours['value_per_customer'], found)} "
+        f"[{_money(ours['lo'], found)}, {_money(ours['hi'], found)}] on {ours['n']:,.0f} "
+        "held-out customers"
+    )
+    yield (
+        f"          {_money(ours['gain_over_best_single'], found)} "
+        f"[{_money(ours['gain_lo'], found)}, {_money(ours['gain_hi'], found)}] more than "
+        f"{decided['best_single']} for all"
+        + ("" if decided["personalize"] else ", which is what is sent")
+    )
+
+
+def _objective(found: Findings) -> str:
+    return str(found.decision["objective"])
+
+
+def _sent(found: Findings) -> pd.DataFrame:
+    customers = found.recommendations
+    if not found.decision:
+        return customers.iloc[:0]
+    offer = customers["recommended_offer"]
+    return customers[offer.notna() & (offer != found.decision["control"]) & ~customers["holdout"]]
+
+
+def _ours(found: Findings) -> pd.Series:
+    rows = found.policies[found.policies["objective"] == _objective(found)]
+    return rows.set_index("policy").loc["ours"]
+
+
+def _unit(found: Findings) -> str:
+    return {"profit": "profit per customer", "returns": "share that returns"}[_objective(found)]
+
+
+def _money(value: float, found: Findings) -> str:
+    return f"{value:,.2f}" if _objective(found) == "profit" else f"{value:.4f}"

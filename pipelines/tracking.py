@@ -1,0 +1,30 @@
+"""Where MLflow keeps runs and models: the server that is named, else a file of this repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MODEL_NAME = "winback"
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, else SQLite under the repository.
+
+    A path relative to the working directory would be lost with the temporary copy in which
+    `dvc exp run --temp` works; DVC_ROOT names that of the repository.
+    """
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+
+
+def artifact_root() -> str | None:
+    """Where the default store keeps files; None leaves it to the server that is named."""
+    return None if os.environ.get("MLFLOW_TRACKING_URI") else (root() / "mlartifacts").as_uri()
+
+
+def root() -> Path:
+    """The repository: DVC_ROOT inside a DVC run, else the nearest folder above with a .dvc."""
+    if named := os.environ.get("DVC_ROOT"):
+        return Path(named)
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)

@@ -1,0 +1,46 @@
+"""Stage train_churn: who is about to leave, learned from many dates and graded on later ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ..models.churn import fit_churn
+from .params import Machine, TrainChurn
+from .parts import feature_names, why_skipped, write_formula
+from .progress import say, step
+from .sources import Source
+from .store import replace_folder
+
+
+def train_churn(
+    source: Source, params: TrainChurn, machine: Machine, *, features: Path, out: Path
+) -> None:
+    """Fit, calibrate and grade the churn model; write its formula and its tables of grades."""
+    with replace_folder(out) as new:
+        why = why_skipped(features, "churn")
+        if why or source.churn is None:
+            new.extra["skipped"] = {"churn": why}
+            say(f"no churn model: {why}")
+            return
+        frame = pd.read_parquet(features / "churn.parquet")
+        with step(f"churn model on {len(frame):,} snapshots"):
+            model = fit_churn(
+                frame,
+                features=feature_names(features, frame),
+                gap_days=source.churn.maturity_days,
+                learning_rate=params.learning_rate,
+                num_leaves=params.num_leaves,
+                rounds=params.rounds,
+                least_rows_in_leaf=params.least_rows_in_leaf,
+                max_rows=params.largest_sample,
+                calibrate_share=params.calibrate_share,
+                test_share=params.test_share,
+                seed=params.seed,
+                threads=machine.threads,
+            )
+        write_formula(new.path, model.formula)
+        for name in ("metrics", "reliability", "parts", "importance"):
+            getattr(model, name).to_csv(new.path / f"{name}.csv", index=False)
+        new.extra.update(split=model.split, notes=list(model.notes))

@@ -1,0 +1,95 @@
+"""Stage train_winback: who of the lost returns, worth what, with which offer.
+
+The experiment is read out first; a broken one stops the run before anything is fitted. A share of
+its customers is held out by a hash and never trained on: the policies are graded on them later.
+Whether to send personal offers at all is decided here, on out-of-fold rows of the training part.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from ..models.comparison import decide
+from ..models.formula import evaluate
+from ..models.inference import DECISION_FILE
+from ..models.split import held_out
+from ..models.winback import fit_winback
+from .grading import costs, graded, objectives
+from .params import Machine, TrainWinback
+from .parts import feature_names, why_skipped, write_formula
+from .progress import say, step
+from .readout import experiment_readout, write_readout
+from .sources import Experiment, Source
+from .store import NewFolder, replace_folder
+
+
+def train_winback(
+    source: Source, params: TrainWinback, machine: Machine, *, features: Path, out: Path
+) -> None:
+    """Read out the experiment, fit the win-back models, decide, and keep the held-out rows."""
+    with replace_folder(out) as new:
+        why = why_skipped(features, "winback")
+        if why or source.experiment is None:
+            new.extra["skipped"] = {"winback": why}
+            say(f"no win-back models: {why}")
+            return
+        frame = pd.read_parquet(features / "winback.parquet")
+        names = feature_names(features, frame)
+        with step(f"readout of the experiment with {len(frame):,} customers"):
+            found = experiment_readout(
+                frame,
+                source.experiment,
+                features=names,
+                smallest_p=params.smallest_srm_p,
+                seed=params.seed,
+            )
+            write_readout(found, new.path / "readout")
+        apart = held_out(frame["customer_id"], share=params.test_share, seed=params.seed)
+        _fit(frame[~apart], frame[apart], names, source.experiment, params, machine, new)
+
+
+def _fit(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    names: list[str],
+    experiment: Experiment,
+    params: TrainWinback,
+    machine: Machine,
+    new: NewFolder,
+) -> None:
+    with step(f"win-back models on {len(train):,} customers, {len(test):,} held out"):
+        model = fit_winback(
+            train[names],
+            offer=train["offer"].to_numpy(),
+            propensity=train["propensity"].to_numpy(),
+            returned=train["returned"].to_numpy(),
+            value=train["value"].to_numpy(),
+            second_days=train["second_days"].to_numpy(),
+            second_ended=train["second_ended"].to_numpy(),
+            offers=costs(experiment),
+            control=experiment.control,
+            horizon_days=experiment.value_horizon_days,
+            folds=params.folds,
+            seed=params.seed,
+            threads=machine.threads,
+        )
+    write_formula(new.path, model.formula)
+    predicted = evaluate(model.formula, test, threads=machine.threads)
+    pd.concat([test, predicted], axis=1).to_parquet(new.path / "held_out.parquet", index=False)
+    decisions = {
+        objective: decide(graded(train, model.held_out, experiment, objective))
+        for objective in objectives(experiment, model.formula.outputs)
+    }
+    document = {
+        "control": experiment.control,
+        "offers": list(experiment.offers),
+        "objective": "profit" if "profit" in decisions else "returns",
+        "by_objective": decisions,
+    }
+    chosen = decisions[str(document["objective"])]
+    document |= {key: chosen[key] for key in ("personalize", "best_single")}
+    (new.path / DECISION_FILE).write_text(json.dumps(document, indent=1, sort_keys=True))
+    (new.path / "summary.json").write_text(json.dumps(model.summary, indent=1, sort_keys=True))

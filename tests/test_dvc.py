@@ -1,0 +1,57 @@
+"""dvc.yaml, params.yaml, the modules and the command line name the same things."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from import_graph import ROOT, closure
+from winback.pipelines.cli import COMMANDS
+from winback.pipelines.params import Params, read_params
+from winback.pipelines.settings import read_yaml
+
+PIPELINE = read_yaml(ROOT / "dvc.yaml")
+STAGES = PIPELINE["stages"]
+EVERYWHERE = {"pipelines/params.py", "pipelines/progress.py"}  # neither changes what comes out
+
+
+def code_deps(stage):
+    return {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_the_modules_that_the_stage_imports(stage):
+    module = Path("pipelines") / f"{stage}.py"
+    imported = {path.as_posix() for path in closure(module)} - EVERYWHERE
+    expected = {path for path in imported if not path.endswith("__init__.py")}
+    found = code_deps(stage)
+    assert found == expected, f"deps of {stage} should be:\n" + "\n".join(
+        f"      - {path}" for path in sorted(expected)
+    )
+
+
+def test_a_stage_is_a_section_a_module_and_a_subcommand():
+    sections = {field.name for field in fields(Params)} - {"machine"}
+    assert set(STAGES) - {"fingerprint"} == sections
+    for stage in STAGES:
+        assert STAGES[stage]["cmd"].split()[:2] == ["winback", stage]
+        assert stage in COMMANDS
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_command_names_exactly_its_deps_and_outputs(stage):
+    outs = [*STAGES[stage].get("outs", ()), *STAGES[stage].get("metrics", ())]
+    written = {out if isinstance(out, str) else next(iter(out)) for out in outs}
+    read = {dep for dep in STAGES[stage]["deps"] if dep.startswith(("data/", "artifacts/", "repo"))}
+    named = set(re.findall(r"--\w+ (\S+)", STAGES[stage]["cmd"]))
+    assert named == written | (read - {"data/fingerprint.json"})
+
+
+def test_the_shipped_params_are_read_and_lists_are_blocks():
+    assert read_params(ROOT / "params.yaml").ingest.source == "sources/kumar.yaml"
+    assert not re.search(r":\s*\[", (ROOT / "params.yaml").read_text())
+
+
+def test_caches_of_python_are_not_dependencies():
+    assert "__pycache__" in (ROOT / ".dvcignore").read_text()

@@ -62,7 +62,8 @@ def outcome_columns(
 ) -> pd.DataFrame:
     """Outcomes per customer: returned, cost (with contact), value, profit, and further columns.
 
-    Cost is there where offers or contacts cost anything, value and profit where value is known.
+    Cost is there where offers or contacts cost anything, value and profit where value is known
+    of everybody who returned; who did not return and has no value is worth nothing.
 
     Raises
     ------
@@ -77,7 +78,8 @@ def outcome_columns(
             f"{sorted(known)}; correct the names"
         )
     outcomes = pd.DataFrame({"returned": frame["returned"]})
-    has_value = "value" in frame.columns and bool(frame["value"].notna().any())
+    unknown = frame["value"].isna() & (frame["returned"] > 0) if "value" in frame.columns else None
+    has_value = unknown is not None and not bool(unknown.any())
     if "cost" in frame.columns or contact or has_value:
         paid = frame["cost"].fillna(0.0) if "cost" in frame.columns else 0.0
         outcomes["cost"] = paid + np.array([contact.get(label, 0.0) for label in labels])

@@ -26,6 +26,7 @@ from .effect_tables import (
     score_arms,
 )
 from .randomization import (
+    SHARE_TOLERANCE,
     ExperimentError,
     SampleRatio,
     SampleRatioMismatch,
@@ -158,14 +159,16 @@ def readout(
     if clusters is None and frame["customer_id"].duplicated().any():
         clusters = frame["customer_id"].to_numpy()
         notes.append("some customers have several rows: intervals are by customer")
-    same_chances = planned is not None or constant_propensity(frame) is not None
     policies = bool((frame["arm"] != frame["offer"]).any())
-    by_arm = None if same_chances or policies else frame["propensity"].to_numpy()
+    differ = not policies and constant_propensity(frame) is None
+    by_arm = frame["propensity"].to_numpy() if differ else None
     balance, balance_p_value = _balance(covariates, frame, labels, control, by_arm, rng, notes)
     design = _adjustment(covariates, labels)
     scoring = {"clusters": clusters, "level": level}
     arms = [control, *sorted(set(labels) - {control})]
     columns = outcome_columns(frame, labels, contact_cost=contact_cost, further=outcomes)
+    if "value" in frame.columns and "value" not in columns:
+        notes.append("value is missing of some who returned: value, profit and roi are not read")
     plain = score_arms(columns, labels, arms, propensity=by_arm, **scoring)
     best, effects = plain, [effect_table(plain, adjusted=False)]
     if design is not None:
@@ -197,22 +200,42 @@ def _sample_ratio(
     alpha: float,
     notes: list[str],
 ) -> SampleRatio:
-    shares = constant_propensity(frame) if planned is None else dict(planned)
+    chances = constant_propensity(frame)
+    policies = bool((frame["arm"] != frame["offer"]).any())
     keys = [name for name in ("customer_id", "campaign") if name in frame.columns]
     frame = frame.drop_duplicates(keys)  # randomized were customers, not rows
-    if shares is None and (frame["arm"] == frame["offer"]).all():
-        notes.append("chances differ among customers: the sample ratio is that of 1 / propensity")
-        names = sorted(set(frame["offer"]))
-        ratio = propensity_ratio(
-            frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy(), names
-        )
-        _check_propensities(ratio, frame)
+    if planned is not None:
+        ratio = sample_ratio(frame["arm"], planned, alpha=alpha, assigned=assigned)
+        if chances is not None:
+            _check_plan(chances, planned)
         return ratio
-    if shares is None:
+    if chances is not None:
+        return sample_ratio(frame["arm"], chances, alpha=alpha, assigned=assigned)
+    if policies:
         names = sorted(set(frame["arm"]))
-        shares = dict.fromkeys(names, 1 / len(names))
         notes.append("planned shares were not given: arms of equal size are assumed")
-    return sample_ratio(frame["arm"], shares, alpha=alpha, assigned=assigned)
+        equal = dict.fromkeys(names, 1 / len(names))
+        return sample_ratio(frame["arm"], equal, alpha=alpha, assigned=assigned)
+    notes.append("chances differ among customers: the sample ratio is that of 1 / propensity")
+    names = sorted(set(frame["offer"]))
+    sent, propensity = frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy()
+    ratio = propensity_ratio(sent, propensity, names, alpha=alpha)
+    _check_propensities(ratio, frame)
+    return ratio
+
+
+def _check_plan(chances: Mapping[str, float], planned: Mapping[str, float]) -> None:
+    wrong = {
+        arm: (round(chance, 4), planned[arm])
+        for arm, chance in chances.items()
+        if abs(chance - planned[arm]) > SHARE_TOLERANCE
+    }
+    if wrong:
+        raise ExperimentError(
+            "propensities",
+            f"logged and planned chances differ (logged, planned): {wrong}; correct the one that "
+            "was not used to draw the offers",
+        )
 
 
 def _refuse_mismatch(ratio: SampleRatio, allow: bool, notes: list[str]) -> None:

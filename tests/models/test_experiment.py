@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from winback.models.experiment import ExperimentError, SampleRatioMismatch, readout
+from winback.models.simulate import simulate
+from winback.models.world import World
 
 OFFERS = ["none", "bundle", "discount", "upgrade"]
 REASONS = {
@@ -192,6 +194,35 @@ def test_readout_does_not_depend_on_the_order_of_rows():
         pd.testing.assert_frame_equal(getattr(one, table), getattr(two, table), rtol=1e-9)
 
 
+def test_value_that_is_not_known_of_all_who_returned_is_left_out_and_said_so():
+    frame, _ = experiment()
+    frame.loc[frame.index[frame["returned"] == 1][:3], "value"] = np.nan
+    result = read(frame)
+    assert set(result.levels["outcome"]) == {"returned", "cost"}
+    assert any(note.startswith("value is missing of some") for note in result.notes)
+    frame["value"] = frame["value"].fillna(0.0).where(frame["returned"] == 1)
+    assert "profit" in set(read(frame).levels["outcome"])
+
+
+def test_the_simulated_business_is_read_as_it_was_made():
+    """Effects of arms and, pooled, of offers lie where the truth of the customers says."""
+    made = simulate(World(scale=0.15), seed=3)
+    truth = made.truth[made.truth["population"] == "experiment"].set_index("customer_id")
+    frame = made.tables["offers"].rename(columns={"offer_cost": "cost"})
+    days = (frame["returned_at"] - frame["offered_at"]).dt.days
+    frame["returned"] = (days < made.world.return_window_days).astype(int)
+    result = read(frame, contact_cost={"tailored": 8.0})
+    means = truth[[f"return_probability_{offer}" for offer in OFFERS]].mean()
+    assert result.rows == len(truth) == 6000
+    for table, name in ((result.effects, "arm"), (result.offers, "offer")):
+        for offer in OFFERS[1:]:
+            found = row(table, **{name: offer}, outcome="returned")
+            expected = means[f"return_probability_{offer}"] - means["return_probability_none"]
+            assert abs(found["estimate"] - expected) < 3.5 * found["se"]
+    pooled = row(result.offers, offer="discount", outcome="returned")["se"]
+    assert pooled < row(result.effects, arm="discount", outcome="returned")["se"]
+
+
 # The broken experiments.
 
 
@@ -274,6 +305,13 @@ def test_rows_that_cannot_be_are_refused(change, check, message):
     with pytest.raises(ExperimentError, match=message) as refusal:
         read(frame.assign(**change))
     assert refusal.value.check == check
+
+
+def test_a_plan_that_contradicts_the_logged_chances_is_refused():
+    frame, _ = experiment()
+    with pytest.raises(ExperimentError, match=r"'none': \(0\.2, 0\.25\)") as refusal:
+        read(frame.assign(propensity=0.2), planned=dict.fromkeys(OFFERS, 0.25))
+    assert refusal.value.check == "propensities"
 
 
 def test_missing_columns_and_unplanned_arms_are_named():

@@ -1,0 +1,229 @@
+"""Tables from a real PostgreSQL that the fixture starts in a folder of its own."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from winback.features.checks import ContractError
+from winback.pipelines.database import without_password
+from winback.pipelines.ingest import fingerprint, ingest
+from winback.pipelines.sources import Source, SourceError, load_source
+from winback.pipelines.store import read_verified
+
+PASSWORD = "s3cret/pass"
+QUOTED = "s3cret%2Fpass"
+TABLES = """
+create type reason as enum ('price', 'service');
+create table people (id bigint primary key, since timestamptz, monthly numeric(10, 2));
+insert into people
+    select i, '2019-01-01 00:00+02'::timestamptz + i * interval '1 hour', 3.05
+    from generate_series(1, 200) i;
+create table bills (bill text, person bigint, billed timestamp, amount numeric(12, 2), part real);
+insert into bills
+    select 'b' || i, 1 + i % 200, '2020-01-01'::timestamp + i * interval '10 minutes',
+        (i % 900) / 100.0, 0.5
+    from generate_series(1, 5000) i;
+create table gone (person bigint, on_day date, why reason);
+insert into gone select i, '2020-06-01', 'price' from generate_series(1, 50) i;
+"""
+SOURCE = """
+name: warehouse
+title: A warehouse
+as_of: 2021-01-01
+tables:
+  customers:
+    uri: ${WAREHOUSE}
+    query: select id as customer_id, since as signed_up_at, monthly as cost_to_serve_monthly
+      from people;
+  orders:
+    uri: ${WAREHOUSE}
+    query: select bill as order_id, person as customer_id, billed as ordered_at, amount from bills
+  departures:
+    uri: ${WAREHOUSE}
+    query: select person as customer_id, on_day as departed_at, why as reason from gone
+"""
+
+
+def _programs() -> Path | None:
+    """The folder of PostgreSQL's server programs, newest first."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
+    on_path = shutil.which("initdb")
+    return found[0].parent if found else Path(on_path).resolve().parent if on_path else None
+
+
+def _psql() -> str:
+    programs = _programs()
+    return str(programs / "psql") if programs else "psql"
+
+
+def _as_user(*command: str | Path) -> list[str]:
+    """PostgreSQL refuses to run as root; Debian's package brings a user for it."""
+    words = [str(word) for word in command]
+    return ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The uri of a running server with the tables above."""
+    programs = _programs()
+    if sys.platform != "linux" or programs is None:
+        pytest.skip("no PostgreSQL here: apt-get install postgresql")
+    pytest.importorskip("adbc_driver_postgresql", reason="no driver: pip install winback[postgres]")
+    folder = Path(tempfile.mkdtemp(prefix="winback-pg-", dir="/tmp"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    (folder / "password").write_text(PASSWORD)
+    (folder / "password").chmod(0o644)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = folder / "data"
+    initialize = (
+        *(programs / "initdb", "-D", data, "-U", "owner", "-A", "scram-sha-256"),
+        *("--pwfile", folder / "password", "-E", "UTF8", "--no-sync", "--locale", "C"),
+    )
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    control = (programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log")
+    run = {"check": True, "cwd": folder, "capture_output": True, "timeout": 60}
+    try:
+        subprocess.run(_as_user(*initialize), **run)
+        subprocess.run(_as_user(*control, "-o", options, "start"), **run)
+        uri = f"postgresql://owner:{QUOTED}@127.0.0.1:{port}/postgres"
+        subprocess.run([_psql(), "-q", uri, "-c", TABLES], **run)
+        yield uri
+    finally:
+        subprocess.run(_as_user(*control, "-m", "immediate", "stop"), check=False, timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def change(server: str, sql: str) -> None:
+    subprocess.run([_psql(), "-q", server, "-c", sql], check=True, timeout=60)
+
+
+def warehouse(folder: Path, server: str, text: str = SOURCE) -> Source:
+    (folder / "warehouse.yaml").write_text(text)
+    return load_source(folder / "warehouse.yaml", environment={"WAREHOUSE": server})
+
+
+def test_tables_of_a_database_equal_those_of_files(server, tmp_path):
+    source = warehouse(tmp_path, server)
+    rows = ingest(source, tmp_path / "db", truth=tmp_path / "truth")
+    assert rows == {"customers": 200, "orders": 5000, "departures": 50}
+
+    exported = tmp_path / "export"
+    exported.mkdir()
+    text = SOURCE
+    for table in ("people", "bills", "gone"):
+        file = exported / f"{table}.csv"
+        copy = f"\\copy {table} to '{file}' with (format csv, header)"
+        subprocess.run([_psql(), "-q", server, "-c", copy], check=True, timeout=60)
+        text = text.replace(f"from {table}", f"from read_csv('{file}')")
+    files = warehouse(tmp_path, server, text.replace("    uri: ${WAREHOUSE}\n", ""))
+    ingest(files, tmp_path / "csv", truth=tmp_path / "truth")
+    assert read_verified(tmp_path / "db") == read_verified(tmp_path / "csv")
+
+
+def test_the_contract_holds_for_databases_too(server, tmp_path):
+    text = SOURCE.replace(
+        "ordered_at, amount from", "ordered_at, amount - 1 as amount from"
+    )
+    with pytest.raises(ContractError, match=r"'amount' must be at least 0, found -1\.0, -0\.99"):
+        ingest(warehouse(tmp_path, server, text), tmp_path / "db", truth=tmp_path / "truth")
+    assert not (tmp_path / "db").exists()
+
+
+def test_a_number_that_is_none_is_refused_not_rounded(server, tmp_path):
+    text = SOURCE.replace("ordered_at, amount", "ordered_at, 'NaN'::numeric as amount")
+    with pytest.raises(ContractError, match="'amount' must be finite, found NaN in 5,000 rows"):
+        ingest(warehouse(tmp_path, server, text), tmp_path / "db", truth=tmp_path / "truth")
+
+
+def test_the_fingerprint_follows_the_rows(server, tmp_path):
+    source = warehouse(tmp_path, server)
+    first = fingerprint(source)
+    assert fingerprint(source) == first
+    change(server, "update people set monthly = monthly + 0.01 where id = 7")
+    changed = fingerprint(source)
+    assert changed != first
+    change(server, "update people set monthly = monthly - 0.01 where id = 7")
+    assert fingerprint(source) == first
+
+
+def test_a_version_query_decides_alone(server, tmp_path):
+    version = "    version_query: select max(id) from people\n    query: select id"
+    source = warehouse(tmp_path, server, SOURCE.replace("    query: select id", version))
+    first = fingerprint(source)
+    change(server, "update people set monthly = monthly + 0.01 where id = 8")
+    assert fingerprint(source) == first
+
+
+def test_a_query_cannot_write(server, tmp_path):
+    text = SOURCE.replace(
+        "select person as customer_id, on_day as departed_at, why as reason from gone",
+        "delete from gone returning person as customer_id, on_day as departed_at",
+    )
+    with pytest.raises(SourceError, match="read-only transaction"):
+        ingest(warehouse(tmp_path, server, text), tmp_path / "db", truth=tmp_path / "truth")
+
+
+def test_a_failing_query_names_its_place(server, tmp_path):
+    text = SOURCE.replace("amount from bills", "amuont from bills")
+    message = (
+        r"warehouse\.yaml: tables\.orders: the query failed in postgresql://owner@127\.0\.0\.1:\d+"
+        r"/postgres: .*column \"amuont\" does not exist.*; correct it in the source"
+    )
+    with pytest.raises(SourceError, match=message):
+        ingest(warehouse(tmp_path, server, text), tmp_path / "db", truth=tmp_path / "truth")
+
+
+def test_a_wrong_password_is_refused_without_showing_it(server, tmp_path):
+    source = warehouse(tmp_path, server.replace(QUOTED, "wr0ng%2Fw0rd"))
+    message = (
+        r"warehouse\.yaml: tables\.\w+: the database postgresql://owner@127\.0\.0\.1:\d+/postgres "
+        r"refused the connection: .*password authentication failed.*; check that it runs"
+    )
+    with pytest.raises(SourceError, match=message) as caught:
+        ingest(source, tmp_path / "db", truth=tmp_path / "truth")
+    assert "wr0ng" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert not (tmp_path / "db").exists()
+
+
+def test_a_database_that_does_not_run_is_one_clear_error(tmp_path):
+    pytest.importorskip("adbc_driver_postgresql", reason="no driver: pip install winback[postgres]")
+    uri = f"postgresql://owner:{QUOTED}@127.0.0.1:1/shop?password={QUOTED}"
+    source = warehouse(tmp_path, uri)
+    message = r"the database postgresql://owner@127\.0\.0\.1:1/shop refused the connection: .*refus"
+    with pytest.raises(SourceError, match=message) as caught:
+        ingest(source, tmp_path / "db", truth=tmp_path / "truth")
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(SourceError, match=message) as caught:
+        fingerprint(source)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_another_kind_of_database_is_refused_with_a_way_out(tmp_path):
+    source = warehouse(tmp_path, "oracle://x:y@z/shop")
+    message = "uri must begin with one of postgresql, postgres, found 'oracle'; export the table"
+    with pytest.raises(SourceError, match=message):
+        ingest(source, tmp_path / "db", truth=tmp_path / "truth")
+
+
+def test_a_missing_driver_is_named_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
+    monkeypatch.setitem(sys.modules, "adbc_driver_postgresql.dbapi", None)
+    source = warehouse(tmp_path, "postgresql://x@127.0.0.1:1/shop")
+    with pytest.raises(SourceError, match=r"needs its driver; pip install 'winback\[postgres\]'"):
+        ingest(source, tmp_path / "db", truth=tmp_path / "truth")
+
+
+def test_a_uri_is_shown_without_its_secrets():
+    uri = "postgresql://me:pw@host:5432/shop?password=pw&sslmode=require"
+    assert without_password(uri) == "postgresql://me@host:5432/shop"

@@ -103,7 +103,8 @@ def ingest(
                 _write(connection, name, new.path / f"{name}.parquet")
             rows = {name: _count(connection, name) for name in tables}
         shutil.rmtree(spill)
-        new.extra.update(source=source.name, profile=facts)
+        as_of = str(source.as_of) if source.as_of else None
+        new.extra.update(source=source.name, as_of=as_of, profile=facts)
     with replace_folder(truth) as new:
         for name, frame in known_only_here.items():
             frame.to_parquet(new.path / f"{name}.parquet", index=False, compression="zstd")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .randomization import ExperimentError
+from .randomization import SHARE_TOLERANCE, ExperimentError
 
 NEEDED = ("customer_id", "offer", "returned")
 
@@ -50,8 +50,8 @@ def checked_rows(
             "cannot be read: restore it or exclude it before the offer is drawn",
         )
     frame = offers.reset_index(drop=True)
-    frame["offer"] = frame["offer"].astype(str)
-    frame["arm"] = frame["arm"].astype(str) if "arm" in frame.columns else frame["offer"]
+    frame["offer"] = _names(frame["offer"])
+    frame["arm"] = _names(frame["arm"]) if "arm" in frame.columns else frame["offer"]
     frame["returned"] = frame["returned"].astype(np.float64)
     if not frame["returned"].isin([0.0, 1.0]).all():
         raise ExperimentError("columns", "'returned' must be 0 or 1; map the outcome to it")
@@ -124,6 +124,40 @@ def constant_propensity(frame: pd.DataFrame) -> dict[str, float] | None:
     if (spread["max"] - spread["min"] > 1e-6).any():
         return None
     return {str(arm): float(share) for arm, share in spread["max"].items()}
+
+
+def check_plan(chances: Mapping[str, float], planned: Mapping[str, float]) -> None:
+    """Refuse logged chances of the arms that are not the planned ones."""
+    wrong = {
+        arm: (round(chance, 4), planned[arm])
+        for arm, chance in chances.items()
+        if abs(chance - planned[arm]) > SHARE_TOLERANCE
+    }
+    if wrong:
+        raise ExperimentError(
+            "propensities",
+            f"logged and planned chances differ (logged, planned): {wrong}; correct the one that "
+            "was not used to draw the offers",
+        )
+
+
+def check_sum_of_chances(propensity: np.ndarray, offers: int) -> None:
+    """Refuse chances that do not sum to 1: the mean of 1 / propensity is then not their number."""
+    inverse = 1.0 / propensity
+    distance = abs(inverse.mean() - offers)
+    if distance > max(0.02 * offers, 6 * inverse.std() / np.sqrt(len(inverse))):
+        raise ExperimentError(
+            "propensities",
+            f"the mean of 1 / propensity is {inverse.mean():.4g} for {offers} offers, so the "
+            "chances of a customer do not sum to 1; log the probability of the offer that was sent",
+        )
+
+
+def _names(values: pd.Series) -> pd.Series:
+    """Values as Python strings, one object per distinct value, which are fast to compare."""
+    codes, levels = pd.factorize(values)
+    names = np.array([str(level) for level in levels], dtype=object)
+    return pd.Series(names[codes], dtype=object)
 
 
 def _check_contamination(frame: pd.DataFrame, control: str) -> tuple[str, ...]:

@@ -17,13 +17,11 @@ class Design(NamedTuple):
     matrix: np.ndarray
 
 
-def covariate_design(covariates: pd.DataFrame, *, most_columns: int | None = None) -> Design:
+def covariate_design(covariates: pd.DataFrame) -> Design:
     """Numbers, missing-value indicators and categories as standardized columns.
 
     Missing numbers are filled with the median, with an indicator beside them; a category gives
-    one column per level (the 20 most frequent). Constant columns are dropped. If more than
-    `most_columns` remain, they are replaced by that many principal components, which use no
-    outcome and so cannot bias an effect.
+    one column per level (the 20 most frequent). Constant columns are dropped.
 
     Raises
     ------
@@ -34,16 +32,22 @@ def covariate_design(covariates: pd.DataFrame, *, most_columns: int | None = Non
     for name in sorted(map(str, covariates.columns)):
         columns |= _columns(name, covariates[name])
     kept = {name: values for name, values in columns.items() if np.ptp(values) > 0}
-    if not kept:
-        return Design((), np.empty((len(covariates), 0)))
-    matrix = np.column_stack(list(kept.values()))
-    matrix = (matrix - matrix.mean(axis=0)) / matrix.std(axis=0)
-    if most_columns is None or matrix.shape[1] <= most_columns:
-        return Design(tuple(kept), matrix)
-    _, vectors = np.linalg.eigh(matrix.T @ matrix)
-    parts = matrix @ vectors[:, ::-1][:, :most_columns]
-    names = tuple(f"component_{at + 1}" for at in range(most_columns))
-    return Design(names, parts / parts.std(axis=0))
+    matrix = np.empty((len(covariates), len(kept)))
+    for at, values in enumerate(kept.values()):
+        matrix[:, at] = (values - values.mean()) / values.std()
+    return Design(tuple(kept), matrix)
+
+
+def leading_components(design: Design, most: int) -> Design:
+    """The design itself, or `most` principal components of it if it has more columns.
+
+    Components look at no outcome, so the choice cannot bias an effect.
+    """
+    if design.matrix.shape[1] <= most:
+        return design
+    _, vectors = np.linalg.eigh(design.matrix.T @ design.matrix)
+    parts = design.matrix @ vectors[:, ::-1][:, :most]
+    return Design(tuple(f"component_{at + 1}" for at in range(most)), parts / parts.std(axis=0))
 
 
 def _columns(name: str, values: pd.Series) -> dict[str, np.ndarray]:
@@ -64,7 +68,10 @@ def _columns(name: str, values: pd.Series) -> dict[str, np.ndarray]:
         return {name: np.where(missing, np.median(known) if len(known) else 0.0, numbers)} | (
             indicator
         )
-    text = values.astype(str).to_numpy()
-    counts = pd.Series(text[~missing]).value_counts()
-    frequent = sorted(counts.index, key=lambda level: (-counts[level], level))[:MOST_LEVELS]
-    return {f"{name}={level}": (text == level).astype(np.float64) for level in frequent} | indicator
+    codes, levels = pd.factorize(values)
+    counts = dict(zip(map(str, levels), np.bincount(codes[~missing]), strict=True))
+    frequent = sorted(counts, key=lambda level: (-counts[level], level))[:MOST_LEVELS]
+    place = {str(level): code for code, level in enumerate(levels)}
+    return {f"{name}={level}": (codes == place[level]).astype(np.float64) for level in frequent} | (
+        indicator
+    )

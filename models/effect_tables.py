@@ -82,7 +82,7 @@ def outcome_columns(
     has_value = unknown is not None and not bool(unknown.any())
     if "cost" in frame.columns or contact or has_value:
         paid = frame["cost"].fillna(0.0) if "cost" in frame.columns else 0.0
-        outcomes["cost"] = paid + np.array([contact.get(label, 0.0) for label in labels])
+        outcomes["cost"] = paid + pd.Series(labels).map(contact).astype(np.float64).fillna(0.0)
     if has_value:
         outcomes["value"] = frame["value"].fillna(0.0)
         outcomes["profit"] = outcomes["value"] - outcomes["cost"]

@@ -15,8 +15,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .assignment import check_cells, checked_rows, constant_propensity, overlap
-from .covariates import covariate_design
+from .assignment import (
+    check_cells,
+    check_plan,
+    check_sum_of_chances,
+    checked_rows,
+    constant_propensity,
+    overlap,
+)
+from .covariates import Design, covariate_design, leading_components
 from .effect_tables import (
     effect_table,
     level_table,
@@ -26,7 +33,6 @@ from .effect_tables import (
     score_arms,
 )
 from .randomization import (
-    SHARE_TOLERANCE,
     ExperimentError,
     SampleRatio,
     SampleRatioMismatch,
@@ -162,8 +168,9 @@ def readout(
     policies = bool((frame["arm"] != frame["offer"]).any())
     differ = not policies and constant_propensity(frame) is None
     by_arm = frame["propensity"].to_numpy() if differ else None
-    balance, balance_p_value = _balance(covariates, frame, labels, control, by_arm, rng, notes)
-    design = _adjustment(covariates, labels)
+    facts = None if covariates is None else _facts(covariates, len(frame))
+    balance, balance_p_value = _balance(facts, labels, control, by_arm, rng, notes)
+    design = _adjustment(facts, labels)
     scoring = {"clusters": clusters, "level": level}
     arms = [control, *sorted(set(labels) - {control})]
     columns = outcome_columns(frame, labels, contact_cost=contact_cost, further=outcomes)
@@ -207,7 +214,7 @@ def _sample_ratio(
     if planned is not None:
         ratio = sample_ratio(frame["arm"], planned, alpha=alpha, assigned=assigned)
         if chances is not None:
-            _check_plan(chances, planned)
+            check_plan(chances, planned)
         return ratio
     if chances is not None:
         return sample_ratio(frame["arm"], chances, alpha=alpha, assigned=assigned)
@@ -220,22 +227,8 @@ def _sample_ratio(
     names = sorted(set(frame["offer"]))
     sent, propensity = frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy()
     ratio = propensity_ratio(sent, propensity, names, alpha=alpha)
-    _check_propensities(ratio, frame)
+    check_sum_of_chances(propensity, len(names))
     return ratio
-
-
-def _check_plan(chances: Mapping[str, float], planned: Mapping[str, float]) -> None:
-    wrong = {
-        arm: (round(chance, 4), planned[arm])
-        for arm, chance in chances.items()
-        if abs(chance - planned[arm]) > SHARE_TOLERANCE
-    }
-    if wrong:
-        raise ExperimentError(
-            "propensities",
-            f"logged and planned chances differ (logged, planned): {wrong}; correct the one that "
-            "was not used to draw the offers",
-        )
 
 
 def _refuse_mismatch(ratio: SampleRatio, allow: bool, notes: list[str]) -> None:
@@ -251,48 +244,34 @@ def _refuse_mismatch(ratio: SampleRatio, allow: bool, notes: list[str]) -> None:
     notes.append(f"overridden: sample ratio: {message}")
 
 
-def _check_propensities(ratio: SampleRatio, frame: pd.DataFrame) -> None:
-    """Chances that do not sum to one show as a mean of 1 / propensity that is not their number."""
-    inverse = 1.0 / frame["propensity"].to_numpy()
-    offers = len(ratio.arms)
-    distance = abs(inverse.mean() - offers)
-    if distance > max(0.02 * offers, 6 * inverse.std() / np.sqrt(len(inverse))):
-        raise ExperimentError(
-            "propensities",
-            f"the mean of 1 / propensity is {inverse.mean():.4g} for {offers} offers, so the "
-            "chances of a customer do not sum to 1; log the probability of the offer that was sent",
-        )
+def _facts(covariates: pd.DataFrame, rows: int) -> Design | None:
+    if len(covariates) != rows:
+        raise ValueError(f"covariates: must have {rows} rows, found {len(covariates)}")
+    facts = covariate_design(covariates)
+    return facts if facts.names else None
 
 
 def _balance(
-    covariates: pd.DataFrame | None,
-    frame: pd.DataFrame,
+    facts: Design | None,
     labels: np.ndarray,
     control: str,
     propensity: np.ndarray | None,
     rng: np.random.Generator,
     notes: list[str],
 ) -> tuple[pd.DataFrame, float]:
-    empty = pd.DataFrame({"covariate": [], "arm": [], "smd": []})
-    if covariates is None:
-        return empty, np.nan
-    if len(covariates) != len(frame):
-        raise ValueError(f"covariates: must have {len(frame)} rows, found {len(covariates)}")
-    if propensity is not None:
+    if facts is not None and propensity is None:
+        table = standardized_differences(facts, labels, control)
+        return table, arm_prediction_test(facts, labels, rng=rng)
+    if facts is not None:
         notes.append("balance is not tested: chances differ among customers")
-        return empty, np.nan
-    facts = covariate_design(covariates)
-    if not facts.names:
-        return empty, np.nan
-    table = standardized_differences(facts, labels, control)
-    return table, arm_prediction_test(facts, labels, rng=rng)
+    return pd.DataFrame({"covariate": [], "arm": [], "smd": []}), np.nan
 
 
-def _adjustment(covariates: pd.DataFrame | None, labels: np.ndarray) -> np.ndarray | None:
-    if covariates is None:
+def _adjustment(facts: Design | None, labels: np.ndarray) -> np.ndarray | None:
+    if facts is None:
         return None
     smallest = int(pd.Series(labels).value_counts().min())
-    return covariate_design(covariates, most_columns=max(1, smallest // ROWS_PER_COVARIATE)).matrix
+    return leading_components(facts, max(1, smallest // ROWS_PER_COVARIATE)).matrix
 
 
 def _pooled(

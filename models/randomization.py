@@ -193,12 +193,15 @@ def standardized_differences(design: Design, arms: np.ndarray, control: str) -> 
     DataFrame with columns covariate, arm, smd: one row per covariate and arm but the control.
     Beyond 0.1 is customarily called unbalanced.
     """
-    base = design.matrix[arms == control]
-    tables = []
-    for arm in sorted(set(arms) - {control}):
+    moments = {}
+    for arm in sorted(set(arms)):
         group = design.matrix[arms == arm]
-        spread = np.sqrt((group.var(axis=0, ddof=1) + base.var(axis=0, ddof=1)) / 2)
-        gap = group.mean(axis=0) - base.mean(axis=0)
+        moments[arm] = group.mean(axis=0), group.var(axis=0, ddof=1)
+    mean, variance = moments.pop(control)
+    tables = []
+    for arm, (other_mean, other_variance) in moments.items():
+        spread = np.sqrt((variance + other_variance) / 2)
+        gap = other_mean - mean
         smd = np.divide(gap, spread, out=np.zeros_like(gap), where=spread > 0)
         tables.append(pd.DataFrame({"covariate": design.names, "arm": arm, "smd": smd}))
     return pd.concat(tables, ignore_index=True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from winback.models.covariates import MOST_LEVELS, covariate_design
+from winback.models.covariates import MOST_LEVELS, covariate_design, leading_components
 
 
 def test_numbers_categories_and_gaps_become_standardized_columns():
@@ -39,7 +39,9 @@ def test_too_many_columns_become_components_that_keep_the_variance():
     rng = np.random.default_rng(0)
     common = rng.normal(size=(300, 1))
     frame = pd.DataFrame(common + 0.01 * rng.normal(size=(300, 6))).rename(columns=str)
-    design = covariate_design(frame, most_columns=2)
+    whole = covariate_design(frame)
+    assert leading_components(whole, 6) is whole
+    design = leading_components(whole, 2)
     assert design.matrix.shape == (300, 2)
     assert abs(np.corrcoef(design.matrix[:, 0], common[:, 0])[0, 1]) > 0.999
 

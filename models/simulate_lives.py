@@ -28,15 +28,16 @@ from .world import (
 CONTENT, UPSET, FADING = 0, 1, 2
 ALIVE = -1
 WELCOME_MONTHS = 6
+AFTER_WELCOME = 2.8
 
 HAZARD = np.zeros((3, len(REASONS)))
-HAZARD[:, PRICE] = 0.0120
+HAZARD[:, PRICE] = 0.0118
 HAZARD[:, COMPETITOR] = 0.0038
 HAZARD[:, MOVED] = 0.0023
-HAZARD[CONTENT, SERVICE], HAZARD[UPSET, SERVICE], HAZARD[FADING, SERVICE] = 0.0022, 0.052, 0.0022
-HAZARD[CONTENT, BOTH], HAZARD[UPSET, BOTH], HAZARD[FADING, BOTH] = 0.0008, 0.0180, 0.0008
-HAZARD[FADING, NEED_GONE] = 0.22
-FADE_CHANCE = 0.0028
+HAZARD[CONTENT, SERVICE], HAZARD[UPSET, SERVICE], HAZARD[FADING, SERVICE] = 0.0014, 0.066, 0.0014
+HAZARD[CONTENT, BOTH], HAZARD[UPSET, BOTH], HAZARD[FADING, BOTH] = 0.0005, 0.0240, 0.0005
+HAZARD[FADING, NEED_GONE] = 0.20
+FADE_CHANCE = 0.0032
 CURED_SHARE = 0.55
 RELAPSE = 3.5
 CONTACT_RELIEF = 0.55
@@ -159,9 +160,9 @@ def draw_people(world: World, *, rng: np.random.Generator) -> People:
     n = len(months)
     sensitivity, appetite, usage = rng.standard_normal((3, n))
     advocacy = rng.gamma(0.7, 0.030, n)
-    upset = np.minimum(0.055 * np.exp(0.5 * rng.standard_normal(n)), 0.4)
+    upset = np.minimum(0.036 * np.exp(0.6 * rng.standard_normal(n)), 0.4)
     contact = np.minimum(0.059 * np.exp(0.85 * rng.standard_normal(n)), 0.6)
-    vocal = rng.random(n) < 0.092
+    vocal = rng.random(n) < 0.088
     welcome = rng.random(n) < 0.5
     plan = np.digitize(appetite + rng.standard_normal(n), [0.1, 1.3])
     price = PLAN_PRICE[plan] * np.exp(0.12 * rng.standard_normal(n) - 0.0072)
@@ -172,7 +173,7 @@ def draw_people(world: World, *, rng: np.random.Generator) -> People:
         usage=usage,
         advocacy=advocacy,
         upset_chance=upset,
-        recovery_chance=np.where(vocal, 0.30, 0.38),
+        recovery_chance=np.where(vocal, 0.20, 0.23),
         contact_chance=contact,
         vocal=vocal,
         welcome=welcome,
@@ -195,9 +196,10 @@ def hazards(people: People, lives: Lives) -> np.ndarray:
     """
     owner = lives.customer
     table = np.repeat(HAZARD[:, :, None], len(owner), axis=2)
-    price = np.exp(0.30 * people.price_sensitivity[owner] - 0.045)
+    price = np.exp(0.55 * people.price_sensitivity[owner] - 0.15)
     table[:, PRICE] *= price
     table[:, BOTH] *= price
+    table[:, COMPETITOR] *= np.exp(-0.45 * people.usage[owner] - 0.10)
     again = np.flatnonzero(lives.previous_reason >= 0)
     reason = lives.previous_reason[again]
     table[:, reason, again] *= np.where(lives.cured[again], 0.0, RELAPSE)
@@ -255,7 +257,7 @@ def live(people: People, lives: Lives, *, world: World, rng: np.random.Generator
         bills[alive] += 1
         risk = hazard[now, :, alive]
         after_welcome = welcome[alive] & (WELCOME_MONTHS <= month < WELCOME_MONTHS + 3)
-        risk[:, PRICE] *= np.where(after_welcome, 2.2, 1.0)
+        risk[:, PRICE] *= np.where(after_welcome, AFTER_WELCOME, 1.0)
         risk *= np.where(again[alive] & contacted, CONTACT_RELIEF, 1.0)[:, None]
         total = np.cumsum(risk, axis=1)
         leaves = leave < total[:, -1]

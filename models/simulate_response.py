@@ -28,7 +28,7 @@ from .world import (
 )
 
 NONE, DISCOUNT, UPGRADE, BUNDLE = range(len(OFFERS))
-REASON_LOGIT = np.array([0.0, -0.42, -0.35, -0.25, 0.0, 0.0])
+REASON_LOGIT = np.array([0.0, -0.38, -0.35, -0.25, 0.0, 0.0])
 FUTILE = 0.24
 GONE_FOR_GOOD = 0.015
 LOST_TWICE = 0.4
@@ -36,7 +36,7 @@ BACKFIRE = 0.5
 TASTE = 0.85
 SELF_RETURN = -2.2
 CARE = (0.08, 0.50)
-AGAIN_HAZARD = 1.01
+AGAIN_HAZARD = 0.985
 THIRD_HAZARD = 1.35
 OFFER_HAZARD = np.array([1.02, 1.0, 0.90, 1.10])
 AGAIN_REASON_HAZARD = np.array([0.88, 1.08, 1.10, 1.0, 1.0, 1.0])

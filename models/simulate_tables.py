@@ -89,7 +89,7 @@ def _orders(
     )
     moment = np.concatenate([bill_moments(wave) for wave in waves])
     money = [bill_amounts(people, wave) for wave in waves]
-    order = np.lexsort((moment, customer))
+    order = _by_customer_and_time(customer, moment)
     frame = {
         # Ids of shards of one population must not collide: they start at the shard's customers.
         "order_id": world.first_customer_id * 1_000 + np.arange(len(order)),
@@ -98,7 +98,7 @@ def _orders(
     }
     for position, name in enumerate(("amount", "margin", "discount")):
         frame[name] = np.concatenate([parts[position] for parts in money])[order]
-    return pd.DataFrame(frame)
+    return pd.DataFrame(frame, copy=False)
 
 
 def _activity(
@@ -122,15 +122,24 @@ def _activity(
             kind.append(np.full(len(some), code, dtype=np.int8))
             quantity.append(amount[some].astype(np.float64))
     all_customers, all_moments = np.concatenate(customer), np.concatenate(moment)
-    order = np.lexsort((all_moments, all_customers))
+    all_kinds = np.concatenate(kind)
+    order = _by_customer_and_time(all_customers, all_moments, all_kinds)
     return pd.DataFrame(
         {
             "customer_id": all_customers[order],
             "happened_at": seconds(all_moments[order]),
-            "kind": text(np.concatenate(kind)[order], ("use", "premium")),
+            "kind": text(all_kinds[order], ("use", "premium")),
             "quantity": np.round(np.concatenate(quantity)[order], 1),
-        }
+        },
+        copy=False,
     )
+
+
+def _by_customer_and_time(
+    customer: np.ndarray, moment: np.ndarray, kind: np.ndarray | int = 0
+) -> np.ndarray:
+    """Order by customer, second and kind (0 or 1): one whole number each, much faster to sort."""
+    return np.argsort((customer << 32) | (moment << 1) | kind)
 
 
 def _complaints(
@@ -210,12 +219,9 @@ def _contacts(
         known = moments < world.as_of
         customer.append(owner[wave.lived.month_life[sent[known]]])
         moment.append(moments[known])
-    frame = pd.DataFrame(
-        {
-            "customer_id": np.concatenate(customer),
-            "contacted_at": seconds(np.concatenate(moment)),
-        }
-    )
+    customers, moments = np.concatenate(customer), np.concatenate(moment)
+    order = _by_customer_and_time(customers, moments)
+    frame = pd.DataFrame({"customer_id": customers[order], "contacted_at": seconds(moments[order])})
     frame["channel"] = text(rng.choice(3, len(frame), p=[0.7, 0.2, 0.1]), CHANNELS)
     frame["campaign"] = text(np.zeros(len(frame), dtype=int), ("newsletter",))
-    return frame.sort_values(["customer_id", "contacted_at"], ignore_index=True)
+    return frame

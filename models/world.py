@@ -36,7 +36,7 @@ TAILORED: Mapping[str, str] = MappingProxyType({"price": "discount", "service": 
 
 DAY = 86_400
 MONTH = 2_629_800
-STUDY_STARTS_AT = int(np.datetime64("2006-01-01", "s").astype(np.int64))
+STUDY_STARTS = np.datetime64("2006-01", "M")
 
 Heterogeneity = Literal["default", "reason_only"]
 
@@ -124,12 +124,12 @@ class World:
     @property
     def window_starts_at(self) -> int:
         """First second of the study window."""
-        return STUDY_STARTS_AT
+        return _second(STUDY_STARTS)
 
     @property
     def window_ends_at(self) -> int:
         """End of the study window; the tail begins."""
-        return STUDY_STARTS_AT + self.window_months * MONTH
+        return _second(STUDY_STARTS + self.window_months)
 
     @property
     def as_of(self) -> int:
@@ -145,3 +145,8 @@ class World:
     def n_eligible(self) -> int:
         """Customers of the experiment."""
         return round(self.eligible * self.scale)
+
+
+def _second(month: np.datetime64) -> int:
+    """First second of a month, since 1970."""
+    return int(month.astype("datetime64[s]").astype(np.int64))

@@ -8,7 +8,6 @@ rows are looked at a second time only where a rule was broken.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import narwhals as nw
 from narwhals.dtypes import DType
 
 from .contract import KINDS, TABLES, Column, Kind, Table
+from .violation import ContractError, Violation, hashed
 
 EARLIEST = datetime(1900, 1, 1)
 MOST_MONEY = 1e15
@@ -45,55 +45,6 @@ _FREE_TYPES = (*_NUMBER, *_TEXT, nw.Boolean)
 
 
 @dataclass(frozen=True)
-class Violation:
-    """One broken rule.
-
-    Attributes
-    ----------
-    table, column
-        Where; the column is empty where the whole table is meant.
-    expected, found
-        What the contract says and what stands there.
-    count
-        How many rows; 0 where no rows are meant.
-    ids
-        Up to five hashed ids of customers concerned (`hashed` of the id finds them again).
-    cure
-        What to do.
-    """
-
-    table: str
-    column: str
-    expected: str
-    found: str
-    count: int
-    ids: tuple[str, ...]
-    cure: str
-
-    def __str__(self) -> str:
-        place = f"{self.table}: column '{self.column}'" if self.column else self.table
-        rows = f" in {self.count:,} {'row' if self.count == 1 else 'rows'}" if self.count else ""
-        ids = f" (hashed ids {', '.join(self.ids)})" if self.ids else ""
-        return f"{place} must {self.expected}, found {self.found}{rows}{ids}; {self.cure}"
-
-
-class ContractError(ValueError):
-    """Tables break the contract; nothing was stored.
-
-    Attributes
-    ----------
-    violations
-        All of them.
-    """
-
-    def __init__(self, violations: Sequence[Violation]) -> None:
-        self.violations = tuple(violations)
-        count = len(self.violations)
-        head = f"the tables break the contract in {count} {'way' if count == 1 else 'ways'}"
-        super().__init__("\n".join([head, *(f"  {violation}" for violation in self.violations)]))
-
-
-@dataclass(frozen=True)
 class _Rule:
     """Rows of a column that break a rule, as an expression."""
 
@@ -102,11 +53,6 @@ class _Rule:
     bad: nw.Expr
     cure: str
     found: str = ""
-
-
-def hashed(identifier: object) -> str:
-    """The first 12 hex digits of the SHA-256 of an id: names a customer without telling who."""
-    return hashlib.sha256(str(identifier).encode()).hexdigest()[:12]
 
 
 def require(

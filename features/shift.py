@@ -14,8 +14,8 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from .checks import Violation
 from .contract import TABLES
+from .violation import Violation
 
 FACTORS = (100.0, 0.01, 1000.0, 0.001)
 _BINS_PER_DECADE = 10

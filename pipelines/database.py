@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from .sources import SourceError
+from .sources import Source, SourceError
 
 _DRIVERS = {"postgresql": "adbc_driver_postgresql", "postgres": "adbc_driver_postgresql"}
 _CONNECT_SECONDS = 10
 _SNAPSHOT = "set transaction isolation level repeatable read, read only"
+
+
+@contextmanager
+def open_databases(source: Source) -> Iterator[dict[str, Any]]:
+    """An open cursor by uri, for each database of a source."""
+    uris = {table.uri: name for name, table in source.tables.items() if table.uri}
+    with ExitStack() as stack:
+        yield {
+            uri: stack.enter_context(open_database(uri, f"{source.path}: tables.{name}"))
+            for uri, name in uris.items()
+        }
 
 
 @contextmanager

@@ -2,13 +2,63 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
-from .ingest import fingerprint as hash_raw
-from .sources import Source
+from .database import open_databases, run
+from .sources import Source, raw_files, require_raw_files
 from .store import replace_file
+
+# Independent of the order of rows; 64 bits a row, summed exactly.
+_CONTENT = "select count(*)::text, sum(hashtextextended(t::text, 0)::numeric)::text from ({}) t"
 
 
 def fingerprint(source: Source, *, out: Path) -> None:
     """Ask the raw files or the database what they hold now, and write its hash."""
     replace_file(out, (hash_raw(source) + "\n").encode())
+
+
+def hash_raw(source: Source, *, cache: Path | None = None) -> str:
+    """A hash that changes when, and only when, the raw data of a source change.
+
+    Files are hashed by content; with `cache`, a file whose size and time of change stand there is
+    not read again. A table in a database is hashed by the database, or by `version_query`. A
+    simulated source has no raw data.
+
+    Raises
+    ------
+    SourceError
+        If a file is missing or a database refuses.
+    """
+    require_raw_files(source)
+    digest = hashlib.sha256(source.name.encode())
+    known = dict(json.loads(cache.read_bytes())) if cache and cache.is_file() else {}
+    seen: dict[str, list[Any]] = {}
+    for files in raw_files(source):
+        digest.update(files.table.encode())
+        for path in files.found():
+            key = str(path.resolve())
+            seen[key] = _look(path, known.get(key))
+            digest.update(f"{path.name} {seen[key][2]}".encode())
+    if cache is not None and seen != known:
+        replace_file(cache, json.dumps(seen, indent=1, sort_keys=True).encode())
+    with open_databases(source) as cursors:
+        for name, table in source.tables.items():
+            if table.uri:
+                query = table.version_query or _CONTENT.format(table.query)
+                cursor, where = cursors[table.uri], f"{source.path}: tables.{name}"
+                run(cursor, query, uri=table.uri, where=where)
+                digest.update(f"{name} {cursor.fetchall()}".encode())
+    return digest.hexdigest()
+
+
+def _look(path: Path, known: list[Any] | None) -> list[Any]:
+    """Size, time of change and hash of a file; the hash is taken anew if the others differ."""
+    stat = path.stat()
+    facts = [stat.st_size, stat.st_mtime_ns]
+    if known is not None and known[:2] == facts:
+        return known
+    with path.open("rb") as handle:
+        return [*facts, hashlib.file_digest(handle, "sha256").hexdigest()]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ..features.checks import ContractError, require
+from ..features.checks import require
 from ..features.contract import TABLES, Kind
 from ..features.shift import profile, shifts
-from .database import open_database, run
+from ..features.violation import ContractError
+from .database import open_databases, run
+from .progress import step
 from .settings import from_mapping
-from .sources import Source, SourceError, raw_files, require_raw_files
-from .store import MANIFEST, replace_file, replace_folder
+from .sources import Source, SourceError, require_raw_files
+from .store import MANIFEST, replace_folder
 
 _SPILL = "spill"
-# Independent of the order of rows; 64 bits a row, summed exactly.
-_CONTENT_HASH = (
-    "select count(*)::text, sum(hashtextextended(t::text, 0)::numeric)::text from ({query}) t"
-)
 _STORED: dict[Kind, str] = {
     "time": "{}::timestamp",
     "money": "round({}, 2)::decimal(18, 2)",
@@ -86,68 +83,36 @@ def ingest(
         spill = new.path / _SPILL
         spill.mkdir()
         with _engine(memory_limit, threads, spill) as connection:
-            known_only_here = _load(source, connection, seed)
+            with step(f"{'reading' if source.tables else 'simulating'} {source.title}"):
+                known_only_here = _load(source, connection, seed)
             _close_to_the_world(connection, new.path)
             tables = {name: connection.table(_quoted(name)) for name in _tables(connection)}
-            experiment = source.experiment
-            require(
-                tables,
-                as_of=source.as_of or datetime.now(UTC).replace(tzinfo=None),
-                offers=experiment.offer_names if experiment else None,
-                known_afterwards=source.known_afterwards,
-            )
-            facts = profile(tables)
-            if source.simulate is None and not accept_shift:
-                _refuse_shifts(facts, out, source.name)
-            for name in tables:
-                _write(connection, name, new.path / f"{name}.parquet")
-            rows = {name: _count(connection, name) for name in tables}
+            with step("checking the tables against the contract"):
+                facts = _checked(source, tables)
+                if source.simulate is None and not accept_shift:
+                    _refuse_shifts(facts, out, source.name)
+            with step("writing the tables"):
+                rows = {
+                    name: _write(connection, name, new.path / f"{name}.parquet") for name in tables
+                }
         shutil.rmtree(spill)
-        as_of = str(source.as_of) if source.as_of else None
-        new.extra.update(source=source.name, as_of=as_of, profile=facts)
+        new.extra.update(source=source.name, profile=facts)
     with replace_folder(truth) as new:
         for name, frame in known_only_here.items():
             frame.to_parquet(new.path / f"{name}.parquet", index=False, compression="zstd")
     return rows
 
 
-def fingerprint(source: Source, *, cache: Path | None = None) -> str:
-    """A hash that changes when, and only when, the raw data of a source change.
-
-    Files are hashed by content; with `cache`, a file whose size and time of change stand there is
-    not read again. A table in a database is hashed by the database, or by `version_query`.
-
-    Raises
-    ------
-    SourceError
-        If a file is missing or a database refuses.
-    """
-    require_raw_files(source)
-    digest = hashlib.sha256(source.name.encode())
-    known = _read_hashes(cache)
-    hashes: dict[str, list[Any]] = {}
-    for files in raw_files(source):
-        digest.update(files.table.encode())
-        for path in files.found():
-            stat, key = path.stat(), str(path.resolve())
-            seen = known.get(key)
-            if seen is None or seen[:2] != [stat.st_size, stat.st_mtime_ns]:
-                with path.open("rb") as handle:
-                    content = hashlib.file_digest(handle, "sha256").hexdigest()
-                seen = [stat.st_size, stat.st_mtime_ns, content]
-            hashes[key] = seen
-            digest.update(f"{path.name} {seen[2]}".encode())
-    if cache is not None and hashes != known:
-        replace_file(cache, json.dumps(hashes, indent=1, sort_keys=True).encode())
-    with _databases(source) as cursors:
-        for name, table in source.tables.items():
-            if table.uri:
-                query = table.version_query or _CONTENT_HASH.format(query=_bare(table.query))
-                where = f"{source.path}: tables.{name}"
-                cursor = cursors[table.uri]
-                run(cursor, query, uri=table.uri, where=where)
-                digest.update(f"{name} {cursor.fetchall()}".encode())
-    return digest.hexdigest()
+def _checked(source: Source, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The profile of tables that keep the contract."""
+    experiment = source.experiment
+    require(
+        tables,
+        as_of=source.as_of or datetime.now(UTC).replace(tzinfo=None),
+        offers=experiment.offer_names if experiment else None,
+        known_afterwards=source.known_afterwards,
+    )
+    return profile(tables)
 
 
 def _load(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> dict[str, Any]:
@@ -156,20 +121,20 @@ def _load(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> d
         return _simulate(source, connection, seed)
     require_raw_files(source)
     for name, view in source.views.items():
-        query = f"create view {_quoted(name)} as {_bare(view.query)}"
+        query = f"create view {_quoted(name)} as {view.query}"
         _execute(connection, query, f"{source.path}: views.{name}")
-    with _databases(source) as cursors:
+    with open_databases(source) as cursors:
         for name, table in source.tables.items():
             where = f"{source.path}: tables.{name}"
             if table.uri:
                 cursor = cursors[table.uri]
-                run(cursor, _bare(table.query), uri=table.uri, where=where)
+                run(cursor, table.query, uri=table.uri, where=where)
                 reader = cursor.fetch_record_batch()
                 connection.register("incoming", reader)
                 _create(connection, name, "select * from incoming", _numerics(reader.schema), where)
                 connection.unregister("incoming")
             else:
-                _create(connection, name, _bare(table.query), (), where)
+                _create(connection, name, table.query, (), where)
     return {}
 
 
@@ -252,16 +217,6 @@ def _close_to_the_world(connection: duckdb.DuckDBPyConnection, folder: Path) -> 
     connection.execute("set lock_configuration = true")
 
 
-@contextmanager
-def _databases(source: Source) -> Iterator[dict[str, Any]]:
-    """One open cursor for each database of a source."""
-    with ExitStack() as stack:
-        yield {
-            uri: stack.enter_context(open_database(uri, f"{source.path}: tables.{name}"))
-            for uri, name in {t.uri: n for n, t in source.tables.items() if t.uri}.items()
-        }
-
-
 def _refuse_shifts(facts: Mapping[str, Any], out: Path, name: str) -> None:
     """Compare with the profile in the accepted tables of the same source, if there are any."""
     file = out / MANIFEST
@@ -273,19 +228,22 @@ def _refuse_shifts(facts: Mapping[str, Any], out: Path, name: str) -> None:
         raise ContractError(found)
 
 
-def _write(connection: duckdb.DuckDBPyConnection, name: str, file: Path) -> None:
-    """Store a table in the types of the contract, sorted so that equal input gives equal bytes."""
+def _write(connection: duckdb.DuckDBPyConnection, name: str, file: Path) -> int:
+    """Store a table in the types of the contract, sorted: equal input gives equal bytes."""
     table = TABLES[name]
     columns = {column: kind for column, kind, *_ in _columns(connection, name)}
     chosen = [f"{_stored(name, each, kind)} as {_quoted(each)}" for each, kind in columns.items()]
     order = [column for column in table.sort if column in columns]
     if not table.key:
         order += [column for column in columns if column not in order]
-    connection.execute(
+    (rows,) = _execute(
+        connection,
         f"copy (select {', '.join(chosen)} from {_quoted(name)} "
         f"order by {', '.join(map(_quoted, order))}) "
-        f"to {_text(str(file))} (format parquet, compression zstd)"
+        f"to {_text(str(file))} (format parquet, compression zstd)",
+        name,
     )
+    return int(rows[0])
 
 
 def _stored(table: str, name: str, kind: str) -> str:
@@ -310,22 +268,6 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _columns(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[Any, ...]]:
     return connection.execute(f"describe {_quoted(name)}").fetchall()
-
-
-def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
-    row = connection.execute(f"select count(*) from {_quoted(name)}").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _read_hashes(cache: Path | None) -> dict[str, list[Any]]:
-    if cache is None or not cache.is_file():
-        return {}
-    return dict(json.loads(cache.read_bytes()))
-
-
-def _bare(query: str) -> str:
-    """A query without its final semicolon, so that it can stand in brackets."""
-    return query.strip().rstrip(";").rstrip()
 
 
 def _quoted(name: str) -> str:

@@ -307,7 +307,9 @@ def _expanded(
 
     uri = _VARIABLE.sub(value_of, table.uri) if table.uri else None
     query = _VARIABLE.sub(lambda match: value_of(match).replace("'", "''"), table.query)
-    return replace(table, query=query, uri=uri, variables=tuple(used.items()))
+    # Without the final semicolon, so that the query can stand in brackets.
+    bare = query.strip().rstrip(";").rstrip()
+    return replace(table, query=bare, uri=uri, variables=tuple(used.items()))
 
 
 def _from_root(value: str, root: str | None) -> str:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from winback.features.checks import ContractError, check, hashed, require
+from winback.features.checks import check, require
 from winback.features.contract import TABLES, contract_markdown
+from winback.features.violation import ContractError, hashed
 
 AS_OF = datetime(2020, 1, 1)
 OFFERS = ("none", "discount")

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from winback.features.checks import ContractError
+from winback.features.violation import ContractError
 from winback.pipelines.database import without_password
-from winback.pipelines.ingest import fingerprint, ingest
+from winback.pipelines.fingerprint import hash_raw
+from winback.pipelines.ingest import ingest
 from winback.pipelines.sources import Source, SourceError, load_source
 from winback.pipelines.store import read_verified
 
@@ -130,9 +131,7 @@ def test_tables_of_a_database_equal_those_of_files(server, tmp_path):
 
 
 def test_the_contract_holds_for_databases_too(server, tmp_path):
-    text = SOURCE.replace(
-        "ordered_at, amount from", "ordered_at, amount - 1 as amount from"
-    )
+    text = SOURCE.replace("ordered_at, amount from", "ordered_at, amount - 1 as amount from")
     with pytest.raises(ContractError, match=r"'amount' must be at least 0, found -1\.0, -0\.99"):
         ingest(warehouse(tmp_path, server, text), tmp_path / "db", truth=tmp_path / "truth")
     assert not (tmp_path / "db").exists()
@@ -146,21 +145,21 @@ def test_a_number_that_is_none_is_refused_not_rounded(server, tmp_path):
 
 def test_the_fingerprint_follows_the_rows(server, tmp_path):
     source = warehouse(tmp_path, server)
-    first = fingerprint(source)
-    assert fingerprint(source) == first
+    first = hash_raw(source)
+    assert hash_raw(source) == first
     change(server, "update people set monthly = monthly + 0.01 where id = 7")
-    changed = fingerprint(source)
+    changed = hash_raw(source)
     assert changed != first
     change(server, "update people set monthly = monthly - 0.01 where id = 7")
-    assert fingerprint(source) == first
+    assert hash_raw(source) == first
 
 
 def test_a_version_query_decides_alone(server, tmp_path):
     version = "    version_query: select max(id) from people\n    query: select id"
     source = warehouse(tmp_path, server, SOURCE.replace("    query: select id", version))
-    first = fingerprint(source)
+    first = hash_raw(source)
     change(server, "update people set monthly = monthly + 0.01 where id = 8")
-    assert fingerprint(source) == first
+    assert hash_raw(source) == first
 
 
 def test_a_query_cannot_write(server, tmp_path):
@@ -205,7 +204,7 @@ def test_a_database_that_does_not_run_is_one_clear_error(tmp_path):
         ingest(source, tmp_path / "db", truth=tmp_path / "truth")
     assert "s3cret" not in str(caught.value)
     with pytest.raises(SourceError, match=message) as caught:
-        fingerprint(source)
+        hash_raw(source)
     assert "s3cret" not in str(caught.value)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from winback.features.checks import ContractError
-from winback.pipelines.ingest import fingerprint, ingest
+from winback.features.violation import ContractError
+from winback.pipelines.fingerprint import hash_raw
+from winback.pipelines.ingest import ingest
 from winback.pipelines.settings import SettingsError
 from winback.pipelines.sources import Source, SourceError, load_source
 from winback.pipelines.store import verify
@@ -361,21 +362,21 @@ def test_a_kill_between_files_leaves_the_old_tables(raw, accepted, tmp_path):
 
 def test_the_fingerprint_follows_content_and_nothing_else(raw, tmp_path):
     cache = tmp_path / "hashes.json"
-    first = fingerprint(shop(raw), cache=cache)
-    assert fingerprint(shop(raw), cache=cache) == first
+    first = hash_raw(shop(raw), cache=cache)
+    assert hash_raw(shop(raw), cache=cache) == first
     os.utime(raw / "orders.csv", (1, 1))
-    assert fingerprint(shop(raw), cache=cache) == first
+    assert hash_raw(shop(raw), cache=cache) == first
     moved = raw.rename(raw.with_name("moved"))
-    assert fingerprint(shop(moved)) == first
+    assert hash_raw(shop(moved)) == first
     with (moved / "orders.csv").open("a") as file:
         file.write("o9999,1,2019-05-05 10:00:00,3.5\n")
-    assert fingerprint(shop(moved), cache=cache) != first
+    assert hash_raw(shop(moved), cache=cache) != first
 
 
 def test_the_fingerprint_of_a_missing_file_is_an_error(raw):
     (raw / "orders.csv").unlink()
     with pytest.raises(SourceError, match="not found; set SHOP"):
-        fingerprint(shop(raw))
+        hash_raw(shop(raw))
 
 
 WORLD = """

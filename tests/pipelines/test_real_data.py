@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from winback.features.checks import ContractError
+from winback.features.violation import ContractError
 from winback.pipelines.ingest import ingest
 from winback.pipelines.sources import Source, load_source
 

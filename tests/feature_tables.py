@@ -1,9 +1,10 @@
 """Canonical tables from rows, on any engine, and strategies that draw awkward ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from hypothesis import strategies as st
@@ -141,3 +142,62 @@ def definitions() -> st.SearchStrategy[ChurnDefinition]:
         lead_days=st.integers(0, 2),
         horizon_days=st.integers(1, 6),
     )
+
+
+def many_tables(seed: int, customers: int = 40) -> dict[str, list[Row]]:
+    """A random world of every table over START to START + 24 days; each row is recorded late."""
+    rng = np.random.default_rng(seed)
+
+    def moment() -> int:
+        return START + int(rng.integers(0, 24 * DAY))
+
+    def one() -> int:
+        return int(rng.integers(0, customers))
+
+    def late(row: Row, time: str) -> Row:
+        return {**row, "recorded_at": row[time] + int(rng.integers(0, DAY))}
+
+    def rows(count: int, make: Callable[[], Row], time: str) -> list[Row]:
+        return [late(make(), time) for _ in range(count)]
+
+    def chance(value: Any) -> Any:
+        return value if rng.random() < 0.7 else None
+
+    return {
+        "customers": [
+            {"customer_id": number, "signed_up_at": chance(START - number * DAY),
+             "cost_to_serve_monthly": int(rng.integers(100, 900))}
+            for number in range(customers)
+        ],
+        "orders": rows(8 * customers, lambda: {
+            "customer_id": one(), "ordered_at": moment(), "amount": int(rng.integers(0, 9_999)),
+            "margin": int(rng.integers(0, 5_000)), "discount": int(rng.integers(0, 2)) * 500,
+        }, "ordered_at"),
+        "activity": rows(8 * customers, lambda: {
+            "customer_id": one(), "happened_at": moment(), "kind": KINDS[int(rng.integers(0, 2))],
+            "quantity": int(rng.integers(0, 5_000)),
+        }, "happened_at"),
+        "complaints": rows(2 * customers, lambda: {
+            "customer_id": one(), "opened_at": moment(), "resolved_at": chance(moment()),
+            "severity": int(rng.integers(1, 4)), "cause": ("human", "system")[rng.integers(0, 2)],
+        }, "opened_at"),
+        "referrals": rows(customers, lambda: {
+            "referrer_id": one(), "referred_id": one(), "referred_at": moment(),
+            "converted_at": chance(moment()),
+        }, "referred_at"),
+        "departures": rows(customers, lambda: {
+            "customer_id": one(), "departed_at": moment(),
+            "reason": chance(("price", "service")[rng.integers(0, 2)]),
+        }, "departed_at"),
+        "contacts": rows(3 * customers, lambda: {
+            "customer_id": one(), "contacted_at": moment(),
+        }, "contacted_at"),
+        "offers": rows(customers, lambda: {
+            "customer_id": one(), "offered_at": moment(), "offer": "discount",
+            "returned_at": chance(moment()),
+        }, "offered_at"),
+        "attributes": rows(2 * customers, lambda: {
+            "customer_id": one(), "known_at": moment(), "plan": ("basic", "full")[one() % 2],
+            "autopay": one() % 2 == 0, "age": 18 + one(), "contract_ends_at": moment(),
+        }, "known_at"),
+    }  # fmt: skip

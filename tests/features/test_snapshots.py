@@ -1,0 +1,228 @@
+"""Who is in a training set, with which label: tiny worlds with exact answers."""
+
+from typing import Any
+
+import narwhals as nw
+import pytest
+from feature_tables import DAY, START, frames_on
+from winback.features.definition import ChurnDefinition
+from winback.features.lifetimes import departures_under, status_at
+from winback.features.snapshots import (
+    churn_snapshots,
+    current_snapshot,
+    offer_snapshots,
+    snapshot_dates,
+)
+
+ENGINES = ("duckdb", "pandas", "polars")
+
+
+def day(number: float) -> int:
+    return START + round(number * DAY)
+
+
+def rows_of(frame: nw.LazyFrame, *names: str) -> list[tuple[Any, ...]]:
+    rows = frame.sort("customer_id", *names[1:2]).collect(backend="pyarrow").to_native()
+    return [tuple(row[name] for name in names) for row in rows.to_pylist()]
+
+
+def customers(**since: float | None) -> list[dict[str, Any]]:
+    return [
+        {"customer_id": int(name[1:]), "signed_up_at": None if at is None else day(at)}
+        for name, at in since.items()
+    ]
+
+
+def departures(*rows: tuple[int, float]) -> list[dict[str, Any]]:
+    return [{"customer_id": one, "departed_at": day(at), "reason": None} for one, at in rows]
+
+
+def orders(*rows: tuple[int, float, int]) -> list[dict[str, Any]]:
+    return [
+        {"customer_id": one, "ordered_at": day(at), "amount": amount, "margin": amount // 2}
+        for one, at, amount in rows
+    ]
+
+
+def test_dates_are_the_latest_with_certain_labels() -> None:
+    definition = ChurnDefinition(lead_days=2, horizon_days=10)
+    dates = snapshot_dates(now=day(100), count=3, every_days=30, definition=definition)
+    assert dates == (day(28), day(58), day(88))
+    with pytest.raises(ValueError, match="at least 1, found 0 and 30"):
+        snapshot_dates(now=day(100), count=0, every_days=30, definition=definition)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_churn_labels_are_half_open_after_the_lead_time(engine: str) -> None:
+    """as_of 50, lead 5, horizon 10: the label looks at [55, 65)."""
+    people = {f"c{one}": 0.0 for one in range(1, 9)} | {"c9": 50.0}
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(**people),
+            "departures": departures(
+                (2, 49), (3, 50), (4, 54.9), (5, 55), (6, 64.9), (7, 65), (8, 20)
+            ),
+            "orders": orders((8, 40, 100)),
+        },
+    )
+    definition = ChurnDefinition(lead_days=5, horizon_days=10)
+    found = churn_snapshots(tables, dates=(day(50),), definition=definition, now=day(65))
+    # 1 stays, 2 is lost already, 3 and 4 go before a campaign could reach them, 8 came back,
+    # 9 is not a customer yet.
+    assert rows_of(found, "customer_id", "churned") == [(1, 0), (5, 1), (6, 1), (7, 0), (8, 0)]
+    early = churn_snapshots(tables, dates=(day(50),), definition=definition, now=day(65) - 1)
+    assert rows_of(early, "customer_id", "churned") == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_inactivity_waits_for_the_longer_of_the_limit_and_own_gaps(engine: str) -> None:
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=0, c2=0),
+            # 1 buys every 10 days and is lost after 30; 2 buys every 40, and only after 80.
+            "orders": orders((1, 0, 1), (1, 10, 1), (1, 20, 1), (2, 0, 1), (2, 40, 1)),
+        },
+    )
+    definition = ChurnDefinition(kind="inactivity", inactive_days=30, gap_multiple=2.0)
+    left = departures_under(tables, definition)
+    assert left is not None
+    assert rows_of(left, "customer_id", "departed_at", "returned_at") == [
+        (1, day(50), None),
+        (2, day(30), day(40)),
+        (2, day(120), None),
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lifetimes_are_numbered_and_undone_departures_do_not_count(engine: str) -> None:
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=0, c2=0, c3=0),
+            "departures": departures((1, 10), (1, 50), (2, 10), (3, 10)),
+            "orders": orders((1, 30, 1), (1, 70, 1), (2, 14, 1), (3, 10, 1)),
+            "snapshots": [
+                {"customer_id": one, "as_of": day(at)} for one in (1, 2, 3) for at in (12, 60, 90)
+            ],
+        },
+    )
+    found = status_at(tables, tables["snapshots"], ChurnDefinition(resign_gap_days=5))
+    assert found is not None
+    names = ("customer_id", "as_of", "departures_so_far", "departed_at", "returned_at")
+    assert rows_of(found, *names, "earlier_returned_at") == [
+        (1, day(12), 1, day(10), None, None),
+        (1, day(60), 2, day(50), None, day(30)),
+        (1, day(90), 2, day(50), day(70), day(30)),
+        # 2 signed again within five days: at day 12 she seemed lost, later she never left.
+        (2, day(12), 1, day(10), None, None),
+        # 3's last bill came with the departure and does not undo it.
+        (3, day(12), 1, day(10), None, None),
+        (3, day(60), 1, day(10), None, None),
+        (3, day(90), 1, day(10), None, None),
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_today_is_active_or_lost_or_an_experiment(engine: str) -> None:
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=0, c2=0, c3=100, c4=None),
+            "departures": departures((2, 10)),
+            "orders": orders((4, 5, 1)),
+        },
+    )
+    now = current_snapshot(tables, now=day(100), definition=ChurnDefinition())
+    assert rows_of(now, "customer_id", "population") == [
+        (1, "active"),
+        (2, "lost"),
+        (4, "active"),
+    ]
+    flat = {"customers": tables["customers"]}
+    now = current_snapshot(flat, now=day(100), definition=ChurnDefinition())
+    assert {population for _, population in rows_of(now, "customer_id", "population")} == {
+        "experiment"
+    }
+
+
+OUTCOMES = ("customer_id", "as_of", "returned", "value", "cost", "second_days", "second_ended")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_came_of_an_offer_by_hand(engine: str) -> None:
+    """Offered on day 20, 30 days to return, 60 days of value; now is day 100."""
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=0, c2=0, c3=0, c4=0, c5=0),
+            "departures": departures((1, 10), (1, 70), (2, 10), (3, 10), (4, 10), (5, 10)),
+            # 2 orders exactly when the offer goes out, 3 just after the window, 4 never.
+            "orders": orders(
+                (1, 5, 900), (1, 25, 1_000), (1, 60, 600), (1, 80, 5_000),
+                (2, 20, 200), (3, 50, 300), (5, 95, 400),
+            ),
+            "offers": [
+                {"customer_id": one, "offered_at": day(at), "offer": offer}
+                for one, at, offer in (
+                    (1, 20, "discount"), (2, 20, "none"), (3, 20, "discount"), (4, 20, "discount"),
+                    (5, 90, "discount"),
+                )
+            ],
+        },
+    )  # fmt: skip
+    found = offer_snapshots(
+        tables,
+        now=day(100),
+        definition=ChurnDefinition(),
+        return_window_days=30,
+        value_horizon_days=60,
+        costs={"none": 0, "discount": 12_000},
+    )
+    assert rows_of(found, *OUTCOMES) == [
+        (1, day(20), 1, 8.0, 120.0, 45.0, 1),
+        (2, day(20), 1, 1.0, 0.0, 80.0, 0),
+        (3, day(20), 0, 0.0, 0.0, None, None),
+        (4, day(20), 0, 0.0, 0.0, None, None),
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_source_states_of_an_offer_is_taken(engine: str) -> None:
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=None, c2=None),
+            "offers": [
+                {"customer_id": 1, "offered_at": day(99), "offer": "mens", "returned": True,
+                 "value": 2_999, "offer_cost": 150, "propensity": 0.5, "arm": "email"},
+                {"customer_id": 2, "offered_at": day(99), "offer": "none", "returned": False,
+                 "value": 0, "offer_cost": 0, "propensity": 0.5, "arm": None},
+            ],
+        },
+    )  # fmt: skip
+    found = offer_snapshots(
+        tables,
+        now=day(100),
+        definition=ChurnDefinition(),
+        return_window_days=14,
+        value_horizon_days=14,
+    )
+    assert rows_of(found, *OUTCOMES) == [
+        (1, day(99), 1, 29.99, 1.5, None, None),
+        (2, day(99), 0, 0.0, 0.0, None, None),
+    ]
+    assert rows_of(found, "customer_id", "arm", "propensity", "offer") == [
+        (1, "email", 0.5, "mens"),
+        (2, "none", 0.5, "none"),
+    ]
+
+
+def test_churn_without_departures_is_refused() -> None:
+    tables = frames_on("polars", {"customers": customers(c1=0)})
+    with pytest.raises(ValueError, match="kind 'contract' needs the table departures, found none"):
+        churn_snapshots(tables, dates=(1,), definition=ChurnDefinition(), now=2)
+    silence = ChurnDefinition(kind="inactivity")
+    with pytest.raises(ValueError, match="needs the table orders or activity, found none"):
+        churn_snapshots(tables, dates=(1,), definition=silence, now=2)

@@ -7,7 +7,7 @@ to say anything or when an offer was hardly ever possible.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,11 @@ NEEDED = ("customer_id", "offer", "returned")
 
 
 def checked_rows(
-    offers: pd.DataFrame, *, control: str, planned: Mapping[str, float] | None
+    offers: pd.DataFrame,
+    *,
+    control: str,
+    needed: Sequence[str],
+    planned: Mapping[str, float] | None,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Rows with complete columns offer, arm, propensity, returned and cost, and what was assumed.
 
@@ -28,13 +32,15 @@ def checked_rows(
         One row per offer sent; see `experiment.readout`.
     control
         Name of the arm without an offer.
+    needed
+        Arms that must have rows.
     planned
         Planned share of each arm, which stands in for a missing propensity.
 
     Raises
     ------
     ExperimentError
-        If a column or the control is missing, or the rows are contaminated.
+        If a column or an arm is missing, or the rows are contaminated.
     """
     missing = [name for name in NEEDED if name not in offers.columns]
     if missing:
@@ -55,9 +61,12 @@ def checked_rows(
     frame["returned"] = frame["returned"].astype(np.float64)
     if not frame["returned"].isin([0.0, 1.0]).all():
         raise ExperimentError("columns", "'returned' must be 0 or 1; map the outcome to it")
-    if control not in set(frame["arm"]):
+    lost = sorted(set(needed) - set(frame["arm"]))
+    if lost:
         raise ExperimentError(
-            "lost arm", f"the control '{control}' has no rows, found {sorted(set(frame['arm']))}"
+            "lost arm",
+            f"no row is left of {lost}, found {sorted(set(frame['arm']))}; find where its rows "
+            "were dropped, or correct the names",
         )
     notes = _check_contamination(frame, control)
     if "propensity" not in frame.columns:

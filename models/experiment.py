@@ -45,6 +45,7 @@ from .randomization import (
 __all__ = ["ExperimentError", "Readout", "SampleRatioMismatch", "readout"]
 
 ROWS_PER_COVARIATE = 20
+UNBALANCED = 0.01  # balance below this p-value is mentioned in the notes
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def readout(
     control: str,
     rng: np.random.Generator,
     planned: Mapping[str, float] | None = None,
+    expected: Sequence[str] = (),
     assigned: Mapping[str, int] | None = None,
     contact_cost: Mapping[str, float] | None = None,
     covariates: pd.DataFrame | None = None,
@@ -129,6 +131,8 @@ def readout(
     planned
         Planned share of each arm. By default the propensity, where it is the same for all rows of
         an arm; where arms are policies, equal shares, with a note.
+    expected
+        Names of the arms that must have rows, where no shares were planned.
     assigned
         Rows of each arm that were randomized, to reconcile with those found.
     contact_cost
@@ -156,7 +160,9 @@ def readout(
     SampleRatioMismatch
         If the sizes of the arms cannot be explained by randomization.
     """
-    frame, noted = checked_rows(offers, control=control, planned=planned)
+    frame, noted = checked_rows(
+        offers, needed=(control, *expected), control=control, planned=planned
+    )
     check_cells(frame, minimum_rows=minimum_arm_rows, lowest_propensity=lowest_propensity)
     notes = list(noted)
     ratio = _sample_ratio(frame, planned, assigned, alpha, notes)
@@ -261,7 +267,14 @@ def _balance(
 ) -> tuple[pd.DataFrame, float]:
     if facts is not None and propensity is None:
         table = standardized_differences(facts, labels, control)
-        return table, arm_prediction_test(facts, labels, rng=rng)
+        p_value = arm_prediction_test(facts, labels, rng=rng)
+        if p_value < UNBALANCED:
+            worst = table.iloc[int(table["smd"].abs().to_numpy().argmax())]
+            notes.append(
+                f"arms differ in what was known before the offer (p = {p_value:.3g}; most: "
+                f"{worst['covariate']} in {worst['arm']}, {worst['smd']:+.3f} standard deviations)"
+            )
+        return table, p_value
     if facts is not None:
         notes.append("balance is not tested: chances differ among customers")
     return pd.DataFrame({"covariate": [], "arm": [], "smd": []}), np.nan
@@ -295,7 +308,7 @@ def _pooled(
             "propensities",
             f"1 / propensity over those who were sent '{worst['arm']}' adds to "
             f"{len(frame) * worst['rows'] / worst['expected']:.0f} for {len(frame)} rows, so the "
-            "chances are not those of the offers over all arms, or do not sum to 1; log the "
+            "chances are not those of the offers over all arms, or an arm is missing; log the "
             "probability of the offer given all that decided it",
         )
     if marginal.mismatch:

@@ -107,9 +107,9 @@ def multi_armed_qini(effects: Any, costs: Any, scores: Any, *, weights: Any = No
     )
     padded = np.column_stack([score, np.zeros(len(score))])
     gained = padded[customer, after] - padded[customer, before]
-    opens = np.diff(moves.ratio, prepend=np.nan) != 0
+    opens = np.append(True, moves.ratio[1:] != moves.ratio[:-1])[: len(order)]
     place = np.concatenate([np.zeros(len(starts.cost), dtype=np.int64), np.cumsum(opens)])
-    ends = np.searchsorted(place, np.arange(opens.sum() + 1), side="right")
+    ends = len(starts.cost) + np.append(np.flatnonzero(opens), len(order))
     share = weight[customer] / weight.sum()
     return QiniCurve(
         spend=_running(share * cost, ends),
@@ -239,13 +239,13 @@ def _next_on_hull(
     steepest = np.zeros(len(current))
     following = current.copy()
     dearest = price_here.copy()
-    for offer in range(len(reward)):
-        extra, rise = price[offer] - price_here, reward[offer] - reward_here
-        dearer = (extra > 0) & (rise > 0)
-        with np.errstate(over="ignore"):
-            slope = np.divide(rise, extra, out=np.zeros_like(rise), where=dearer)
-        wins = (slope > steepest) | (dearer & (slope == steepest) & (price[offer] > dearest))
-        np.copyto(steepest, slope, where=wins)
-        np.copyto(dearest, price[offer], where=wins)
-        np.copyto(following, offer, where=wins)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        for offer in range(len(reward)):
+            extra, rise = price[offer] - price_here, reward[offer] - reward_here
+            slope = np.where((extra > 0) & (rise > 0), rise / extra, 0.0)
+            further = (slope == steepest) & (slope > 0) & (price[offer] > dearest)
+            wins = (slope > steepest) | further
+            np.copyto(steepest, slope, where=wins)
+            np.copyto(dearest, price[offer], where=wins)
+            np.copyto(following, offer, where=wins)
     return steepest, following

@@ -115,6 +115,14 @@ def test_balance_and_power_are_reported_per_covariate_and_arm():
     )
 
 
+def test_arms_that_differed_before_the_offer_are_noted():
+    frame, covariates = experiment()
+    moved = covariates.assign(strength=covariates["strength"] + 0.3 * (frame["offer"] == "bundle"))
+    (note,) = (n for n in read(frame, covariates=moved).notes if n.startswith("arms differ"))
+    assert "most: strength in bundle, +0." in note
+    assert not any(n.startswith("arms differ") for n in read(frame, covariates=covariates).notes)
+
+
 def test_pairs_compare_offers_with_each_other():
     frame, _ = experiment()
     pairs = read(frame).pairs
@@ -271,6 +279,17 @@ def test_a_lost_arm_without_a_plan_shows_in_the_sum_of_the_chances():
         read(broken("lost arm"))
 
 
+def test_a_lost_arm_of_an_experiment_with_a_policy_is_missed_by_name_or_by_the_chances():
+    frame, _ = policy_experiment(n=20_000)
+    frame = frame[frame["arm"] != "bundle"]
+    with pytest.raises(ExperimentError, match=r"no row is left of \['bundle'\]"):
+        read(frame, expected=["bundle", "discount", "tailored", "upgrade"])
+    with pytest.raises(
+        ExperimentError, match=r"adds to 20\d+ for 16\d+ rows.* or an arm is missing"
+    ):
+        read(frame)
+
+
 def test_the_alarm_can_be_overridden_and_is_then_noted():
     result = read(broken("sample ratio"), allow_mismatch=True)
     assert result.sample_ratio.mismatch
@@ -297,7 +316,7 @@ def test_chances_of_policies_that_do_not_sum_to_one_are_refused():
         ({"propensity": 0.0}, "propensities", r"\(0, 1\], found 6000 rows outside"),
         ({"propensity": np.nan}, "propensities", r"\(0, 1\], found 6000 rows outside"),
         ({"propensity": 0.001}, "overlap", r"lowest propensity is 0\.001"),
-        ({"offer": "gift"}, "lost arm", "the control 'none' has no rows"),
+        ({"offer": "gift"}, "lost arm", r"no row is left of \['none'\], found \['gift'\]"),
     ],
 )
 def test_rows_that_cannot_be_are_refused(change, check, message):

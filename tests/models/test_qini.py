@@ -147,6 +147,13 @@ def test_without_personalization_the_curve_runs_straight_to_the_average_offer():
     assert curve.gain == pytest.approx([0, scores[:, 1].mean()])
 
 
+def test_offers_that_cost_next_to_nothing_are_bought_first():
+    effects, costs = np.array([[1.0, 9.0]] * 3), np.array([5e-324, 1.0])
+    curve = multi_armed_qini(effects, costs, effects)
+    assert curve.spend == pytest.approx([0, 0, 1])
+    assert curve.gain == pytest.approx([0, 1, 9])
+
+
 def test_nothing_worth_buying_is_a_curve_of_one_point():
     curve = multi_armed_qini(-np.ones((5, 2)), np.ones(2), np.ones((5, 2)))
     assert curve.spend.tolist() == [0.0]

@@ -61,3 +61,16 @@ def data_card(simulation: Simulation) -> pd.DataFrame:
     frame.insert(0, "row", np.arange(1, len(frame) + 1))
     frame.insert(2, "origin", frame["kind"].map(ORIGIN))
     return frame.assign(holds=frame["holds"].astype(bool))
+
+
+def card_markdown(card: pd.DataFrame) -> str:
+    """A data card as a markdown table, for the documentation."""
+    lines = [
+        "| # | kind | what | target | tolerance | measured | holds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for line in card.itertuples():
+        cells = (line.row, line.origin, line.what, line.target, line.tolerance, line.measured)
+        holds = "yes" if line.holds else "no"
+        lines.append(f"| {' | '.join(str(cell) for cell in cells)} | {holds} |")
+    return "\n".join(lines) + "\n"

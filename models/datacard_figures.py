@@ -29,10 +29,7 @@ def acceptance(study: Study) -> Finding:
     people = study.people
     tolerance = widened(0.012, len(people))
     true = {offer: float(chance(people, offer).mean()) for offer in REAL_OFFERS}
-    to_discount = people["stated"].map({"price": 1.0, "service": 0.0}).fillna(0.5)
-    tailored = to_discount * chance(people, "discount")
-    tailored += (1 - to_discount) * chance(people, "upgrade")
-    true["tailored"] = float(tailored.mean())
+    true["tailored"] = float(people["tailored"].mean())
     seen = by_level(people["returned_at"].notna().groupby(people["arm"]).mean().drop("none"))
     return Finding(
         "H",

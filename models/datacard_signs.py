@@ -42,7 +42,7 @@ def _first_lifetimes_ended(study: Study) -> float:
 
 
 def _regression(people: pd.DataFrame) -> dict[str, float]:
-    """Least squares of the true probability under the offer sent on what preceded it."""
+    """Least squares of the true probability, mean over the arms, on what preceded the offer."""
     columns = {
         "referrals": np.minimum(people["referrals"], 3),
         "resolved": people["resolved"],
@@ -54,9 +54,8 @@ def _regression(people: pd.DataFrame) -> dict[str, float]:
         "lapse": np.log1p(people["lapse_days"] / 120),
         "twice": people["departures_before"] >= 2,
     }
-    for name in ("offer", "true_reason"):
-        levels = sorted(people[name].unique())
-        columns |= {f"{name}_{level}": people[name] == level for level in levels[1:]}
+    levels = sorted(people["true_reason"].unique())
+    columns |= {level: people["true_reason"] == level for level in levels[1:]}
     matrix = np.column_stack([np.ones(len(people)), *columns.values()]).astype(float)
     coefficients = np.linalg.lstsq(matrix, people["expected"].to_numpy(), rcond=None)[0]
     return dict(zip(columns, coefficients[1:].tolist(), strict=True))

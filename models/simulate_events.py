@@ -16,7 +16,7 @@ from .world import DAY, MONTH, World
 MARGIN_RATE = 0.799
 PROMOTION_DEPTH = 0.20
 WELCOME_DEPTH = 0.15
-MENDED = 0.30
+MENDED = 0.40
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def no_history(n: int) -> History:
 
 
 def complaint_harm(severity: np.ndarray, human: np.ndarray, resolved: np.ndarray) -> np.ndarray:
-    """Harm of a complaint to the wish to return, in log odds; mending it leaves less than a third.
+    """Harm of a complaint to the wish to return, in log odds; mending it takes away three fifths.
 
     The graver the worse, and the faults of people are worse than those of machines.
     """

@@ -26,10 +26,11 @@ class Study:
         Those of the simulation.
     people
         One row per customer of the experiment: the columns of `offers` and of the truth, `stated`
-        (reason, missing where none), `departed_at`, `lapse_days`, `departures_before`, `expected`
-        (true probability under the offer sent), `referrals`, `resolved`, `unresolved` (complaints
-        at the moment of the offer), `human`, `severity` (sums over complaints of faults of people
-        and of severity above 1), `months`, `spend` (bills before the offer and their mean).
+        (reason, missing where none), `departed_at`, `lapse_days`, `departures_before`, `tailored`
+        (true probability under the tailored policy), `expected` (mean over the arms),
+        `referrals`, `resolved`, `unresolved` (complaints at the moment of the offer), `human`,
+        `severity` (sums over complaints of faults of people and of severity above 1), `months`,
+        `spend` (bills before the offer and their mean).
     returns
         One row per return: `customer_id`, `arm`, `offer`, `value` (margin within the horizon),
         `margin` and `months` to the end of the data, `ended`, `cured`.
@@ -106,9 +107,10 @@ def _people(simulation: Simulation, departures: pd.DataFrame) -> pd.DataFrame:
     people["lapse_days"] = (moment - people["departed_at"]).dt.total_seconds() / 86_400
     past = departures["departed_at"] < _of(moment, departures["customer_id"])
     people["departures_before"] = _count(departures[past], people)
-    chances = people[[f"return_probability_{offer}" for offer in OFFERS]].to_numpy()
-    sent = people["offer"].map({offer: code for code, offer in enumerate(OFFERS)}).to_numpy()
-    people["expected"] = chances[np.arange(len(people)), sent.astype(int)]
+    discount = people["stated"].map({"price": 1.0, "service": 0.0}).fillna(0.5)
+    chances = {offer: people[f"return_probability_{offer}"] for offer in OFFERS}
+    tailored = discount * chances["discount"] + (1 - discount) * chances["upgrade"]
+    people = people.assign(tailored=tailored, expected=(sum(chances.values()) + tailored) / 5)
     referrals = tables["referrals"].rename(columns={"referrer_id": "customer_id"})
     past = referrals["referred_at"] < _of(moment, referrals["customer_id"])
     people["referrals"] = _count(referrals[past], people)

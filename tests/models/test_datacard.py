@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from winback.models.datacard import ROWS, data_card
+from winback.models.datacard import ROWS, card_markdown, data_card
 from winback.models.finding import falls, near, widened
 from winback.models.simulate import Simulation, simulate
 from winback.models.world import World
@@ -80,6 +80,14 @@ def test_world_without_effects_fails_the_rows_on_effects_alone() -> None:
     card = data_card(simulate(World(scale=0.1, effect_strength=0.0), seed=1)).set_index("row")
     assert not card.loc[[2, 11, 16, 22], "holds"].any()
     assert card.loc[[1, 3, 4, 8, 9, 14, 17, 18], "holds"].all()
+
+
+def test_markdown_has_one_line_per_row_and_says_what_fails(card: pd.DataFrame) -> None:
+    failing = card.assign(holds=card.index != 3).reset_index()
+    lines = card_markdown(failing).splitlines()
+    assert len(lines) == 24
+    assert [line.endswith("| no |") for line in lines[2:]].index(True) == 2
+    assert all(line.count(" | ") == 6 for line in lines[2:])
 
 
 def test_tolerance_widens_with_the_root_of_the_rows_and_never_narrows() -> None:

@@ -158,6 +158,34 @@ def test_returns_fall_within_the_return_window_and_outcomes_are_complete(
     assert (matured <= pd.Timestamp(SMALL.as_of, unit="s")).all()
 
 
+def test_truth_of_the_lost_is_for_those_away_since_the_tail(small: Simulation) -> None:
+    truth = small.truth[small.truth["population"] == "lost"]
+    last = small.tables["departures"].groupby("customer_id")["departed_at"].max()
+    bill = small.tables["orders"].groupby("customer_id")["ordered_at"].max()
+    away = last[last > bill.reindex(last.index)]
+    tail = away[away >= pd.Timestamp(SMALL.window_ends_at, unit="s")]
+    assert set(truth["customer_id"]) == set(tail.index)
+    assert (truth["as_of"] == pd.Timestamp("2015-01-01")).all()
+    assert not truth["customer_id"].duplicated().any()
+
+
+def test_lost_twice_are_in_the_experiment_and_rarely_return(small: Simulation) -> None:
+    offers = small.tables["offers"].set_index("customer_id")["offered_at"]
+    left = small.tables["departures"].merge(offers, on="customer_id")
+    before = left[left["departed_at"] < left["offered_at"]].groupby("customer_id").size()
+    truth = experiment(small)["return_probability_discount"]
+    twice = before[before == 2].index
+    assert 0.01 < len(twice) / len(offers) < 0.08
+    assert 0.2 < truth[twice].mean() / truth.drop(twice).mean() < 0.6
+
+
+def test_active_customers_outnumber_the_leavers_of_the_window(small: Simulation) -> None:
+    bill = small.tables["orders"].groupby("customer_id")["ordered_at"].max()
+    left = small.tables["departures"].groupby("customer_id")["departed_at"].max()
+    active = ~(left.reindex(bill.index) > bill)
+    assert active.sum() >= 5_300
+
+
 def test_suppressed_customers_are_never_in_the_experiment(small: Simulation) -> None:
     suppressed = set(small.tables["suppressions"]["customer_id"])
     assert suppressed

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from winback.models.covariates import covariate_design
 from winback.models.effects import arm_scores, estimate_row, holm
+from winback.models.experiment import readout
 from winback.models.offpolicy import METHODS, policy_scores, value
 from winback.models.randomization import detectable_losses, sample_ratio
 from winback.models.simulate import simulate
@@ -162,6 +163,31 @@ def coverage(people: Customers, runs: int, rows: int) -> pd.DataFrame:
     return pd.DataFrame(table, columns=columns)
 
 
+def whole_businesses(runs: int, effect_strength: float) -> pd.DataFrame:
+    """Readouts of whole simulated businesses: how often intervals hold the true effects."""
+    held, found = {"arm": [], "offer, pooled": []}, {"arm": [], "offer, pooled": []}
+    alarms = 0
+    for seed in range(runs):
+        made = simulate(World(scale=0.1, effect_strength=effect_strength), seed=1000 + seed)
+        truth = made.truth[made.truth["population"] == "experiment"]
+        chance = truth[[f"return_probability_{name}" for name in OFFERS]].mean().to_numpy()
+        frame = made.tables["offers"]
+        days = (frame["returned_at"] - frame["offered_at"]).dt.days
+        frame["returned"] = (days < made.world.return_window_days).astype(int)
+        rng = np.random.default_rng(seed)
+        result = readout(frame, control="none", rng=rng, allow_mismatch=True)
+        alarms += result.sample_ratio.mismatch
+        for name, table in (("arm", result.effects), ("offer, pooled", result.offers)):
+            table = table[(table["outcome"] == "returned") & (table.iloc[:, 0] != "tailored")]
+            expected = chance[[OFFERS.index(x) for x in table.iloc[:, 0]]] - chance[0]
+            held[name].extend((table["lo"] <= expected) & (expected <= table["hi"]))
+            found[name].extend(table["p_value"] < 0.05)
+    table = [(name, np.mean(held[name]), np.mean(found[name]), alarms / runs) for name in held]
+    columns = ["holds truth", "found at 5%", "mismatch alarms"]
+    name = f"{runs} businesses, strength {effect_strength:g}: effect of"
+    return pd.DataFrame(table, columns=[name, *columns])
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -172,6 +198,8 @@ def main() -> None:
         false_alarms(people, 100 if quick else 1000, 2_000),
         losses(100 if quick else 1000),
         coverage(people, 60 if quick else 500, 4_000),
+        whole_businesses(3 if quick else 100, effect_strength=0.0),
+        whole_businesses(3 if quick else 100, effect_strength=1.0),
     ):
         print(table.to_string(index=False, float_format="%.4f"))
         print()

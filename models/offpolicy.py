@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 from scipy.special import stdtrit
 
 Method = Literal["ipw", "snipw", "dr"]
@@ -279,12 +280,12 @@ def _logged(
 
 
 def _positions(names: np.ndarray, offers: Sequence[str], what: str) -> np.ndarray:
-    found, inverse = np.unique(names.astype(str), return_inverse=True)
+    codes, levels = pd.factorize(names, use_na_sentinel=False)
     place = {str(name): position for position, name in enumerate(offers)}
-    unknown = [name for name in found if name not in place]
+    unknown = [str(name) for name in levels if str(name) not in place]
     if unknown:
         raise ValueError(f"{what}: must be one of {list(offers)}, found {unknown[:5]}")
-    return np.array([place[name] for name in found], dtype=np.int64)[inverse]
+    return np.array([place[str(name)] for name in levels], dtype=np.int64)[codes]
 
 
 def _checked(predictions: np.ndarray, offers: Sequence[str], rows: int) -> np.ndarray:

@@ -105,14 +105,24 @@ def bootstrap(
     asked = np.asarray(budgets, dtype=np.float64)
     if asked.ndim != 1 or len(asked) < 2 or (np.diff(asked) <= 0).any():
         raise ValueError("budgets: must be at least two rising numbers; sort them and drop repeats")
-    kept = _halves(next(iter(sizes.values())), clusters, replicates, rng)
+    kept = half_samples(next(iter(sizes.values())), clusters, replicates, rng)
     gains = {name: gain_at(curve, asked) for name, curve in curves.items()}
     draws = {name: _replicate_gains(curve, kept, asked) for name, curve in curves.items()}
     return QiniBootstrap(asked, gains, draws)
 
 
-def _halves(rows: int, clusters: Any, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """Zero or one per row and replicate, shape (rows, replicates), float32."""
+def half_samples(rows: int, clusters: Any, replicates: int, rng: np.random.Generator) -> np.ndarray:
+    """Fair coins: 1 where a replicate keeps a row, else 0; one coin per cluster if there are any.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, replicates).
+
+    Raises
+    ------
+    ValueError
+        If there is not one cluster label per row.
+    """
     groups = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     if groups is not None and len(groups) != rows:
         raise ValueError(f"clusters: must have {rows} rows, found {len(groups)}")

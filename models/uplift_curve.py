@@ -29,6 +29,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from .qini_bootstrap import half_samples
+
 
 @dataclass(frozen=True)
 class UpliftCurve:
@@ -95,6 +97,7 @@ def uplift_scores(
     *,
     rng: np.random.Generator,
     weights: Any = None,
+    clusters: Any = None,
     replicates: int = 200,
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -108,6 +111,8 @@ def uplift_scores(
         Predicted uplift of each ranking, n numbers by name; the first one is compared.
     offered, outcome, weights
         As in `uplift_curve`.
+    clusters
+        n labels of groups that are kept or dropped together, such as households.
     rng, replicates, level
         Source and number of the halves; confidence level.
 
@@ -118,7 +123,7 @@ def uplift_scores(
     """
     names = list(rankings)
     rows = len(np.asarray(outcome))
-    halves = rng.integers(0, 2, size=(replicates, rows), dtype=np.int8).astype(bool)
+    halves = np.ascontiguousarray(half_samples(rows, clusters, replicates, rng).T > 0)
     points, draws = {}, {}
     for name in names:
         order, ranked = _order(rankings[name]), _ranked(rankings[name], offered, outcome, weights)

@@ -19,7 +19,7 @@ def test_each_replicate_is_the_curve_of_its_half(monkeypatch, knots):
     curve = multi_armed_qini(effects, costs, scores)
     budgets = np.linspace(0, 0.7 * curve.spend[-1], 9)
     result = bootstrap({"ours": curve}, budgets, rng=np.random.default_rng(1), replicates=20)
-    kept = qini_bootstrap._halves(400, None, 20, np.random.default_rng(1))
+    kept = qini_bootstrap.half_samples(400, None, 20, np.random.default_rng(1))
     for draw, weights in zip(result.draws["ours"], kept.T, strict=True):
         expected = gain_at(multi_armed_qini(effects, costs, scores, weights=weights), budgets)
         assert draw == pytest.approx(expected, abs=1e-5 if knots > 1000 else 0.05)

@@ -125,6 +125,21 @@ def test_intervals_are_paired_and_as_wide_as_fresh_samples_say():
     assert qini.loc["model-reversed", "lo"] > 0
 
 
+def test_members_of_a_household_stay_together():
+    score, offered, y = _experiment(300, 4)
+    copied = [np.repeat(values, 3) for values in (score, offered, y)]
+    households = np.repeat(np.arange(300), 3)
+
+    def errors(rows, **options):
+        ranking, sent, outcome = rows
+        rng = np.random.default_rng(2)
+        return uplift_scores({"model": ranking}, sent, outcome, rng=rng, **options)["se"]
+
+    alone = errors((score, offered, y))
+    assert errors(copied, clusters=households).to_numpy() == pytest.approx(alone, rel=0.02)
+    assert (errors(copied) < 0.75 * alone).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -139,7 +139,7 @@ def _schema_violations(
         return Violation(table.name, column, expected, found, 0, (), cure)
 
     names = schema.names()
-    found = []
+    found: list[Violation] = []
     for column in table.columns:
         if column.needed and column.name not in names:
             cure = "select it in the source's query"
@@ -149,9 +149,10 @@ def _schema_violations(
         found.append(violation(table.one_of[0], "be there", "no outcome", cure))
     later = {_plain(name) for name in known_afterwards}
     for name, dtype in schema.items():
-        column = table.column(name)
-        if column is not None:
-            found += [violation(name, *problem) for problem in _type_problems(column.kind, dtype)]
+        known_column = table.column(name)
+        if known_column is not None:
+            problems = _type_problems(known_column.kind, dtype)
+            found += [violation(name, *problem) for problem in problems]
         elif not table.takes_more:
             known = [column.name for column in table.columns]
             near = difflib.get_close_matches(name, known, n=1)
@@ -228,6 +229,8 @@ def _rules_of(
     if column.kind == "id" and isinstance(dtype, nw.String):
         blank = value.str.strip_chars() == ""
         rules.append(_Rule(name, "not be empty", blank, fix, "blank text"))
+    elif column.kind == "id" and isinstance(dtype, nw.UInt64 | nw.Int128 | nw.UInt128):
+        rules.append(_Rule(name, "be below 2^63", value >= 2**63, "cast it to text"))
     if isinstance(dtype, _FLOAT):
         finite = "use a number, or leave it empty (NULL)"
         rules.append(_Rule(name, "be finite", value.is_nan(), finite, "NaN"))
@@ -268,8 +271,11 @@ def _broken(
     found = rule.found
     if not found:
         values = rows.select(value=nw.col(rule.column)).unique().sort("value")
-        shown = values.head(_SHOWN_VALUES).collect()["value"].to_list()
-        found = ", ".join(str(value) for value in shown)
+        shown = values.head(_SHOWN_VALUES).collect()["value"]
+        try:
+            found = ", ".join(str(value) for value in shown.to_list())
+        except OverflowError:
+            found = "times beyond the calendar"
     ids = _example_ids(rows, identifier)
     return Violation(table.name, rule.column, rule.expected, found, count, ids, rule.cure)
 
@@ -361,5 +367,9 @@ def _type_name(dtype: DType) -> str:
         return "a whole number"
     if isinstance(dtype, (*_FLOAT, nw.Decimal)):
         return "a number"
-    names = {"Datetime": "a timestamp", "Date": "a date", "Boolean": "true or false"}
-    return names.get(type(dtype).__name__, str(dtype))
+    return {
+        "Datetime": "a timestamp",
+        "Date": "a date",
+        "Boolean": "true or false",
+        "Unknown": "a column without a type (only NULL?)",
+    }.get(type(dtype).__name__, str(dtype))

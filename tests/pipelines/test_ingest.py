@@ -287,6 +287,42 @@ def test_without_as_of_nothing_can_lie_in_the_future(raw, tmp_path):
         run(shop(raw, SHOP.replace("as_of: 2021-01-01\n", "")), tmp_path / "out")
 
 
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz", "date"])
+def test_a_time_without_end_is_refused(raw, tmp_path, kind):
+    text = SHOP.replace(
+        "select * from read_csv",
+        f"select * replace ('infinity'::{kind} as ordered_at) from read_csv",
+    )
+    with pytest.raises(ContractError, match="found times beyond the calendar in 3,000 rows"):
+        run(shop(raw, text), tmp_path / "out")
+
+
+def test_an_id_that_does_not_fit_is_refused(raw, tmp_path):
+    write_raw(raw, orders="select * replace (18446744073709551615 as order_id) from sound limit 1")
+    message = r"orders: column 'order_id' must be below 2\^63, found 18446744073709551615 in 1 row"
+    with pytest.raises(ContractError, match=message):
+        run(shop(raw), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [("[1, 2]", r"List\(Int32\)"), ("null", "without a type"), ("time '10:00'", "Time")],
+)
+def test_attributes_of_odd_types_are_refused(raw, tmp_path, kind, found):
+    text = SHOP.replace("      income from", f"      {kind} as income from")
+    message = rf"'income' must be a number, text, true or false, found .*{found}"
+    with pytest.raises(ContractError, match=message):
+        run(shop(raw, text), tmp_path / "out")
+
+
+def test_names_with_odd_characters_are_kept(raw, tmp_path):
+    text = SHOP.replace("      income from", '      income as "a""b; select", 1 as "from" from')
+    run(shop(raw, text), tmp_path / "out")
+    names = pq.read_schema(tmp_path / "out" / "tables" / "attributes.parquet").names
+    assert names == ["customer_id", "known_at", 'a"b; select', "from"]
+
+
 def test_a_failing_query_names_its_table(raw, tmp_path):
     text = SHOP.replace("select * from read_csv", "select amuont from read_csv")
     message = r"shop\.yaml: tables\.orders: the query failed: .*amuont.*; correct it in the source"

@@ -13,7 +13,7 @@ import numpy as np
 from .simulate_lives import ALIVE, WELCOME_MONTHS, Lived, Lives, People
 from .world import DAY, MONTH, World
 
-MARGIN_RATE = 0.799
+MARGIN_RATE = 0.807
 PROMOTION_DEPTH = 0.20
 WELCOME_DEPTH = 0.15
 MENDED = 0.40

@@ -86,7 +86,7 @@ class World:
     window_months: int = 84
     value_horizon_days: int = 730
     return_window_days: int = 90
-    monthly_growth: float = 0.0146
+    monthly_growth: float = 0.0152
     contact_cost: float = 2.0
     tailoring_cost: float = 8.0
     do_not_disturb: float = 0.04

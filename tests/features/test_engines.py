@@ -1,0 +1,114 @@
+"""DuckDB, pandas, Polars and Spark give the same frames of a simulated world, bit for bit."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from winback.features.assemble import features, with_features
+from winback.features.definition import ChurnDefinition
+from winback.features.snapshots import (
+    churn_snapshots,
+    current_snapshot,
+    offer_snapshots,
+    snapshot_dates,
+)
+from winback.models.simulate import simulate
+from winback.models.world import World
+from winback.pipelines import frames
+
+CONTRACT = ChurnDefinition(grace_days=5, resign_gap_days=20, lead_days=7, horizon_days=60)
+SILENCE = ChurnDefinition(kind="inactivity", inactive_days=45, gap_multiple=1.5)
+KINDS = ("premium", "usage")
+MONEY = pa.decimal128(18, 2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tables")
+    for name, rows in simulate(World(scale=0.002), seed=4).tables.items():
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        for column in frames.MONEY.get(name, ()):
+            if column in table.column_names:
+                place = table.column_names.index(column)
+                table = table.set_column(place, column, table.column(column).cast(MONEY))
+        pq.write_table(table, folder / f"{name}.parquet")
+    return folder
+
+
+def parts(tables: Any, definition: ChurnDefinition, names: tuple[str, ...]) -> dict[str, Any]:
+    now = frames.last_event(tables)
+    dates = snapshot_dates(now=now, count=3, every_days=120, definition=definition)
+    make = {
+        "churn": lambda: churn_snapshots(tables, dates=dates, definition=definition, now=now),
+        "winback": lambda: offer_snapshots(
+            tables, now=now, definition=definition, return_window_days=90, value_horizon_days=730,
+            costs={"none": 0, "discount": 12_000},
+        ),
+        "current": lambda: current_snapshot(tables, now=now, definition=definition),
+    }  # fmt: skip
+    found = {}
+    for name in names:
+        snapshots = frames.persist(make[name]())
+        columns = features(
+            tables, snapshots, windows_days=(30, 90, 360), definition=definition, kinds=KINDS
+        )
+        found[name] = frames.collect(with_features(snapshots, columns))
+    return found
+
+
+def assert_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name, frame in found.items():
+        assert len(frame) > 50
+        pd.testing.assert_frame_equal(frame, wanted[name], check_exact=True)
+
+
+ALL = ("churn", "winback", "current")
+
+
+@pytest.fixture(scope="module")
+def on_duckdb(folder: Path) -> dict[str, dict[str, Any]]:
+    tables = frames.open_tables(folder, threads=1)
+    return {one.kind: parts(tables, one, ALL) for one in (CONTRACT, SILENCE)}
+
+
+@pytest.mark.parametrize("definition", [CONTRACT, SILENCE], ids=lambda one: one.kind)
+@pytest.mark.parametrize("engine", ["pandas", "polars"])
+def test_engines_agree(
+    folder: Path, on_duckdb: dict[str, Any], engine: str, definition: ChurnDefinition
+) -> None:
+    tables = frames.open_tables(folder, engine=engine, threads=1)
+    assert_same(parts(tables, definition, ALL), on_duckdb[definition.kind])
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    sql = pytest.importorskip("pyspark.sql", reason="no pyspark: install the extra 'spark'")
+    if shutil.which("java") is None:
+        pytest.skip("no java, which Spark runs on: install a JRE 17")
+    builder = sql.SparkSession.builder.master("local[1]")
+    # Tiny tables: planning is all there is to pay, so spare what only large ones gain from.
+    for name, value in {
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_spark_agrees(folder: Path, on_duckdb: dict[str, Any], spark: Any) -> None:
+    tables = frames.open_tables(folder, engine="spark", session=spark)
+    assert_same(parts(tables, CONTRACT, ("winback",)), on_duckdb["contract"])

@@ -106,7 +106,8 @@ def recommended_offer(decision: Mapping[str, object], outputs: pd.DataFrame) -> 
     Parameters
     ----------
     decision
-        See `Answers.decision`; the objective is 'profit' or 'returns'.
+        See `Answers.decision`; the objective 'returns' picks by
+        return probability, every other one by expected profit.
     outputs
         (n, ...) outputs of the win-back formula.
 
@@ -115,7 +116,8 @@ def recommended_offer(decision: Mapping[str, object], outputs: pd.DataFrame) -> 
     pandas.Series
         (n,) offer names, missing where the outputs are.
     """
-    column = "expected_profit_" if decision["objective"] == "profit" else "return_probability_"
+    returns = decision["objective"] == "returns"
+    column = "return_probability_" if returns else "expected_profit_"
     names = [str(decision["control"]), *(str(name) for name in decision["offers"])]  # type: ignore[attr-defined]
     gains = outputs[[column + name for name in names]].to_numpy()
     known = ~np.isnan(gains).any(axis=1)

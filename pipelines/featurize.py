@@ -118,7 +118,8 @@ def _winback(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
         definition=setting.definition,
         return_window_days=experiment.return_window_days,
         value_horizon_days=experiment.value_horizon_days,
-        costs={
+        costs={experiment.control: 0}
+        | {
             name: round(100 * offer.cost_on_acceptance) for name, offer in experiment.offers.items()
         },
     )

@@ -96,7 +96,9 @@ def ingest(
                     name: _write(connection, name, new.path / f"{name}.parquet") for name in tables
                 }
         shutil.rmtree(spill)
-        new.extra.update(source=source.name, profile=facts)
+        new.extra.update(
+            source=source.name, as_of=str(source.as_of) if source.as_of else None, profile=facts
+        )
     with replace_folder(truth) as new:
         for name, frame in known_only_here.items():
             frame.to_parquet(new.path / f"{name}.parquet", index=False, compression="zstd")

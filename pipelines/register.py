@@ -54,6 +54,7 @@ def register(
     ValueError
         If there is no model, or tracked files are changed and `allow_dirty` is not set.
     """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     answers = read_answers(churn, winback)
     if answers.churn is None and answers.winback is None:
         raise ValueError("register: there is no model to register; run `winback run` first")

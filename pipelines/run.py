@@ -44,7 +44,6 @@ def run(source: Path | None) -> int:
 def _keep_source(source: Path) -> None:
     """Change one value of params.yaml and leave its comments and order alone."""
     yaml = YAML()
-    yaml.width = 100
     document = yaml.load(PARAMS_FILE.read_text())
     document["ingest"]["source"] = source.as_posix()
     replace_file(PARAMS_FILE, lambda handle: yaml.dump(document, handle))

@@ -32,6 +32,7 @@ def score(*, features: Path, model: str, out: Path) -> int:
     ValueError
         If there is no such model, or the file lacks customer_id or columns of the model.
     """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     mlflow.set_tracking_uri(tracking_uri())
     rows = pd.read_parquet(features)

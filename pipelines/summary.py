@@ -75,7 +75,8 @@ def _lines(found: Findings) -> Iterator[str]:
     decided = found.decision["by_objective"][_objective(found)]
     offers = _sent(found)
     asked = customers["recommended_offer"].notna().sum()
-    yield f"lost      {asked:,} customers, {len(offers):,} of them to be sent an offer"
+    who = "lost" if "churn_probability" in customers else "asked"
+    yield f"{who:<10}{asked:,} customers, {len(offers):,} of them to be sent an offer"
     for name, rows in offers.groupby("recommended_offer"):
         gain = rows["expected_incremental_profit"].sum()
         worth = f", expected gain {gain:,.0f}" if gain == gain and gain != 0 else ""
@@ -112,8 +113,11 @@ def _ours(found: Findings) -> pd.Series:
 
 
 def _unit(found: Findings) -> str:
-    return {"profit": "profit per customer", "returns": "share that returns"}[_objective(found)]
+    experiment = found.source.experiment
+    outcome = experiment.outcome if experiment else "returned"
+    units = {"profit": "profit per customer", "roi": "gain per money spent"}
+    return units.get(_objective(found), f"share with outcome {outcome}")
 
 
 def _money(value: float, found: Findings) -> str:
-    return f"{value:,.2f}" if _objective(found) == "profit" else f"{value:.4f}"
+    return f"{value:.4f}" if _objective(found) == "returns" else f"{value:,.2f}"

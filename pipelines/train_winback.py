@@ -86,7 +86,7 @@ def _fit(
     document = {
         "control": experiment.control,
         "offers": list(experiment.offers),
-        "objective": "profit" if "profit" in decisions else "returns",
+        "objective": experiment.objective or ("profit" if "profit" in decisions else "returns"),
         "by_objective": decisions,
     }
     chosen = decisions[str(document["objective"])]

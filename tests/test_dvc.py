@@ -5,8 +5,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-
 from import_graph import ROOT, closure
+
 from winback.pipelines.cli import COMMANDS
 from winback.pipelines.params import Params, read_params
 from winback.pipelines.settings import read_yaml

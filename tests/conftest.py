@@ -1,0 +1,61 @@
+"""What several tests share: the repository, and one small finished run of the whole pipeline."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = {  # a small world, trained quickly
+    "source: sources/kumar.yaml": "source: sources/small.yaml",
+    "snapshots: 8": "snapshots: 5",
+    "rounds: 200": "rounds: 40",
+}
+
+
+def run_in(folder, *command, **environment):
+    """Run a command in a folder with this environment's winback and dvc first on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    quiet = {k: v for k, v in os.environ.items() if k not in ("DVC_ROOT", "MLFLOW_TRACKING_URI")}
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**quiet, "PATH": path, "PYTHONHASHSEED": "0", **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def small_project(folder):
+    """The repository as a stranger has it, with a small world as its source."""
+    files = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    source = (ROOT / "sources/kumar.yaml").read_text()
+    (folder / "sources/small.yaml").write_text(source.replace("scale: 1.0", "scale: 0.05"))
+    params = (folder / "params.yaml").read_text()
+    for old, new in SMALL.items():
+        assert old in params, f"params.yaml no longer says '{old}'"
+        params = params.replace(old, new)
+    (folder / "params.yaml").write_text(params)
+    identity = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
+    for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "start")):
+        assert run_in(folder, "git", *command).returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A small project in which `winback run` has succeeded; `.output` of it is what it printed."""
+    folder = small_project(tmp_path_factory.mktemp("project"))
+    done = run_in(folder, "winback", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "output.txt").write_text(done.stdout)
+    return folder

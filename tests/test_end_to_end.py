@@ -1,0 +1,133 @@
+"""The whole job on a small world, as a stranger runs it."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import run_in
+
+POLICY_COLUMNS = {
+    "policy",
+    "objective",
+    "value_per_customer",
+    "lo",
+    "hi",
+    "gain_over_best_single",
+    "gain_lo",
+    "gain_hi",
+    "n",
+}
+POLICIES = {
+    "treat_none",
+    "discount_for_all",
+    "upgrade_for_all",
+    "bundle_for_all",
+    "random",
+    "response_model",
+    "tailored",
+    "ours",
+}
+
+
+@pytest.fixture(scope="module")
+def recommendations(finished):
+    return pd.read_parquet(finished / "data/recommendations.parquet")
+
+
+def test_the_summary_says_what_was_found_and_where_the_report_is(finished):
+    output = (finished / "output.txt").read_text()
+    assert "Simulated telecom after Kumar et al. (2015)" in output
+    assert re.search(r"active +[\d,]+ customers", output)
+    assert re.search(r"policy +profit per customer [\d.,]+ \[[\d.,-]+, [\d.,]+\]", output)
+    assert "reports/report.html" in output
+
+
+def test_policies_stand_side_by_side_with_paired_intervals(finished):
+    table = pd.DataFrame(json.loads((finished / "reports/policies.json").read_text()))
+    assert set(table.columns) == POLICY_COLUMNS
+    assert set(table.loc[table["objective"] == "profit", "policy"]) == POLICIES
+    assert (table["lo"] <= table["value_per_customer"]).all()
+    assert (table["value_per_customer"] <= table["hi"]).all()
+
+
+def test_policies_are_graded_on_customers_that_no_model_saw(finished):
+    experiment = pd.read_parquet(finished / "data/features/winback.parquet")
+    held_out = pd.read_parquet(finished / "artifacts/winback/held_out.parquet")
+    summary = json.loads((finished / "artifacts/winback/summary.json").read_text())
+    assert sum(summary["rows"].values()) + len(held_out) == len(experiment)
+    assert 0.3 < len(held_out) / len(experiment) < 0.5
+
+
+def test_every_customer_but_the_suppressed_has_one_row(finished, recommendations):
+    current = pd.read_parquet(finished / "data/features/current.parquet")
+    suppressed = pd.read_parquet(finished / "data/tables/suppressions.parquet")["customer_id"]
+    expected = set(current["customer_id"]) - set(suppressed)
+    assert recommendations["customer_id"].is_unique
+    assert set(recommendations["customer_id"]) == expected
+    assert len(suppressed) > 0
+
+
+def test_active_customers_get_a_risk_and_lost_ones_an_offer(finished, recommendations):
+    population = pd.read_parquet(
+        finished / "data/features/current.parquet", columns=["customer_id", "population"]
+    )
+    rows = recommendations.merge(population, on="customer_id")
+    active = rows["population"] == "active"
+    assert rows.loc[active, "churn_probability"].between(0, 1).all()
+    assert rows.loc[active, "recommended_offer"].isna().all()
+    assert rows.loc[~active, "return_probability_none"].between(0, 1).all()
+    assert set(rows.loc[~active, "recommended_offer"]) <= {"none", "discount", "upgrade", "bundle"}
+
+
+def test_the_list_says_why_and_keeps_a_random_holdout(recommendations):
+    offered = recommendations[
+        recommendations["recommended_offer"].isin(["discount", "upgrade", "bundle"])
+    ]
+    assert 0.05 < offered["holdout"].mean() < 0.15
+    assert np.allclose(offered.loc[offered["holdout"].astype(bool), "propensity"], 0.1)
+    assert offered["reasons"].str.len().gt(10).all()
+    assert set(recommendations["priority"].dropna()) <= {"A", "B", "C"}
+    assert recommendations["model_version"].nunique() == 1
+
+
+def test_offers_are_worth_it_by_the_truth_that_no_stage_read(finished, recommendations):
+    truth = pd.read_parquet(finished / "data/truth/customers.parquet")
+    rows = recommendations.merge(truth[truth["population"] == "lost"], on="customer_id")
+    sent = rows[rows["recommended_offer"].isin(["discount", "upgrade", "bundle"])]
+    earned = np.array([row[f"profit_{row['recommended_offer']}"] for _, row in sent.iterrows()])
+    assert (earned - sent["profit_none"]).mean() > 50
+
+
+def test_the_report_opens_offline_and_shows_every_chapter(finished):
+    page = (finished / "reports/report.html").read_text()
+    assert not re.search(r'(src|href)="(?!#)', page)
+    for chapter in ("campaign", "policies", "experiment", "return", "churn", "definition", "data"):
+        assert f'<section id="{chapter}">' in page
+    assert page.count("<svg") >= 7
+
+
+def test_running_again_with_nothing_changed_runs_no_stage_but_the_fingerprint(finished):
+    done = run_in(finished, "winback", "run")
+    assert done.returncode == 0
+    assert re.findall(r"Running stage '(\w+)'", done.stdout) == ["fingerprint"]
+
+
+def test_an_experiment_reruns_what_its_parameter_touches_and_compares(finished):
+    done = run_in(
+        finished, "dvc", "exp", "run", "-n", "slow", "-S", "train_churn.learning_rate=0.03"
+    )
+    assert done.returncode == 0, done.stderr
+    ran = re.findall(r"Running stage '(\w+)'", done.stdout)
+    assert "train_churn" in ran
+    assert not {"ingest", "featurize", "train_winback"} & set(ran)
+    shown = run_in(finished, "dvc", "exp", "show", "--csv")
+    assert "slow" in shown.stdout
+    assert "policy.profit.value_per_customer" in shown.stdout
+    changed = run_in(finished, "dvc", "params", "diff")
+    assert "0.03" in changed.stdout
+    metrics = run_in(finished, "dvc", "metrics", "show")
+    assert "policy.profit.value_per_customer" in metrics.stdout
+    plots = run_in(finished, "dvc", "plots", "show")
+    assert plots.returncode == 0

@@ -201,7 +201,7 @@ def _engine(memory_limit: str, threads: int, spill: Path) -> Iterator[duckdb.Duc
         config={
             "memory_limit": memory_limit,
             "threads": threads,
-            "temp_directory": str(spill),
+            "temp_directory": str(spill.resolve()),
             "autoinstall_known_extensions": False,
         }
     )
@@ -214,7 +214,7 @@ def _engine(memory_limit: str, threads: int, spill: Path) -> Iterator[duckdb.Duc
 
 def _close_to_the_world(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """From here on the engine reaches no file but those in the new folder."""
-    connection.execute(f"set allowed_directories = [{_text(f'{folder}/')}]")
+    connection.execute(f"set allowed_directories = [{_text(f'{folder.resolve()}/')}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
 
@@ -242,7 +242,7 @@ def _write(connection: duckdb.DuckDBPyConnection, name: str, file: Path) -> int:
         connection,
         f"copy (select {', '.join(chosen)} from {_quoted(name)} "
         f"order by {', '.join(map(_quoted, order))}) "
-        f"to {_text(str(file))} (format parquet, compression zstd)",
+        f"to {_text(str(file.resolve()))} (format parquet, compression zstd)",
         name,
     )
     return int(rows[0])

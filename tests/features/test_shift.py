@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+
 from winback.features.shift import profile, shifts
 
 

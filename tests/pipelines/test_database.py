@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from winback.features.violation import ContractError
 from winback.pipelines.database import without_password
 from winback.pipelines.fingerprint import hash_raw
@@ -179,6 +180,13 @@ def test_a_failing_query_names_its_place(server, tmp_path):
     )
     with pytest.raises(SourceError, match=message):
         ingest(warehouse(tmp_path, server, text), tmp_path / "db", truth=tmp_path / "truth")
+
+
+def test_a_query_that_fails_midway_leaves_nothing(server, tmp_path):
+    text = SOURCE.replace("amount from bills", "1 / (person - 150) as amount from bills")
+    with pytest.raises(SourceError, match=r"tables\.orders: .*division by zero"):
+        ingest(warehouse(tmp_path, server, text), tmp_path / "db", truth=tmp_path / "truth")
+    assert not (tmp_path / "db").exists()
 
 
 def test_a_wrong_password_is_refused_without_showing_it(server, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+
 from winback.features.violation import ContractError
 from winback.pipelines.fingerprint import hash_raw
 from winback.pipelines.ingest import ingest
@@ -154,6 +155,12 @@ def test_equal_input_gives_equal_bytes_whatever_the_order_and_threads(raw, accep
     )
     run(shop(raw), tmp_path / "two", threads=2)
     assert bytes_of(accepted) == bytes_of(tmp_path / "two")
+
+
+def test_folders_may_be_relative_and_oddly_named(raw, accepted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(shop(raw), Path("it's"))
+    assert bytes_of(tmp_path / "it's") == bytes_of(accepted)
 
 
 def test_values_are_sorted_and_kept(raw, accepted):

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from winback.features.violation import ContractError
 from winback.pipelines.ingest import ingest
 from winback.pipelines.sources import Source, load_source

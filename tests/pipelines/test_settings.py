@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+
 from winback.pipelines.settings import SettingsError, from_mapping, read_yaml
 
 WHERE = "params.yaml: train_churn"

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from winback.pipelines.settings import SettingsError
 from winback.pipelines.sources import (
     Offer,

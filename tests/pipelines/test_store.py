@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from winback.pipelines import store
 from winback.pipelines.store import (
     StoreError,

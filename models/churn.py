@@ -1,4 +1,4 @@
-"""Who is about to leave: gradient boosting on snapshots, calibrated and graded on later ones."""
+"""Who is about to leave: learned on snapshots, calibrated, and graded on later ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
 from .baselines import alert_rule, rfm_logistic
+from .blend import LOG_ODDS, Boosting, choose, fit_blend
 from .calibrate import (
     interp_expression,
     isotonic_map,
@@ -20,30 +20,17 @@ from .calibrate import (
     reliability_table,
 )
 from .explain import importance
-from .formula import Expression, Formula, booster_text, encode, evaluate, learn_columns
+from .formula import Expression, Formula, evaluate
 from .grade import METRICS, RetentionProfit, bootstrap_grades, grade_slices
 from .timesplit import PARTS, day_numbers, split_by_time
 
 OUTPUT = "churn_probability"
-BOOSTER = "churn.txt"
+REFIT_ROWS = 60_000  # up to here the calibration rows are worth learning from as well
 RFM_COLUMNS = ("days_since_last_order", "orders_360d", "spend_360d")
 ALERT_COLUMNS = ("days_since_last_order", "mean_days_between_orders")
 SLICE_COLUMNS = ("days_in_lifetime", "complaints_180d", "departure_reason", "departures_so_far")
 EXPLAINED_ROWS = 4_000
 FINEST_SLICE = 6  # a number with more values than this is cut into quarters
-
-
-@dataclass(frozen=True)
-class Boosting:
-    """Settings of the gradient boosting; see LightGBM's parameters of the same meaning."""
-
-    learning_rate: float = 0.05
-    num_leaves: int = 31
-    rounds: int = 300
-    least_rows_in_leaf: int = 100
-    feature_share: float = 0.8
-    ridge: float = 5.0
-    max_rows: int = 200_000
 
 
 @dataclass(frozen=True)
@@ -89,16 +76,17 @@ def fit_churn(
     label: str = "churned",
     customer_id: str = "customer_id",
     as_of: str = "as_of",
-    learning_rate: float = 0.05,
-    num_leaves: int = 31,
+    learning_rate: float = 0.04,
+    num_leaves: int = 8,
     rounds: int = 300,
-    least_rows_in_leaf: int = 100,
-    feature_share: float = 0.8,
+    least_rows_in_leaf: int = 50,
+    feature_share: float = 0.5,
     ridge: float = 5.0,
     max_rows: int = 200_000,
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
-    calibration: Literal["isotonic", "platt"] = "isotonic",
+    calibrate_on: Literal["customers", "later"] = "customers",
+    calibration: Literal["platt", "isotonic"] = "platt",
     rfm_columns: Sequence[str] = RFM_COLUMNS,
     alert_columns: tuple[str, str] = ALERT_COLUMNS,
     slices: Sequence[str] | None = None,
@@ -119,11 +107,12 @@ def fit_churn(
     gap_days
         How far the label looks ahead, in days (lead and horizon): parts that follow each other
         are at least this far apart.
-    max_rows
-        Largest number of training rows; beyond it a seeded sample is taken.
+    learning_rate, num_leaves, rounds, least_rows_in_leaf, feature_share, ridge, max_rows
+        Of the boosting, see `blend.Boosting`; the calibration part may choose fewer rounds.
+    calibrate_share, test_share, calibrate_on
+        See `timesplit.split_by_time`.
     calibration
-        "isotonic", or "platt" for a straight line in log odds; below 1,000 calibration rows or
-        100 leavers it is always the latter.
+        "platt", a straight line in log odds; or "isotonic", for many thousand leavers.
     rfm_columns, alert_columns
         Columns of the baselines; a baseline whose columns are absent is left out and noted.
     slices
@@ -148,6 +137,7 @@ def fit_churn(
         gap_days=gap_days,
         calibrate_share=calibrate_share,
         test_share=test_share,
+        calibrate_on=calibrate_on,
         seed=seed,
     )
     outcome = rows[label].to_numpy(dtype=np.float64)
@@ -156,11 +146,16 @@ def fit_churn(
         learning_rate, num_leaves, rounds, least_rows_in_leaf, feature_share, ridge, max_rows
     )
     train, known, test = (split.part == part for part in PARTS)
-    formula = fit_booster(
-        rows.loc[train, list(features)], outcome[train], boosting, seed=seed, threads=threads
-    )
-    formula = calibrated(
-        formula, rows[known], outcome[known], calibration=calibration, threads=threads
+    formula = fit_calibrated(
+        rows[list(features)],
+        outcome,
+        train,
+        known,
+        boosting,
+        calibration=calibration,
+        refit=calibrate_on == "customers",
+        seed=seed,
+        threads=threads,
     )
     asked = rows[test]
     probabilities = {"churn": evaluate(formula, asked, threads=threads)[OUTPUT].to_numpy()}
@@ -188,66 +183,41 @@ def fit_churn(
     )
 
 
-def fit_booster(
-    frame: pd.DataFrame, outcome: np.ndarray, boosting: Boosting, *, seed: int, threads: int = 1
-) -> Formula:
-    """Gradient boosting of a 0/1 outcome on sorted rows, as an uncalibrated formula."""
-    columns = learn_columns(frame)
-    matrix = encode(columns, frame)
-    if len(matrix) > boosting.max_rows:
-        rng = np.random.default_rng(seed)
-        drawn = np.sort(rng.choice(len(matrix), boosting.max_rows, replace=False))
-        matrix, outcome = matrix[drawn], outcome[drawn]
-    settings = {
-        "objective": "binary",
-        "learning_rate": boosting.learning_rate,
-        "num_leaves": boosting.num_leaves,
-        "min_data_in_leaf": min(boosting.least_rows_in_leaf, max(5, len(matrix) // 50)),
-        "feature_fraction": boosting.feature_share,
-        "lambda_l2": boosting.ridge,
-        "max_bin": 127,
-        "seed": seed,
-        "num_threads": threads,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
-    categories = [place for place, column in enumerate(columns) if column.levels is not None]
-    data = lgb.Dataset(
-        matrix,
-        outcome,
-        feature_name=[f"f{place}" for place in range(len(columns))],
-        categorical_feature=categories,
-        params=settings,
-    )
-    booster = lgb.train(settings, data, num_boost_round=boosting.rounds)
-    raw: Expression = ["booster", BOOSTER, []]
-    return Formula(
-        columns=columns,
-        expressions={"log_odds": raw, OUTPUT: ["sigmoid", ["ref", "log_odds"]]},
-        outputs=(OUTPUT,),
-        boosters={BOOSTER: booster_text(booster)},
-    )
-
-
-def calibrated(
-    formula: Formula,
+def fit_calibrated(
     frame: pd.DataFrame,
     outcome: np.ndarray,
+    train: np.ndarray,
+    known: np.ndarray,
+    boosting: Boosting,
     *,
-    calibration: Literal["isotonic", "platt"] = "isotonic",
+    calibration: Literal["platt", "isotonic"],
+    refit: bool,
+    seed: int,
     threads: int = 1,
 ) -> Formula:
-    """The same formula, its probability calibrated on rows that it was not trained on."""
-    raw: Expression = ["ref", "log_odds"]
-    alone = Formula(formula.columns, formula.expressions, ("log_odds",), formula.boosters)
-    log_odds = evaluate(alone, frame, threads=threads)["log_odds"].to_numpy()
-    few = len(outcome) < 1_000 or min(outcome.sum(), len(outcome) - outcome.sum()) < 100
+    """Fit the blend on the rows `train`; settle it and calibrate it on the rows `known`.
+
+    With `refit` and up to `REFIT_ROWS` rows the blend is fitted again on both, under the settings
+    and the calibration found.
+    """
+    blend = fit_blend(frame[train], outcome[train], boosting, seed=seed, threads=threads)
+    choice = choose(blend, frame[known], outcome[known])
+    formula = blend.formula(choice, OUTPUT)
+    log_odds = evaluate(
+        Formula(formula.columns, formula.expressions, (LOG_ODDS,), formula.boosters),
+        frame[known],
+        threads=threads,
+    )[LOG_ODDS].to_numpy()
+    raw: Expression = ["ref", LOG_ODDS]
     expression: Expression
-    if calibration == "platt" or few:
-        expression = platt_expression(*platt_map(log_odds, outcome), raw)
+    if calibration == "platt":
+        expression = platt_expression(*platt_map(log_odds, outcome[known]), raw)
     else:
-        expression = interp_expression(*isotonic_map(log_odds, outcome), raw)
+        expression = interp_expression(*isotonic_map(log_odds, outcome[known]), raw)
+    if refit and train.sum() + known.sum() <= REFIT_ROWS:
+        both = train | known
+        blend = fit_blend(frame[both], outcome[both], boosting, seed=seed, threads=threads)
+        formula = blend.formula(choice, OUTPUT)
     expressions = {**formula.expressions, OUTPUT: expression}
     return Formula(formula.columns, expressions, (OUTPUT,), formula.boosters)
 

@@ -234,9 +234,12 @@ def _value(
     raise ValueError(f"formula: unknown expression {str(expression)[:80]}")
 
 
-def booster_text(booster: lgb.Booster) -> str:
-    """LightGBM text of a booster, the same whatever number of threads grew it."""
-    text: str = booster.model_to_string()
+def booster_text(booster: lgb.Booster, *, rounds: int | None = None) -> str:
+    """LightGBM text of a booster, the same whatever number of threads grew it.
+
+    `rounds` keeps the first ones only.
+    """
+    text: str = booster.model_to_string(num_iteration=rounds)
     return re.sub(r"\n\[num_threads: \d+\]", "", text)
 
 

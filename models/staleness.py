@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .churn import OUTPUT, Boosting, fit_booster, ordered_snapshots
+from .blend import Boosting, Choice, fit_blend
+from .churn import OUTPUT, ordered_snapshots
 from .formula import evaluate
 from .grade import bootstrap_grades
 from .timesplit import day_numbers
@@ -60,14 +61,16 @@ def staleness(
     probabilities, records = {}, []
     for age, (first, last) in windows.items():
         train = (days >= first) & (days <= last)
-        formula = fit_booster(
+        blend = fit_blend(
             rows.loc[train, list(features)],
             outcome[train],
             boosting or Boosting(),
             seed=seed,
             threads=threads,
         )
-        found = evaluate(formula, rows.loc[test, list(features)], threads=threads)
+        found = evaluate(
+            blend.formula(Choice(), OUTPUT), rows.loc[test, list(features)], threads=threads
+        )
         probabilities[str(age)] = found[OUTPUT].to_numpy()
         from_until = pd.to_datetime([first, last], unit="D")
         records.append((age, from_until[0], from_until[1], int(train.sum())))

@@ -1,8 +1,9 @@
-"""Train, calibrate, test: consecutive stretches of time that do not see each other's outcomes."""
+"""Train, calibrate, test: parts of the snapshots that do not see each other's outcomes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -42,14 +43,16 @@ def split_by_time(
     gap_days: float,
     calibrate_share: float,
     test_share: float,
+    calibrate_on: Literal["customers", "later"] = "customers",
     seed: int,
 ) -> TimeSplit:
     """Split snapshots into train, calibrate and test.
 
-    The latest as-of dates are the test part, the ones before them calibrate, all earlier ones
-    train. Dates less than `gap_days` before the next part are left out: their labels look into
-    it. Where there are too few dates for that, calibration takes customers held out of training
-    instead; with a single date (or none left to train on), all three parts are of other customers.
+    The latest as-of dates are the test part. Dates less than `gap_days` before it are left out:
+    their labels look into it. Of the earlier dates, calibration takes customers whom training
+    never sees; or, with "later", the last dates, again `gap_days` after those of training. The
+    former keeps every date for training and does not mistake a season for a miscalibration. With
+    a single date (or none early enough) all three parts are of other customers.
 
     Parameters
     ----------
@@ -58,20 +61,25 @@ def split_by_time(
     gap_days
         How far a label looks ahead (lead and horizon).
     calibrate_share, test_share
-        Shares of the as-of dates, at least one date each.
+        Test: share of the as-of dates, at least one. Calibrate: share of the customers, or of
+        the as-of dates with "later".
+    calibrate_on
+        See above; "later" falls back on customers where there are too few dates.
     seed
-        Draws the customers where customers are held out.
+        Draws the customers.
 
     Raises
     ------
     ValueError
-        If the shares are out of range or as_of is not a time.
+        If there are no rows, the shares are out of range or as_of is not a time.
     """
     if not (0 < calibrate_share < 1 and 0 < test_share < 1 and calibrate_share + test_share < 1):
         raise ValueError(
             "snapshots: calibrate_share and test_share must be positive and leave rows to train "
             f"on, found {calibrate_share} and {test_share}"
         )
+    if not len(as_of):
+        raise ValueError("snapshots: no rows; no label has matured, or nobody was active")
     days = day_numbers(as_of)
     dates = np.unique(days)
     part = np.full(len(days), GAP, dtype="<U9")
@@ -83,7 +91,7 @@ def split_by_time(
     part[days >= first_test] = "test"
     known = before_test[-max(1, round(calibrate_share * len(dates))) :]
     before_calibrate = dates[dates <= known[0] - gap_days]
-    if len(before_calibrate):
+    if calibrate_on == "later" and len(before_calibrate):
         part[(days >= known[0]) & (days <= known[-1])] = "calibrate"
         part[days <= before_calibrate[-1]] = "train"
         return TimeSplit(part, "time: train, calibrate and test are consecutive")
@@ -91,7 +99,7 @@ def split_by_time(
     apart = held_out(customer_id, share=calibrate_share / (1 - test_share), seed=seed)
     part[early & ~apart] = "train"
     part[early & apart] = "calibrate"
-    return TimeSplit(part, "time, calibrated on customers held out of training: few as-of dates")
+    return TimeSplit(part, "time: tested on later dates, calibrated on customers kept apart")
 
 
 def _by_customer(

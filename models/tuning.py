@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 
-from .churn import OUTPUT, Boosting, fit_booster, ordered_snapshots
+from .blend import Boosting, choose, fit_blend
+from .churn import OUTPUT, ordered_snapshots
 from .formula import evaluate
 from .grade import grade_probabilities
 from .timesplit import split_by_time
@@ -70,7 +71,8 @@ def tune_churn(
     records = []
     for number in range(fits):
         boosting = (start or Boosting()) if number == 0 else _drawn(start or Boosting(), rng)
-        formula = fit_booster(frame, outcome[train], boosting, seed=seed, threads=threads)
+        blend = fit_blend(frame, outcome[train], boosting, seed=seed, threads=threads)
+        formula = blend.formula(choose(blend, asked, outcome[known]), OUTPUT)
         found = evaluate(formula, asked, threads=threads)[OUTPUT].to_numpy()
         grade = grade_probabilities(outcome[known], found, metrics=("log_loss",))
         records.append({**asdict(boosting), "log_loss": grade["log_loss"]})

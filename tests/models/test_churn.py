@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.baselines import alert_rule, rfm_logistic
 from winback.models.churn import fit_churn, slice_levels
 from winback.models.formula import to_files
@@ -87,8 +88,8 @@ def test_the_model_beats_both_baselines_beyond_noise(model):
 
 def test_grades_stand_on_the_test_part_alone(frame, model):
     parts = model.parts.set_index("part")
-    assert parts.loc["train", "last"] <= parts.loc["calibrate", "first"] - pd.Timedelta(days=60)
-    assert parts.loc["calibrate", "last"] <= parts.loc["test", "first"] - pd.Timedelta(days=60)
+    for part in ("train", "calibrate"):
+        assert parts.loc[part, "last"] <= parts.loc["test", "first"] - pd.Timedelta(days=60)
     tested = frame[frame["as_of"] >= parts.loc["test", "first"]]
     assert parts.loc["test", "rows"] == len(tested)
     brier = np.mean((model.predict(tested) - tested["churned"]) ** 2)
@@ -132,10 +133,18 @@ def test_numbers_are_sliced_in_quarters_of_the_training_rows():
     assert list(slice_levels(pd.Series([0, 1, 1]), pd.Series([1, 0]))) == [1, 0]
 
 
-def test_a_sample_of_training_rows_is_drawn_when_there_are_too_many(frame):
+def test_a_sample_of_training_rows_is_drawn_when_there_are_too_many(frame, model):
     found = fit(frame, max_rows=500)
     assert overall(found).loc["auc", "value"] > 0.65
-    assert to_files(found.formula) != to_files(fit(frame).formula)
+    assert to_files(found.formula) != to_files(model.formula)
+
+
+def test_calibration_on_later_dates_is_an_option(frame):
+    found = fit(frame, calibrate_on="later", calibration="isotonic")
+    assert found.split == "time: train, calibrate and test are consecutive"
+    parts = found.parts.set_index("part")
+    assert parts.loc["train", "last"] <= parts.loc["calibrate", "first"] - pd.Timedelta(days=60)
+    assert overall(found).loc["ece", "value"] < 0.05
 
 
 def test_alert_rule_compares_silence_with_the_customers_own_gap():

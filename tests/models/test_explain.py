@@ -4,6 +4,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.explain import contributions, drivers, importance
 from winback.models.formula import Column, Formula, encode, evaluate, learn_columns, learn_scaling
 

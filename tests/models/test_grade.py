@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+
 from winback.models.grade import (
     RetentionProfit,
     best_cutoff,

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.policy import DECISION_COLUMNS, OfferCost, recommend
 
 OFFERS = {"discount": OfferCost(120, 1), "upgrade": OfferCost(105, 1)}

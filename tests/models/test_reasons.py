@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.formula import to_files
 from winback.models.reasons import fit_reasons, grade_reasons
 

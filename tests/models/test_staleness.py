@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from winback.models.churn import Boosting
+
+from winback.models.blend import Boosting
 from winback.models.staleness import staleness
 from winback.models.tuning import tune_churn
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.eligibility import (
     contacted_recently,
     do_not_disturb,

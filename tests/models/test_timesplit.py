@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from winback.models.timesplit import day_numbers, split_by_time
+
+from winback.models.timesplit import PARTS, day_numbers, split_by_time
 
 
 def snapshots(dates, customers=200, every_days=30):
@@ -21,31 +22,37 @@ def split(frame, gap_days=60.0, **changes):
     return split_by_time(frame["as_of"], frame["customer_id"], gap_days=gap_days, **arguments)
 
 
-def test_parts_are_consecutive_and_a_gap_apart():
+def months(frame, found):
+    days = day_numbers(frame["as_of"])
+    month = np.round((days - days[0]) / 30)
+    return {part: sorted(set(month[found.part == part])) for part in PARTS}
+
+
+def test_test_is_later_by_a_gap_and_calibration_is_of_other_customers():
     frame = snapshots(12)
     found = split(frame)
-    month = np.round(day_numbers(frame["as_of"]) - day_numbers(frame["as_of"])[0]) / 30
-    where = {
-        name: sorted(set(month[found.part == name])) for name in ("train", "calibrate", "test")
+    where = months(frame, found)
+    assert where["train"] == where["calibrate"] == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert where["test"] == [10, 11]
+    customers = {part: set(frame["customer_id"][found.part == part]) for part in PARTS}
+    assert not customers["train"] & customers["calibrate"]
+    assert len(customers["test"]) == 200
+
+
+def test_calibration_on_later_dates_leaves_a_gap_on_both_sides():
+    frame = snapshots(12)
+    found = split(frame, calibrate_on="later")
+    assert months(frame, found) == {
+        "train": [0, 1, 2, 3, 4, 5],
+        "calibrate": [7, 8],
+        "test": [10, 11],
     }
-    assert where == {"train": [0, 1, 2, 3, 4, 5], "calibrate": [7, 8], "test": [10, 11]}
-    assert found.how.startswith("time: ")
+    few = split(snapshots(3), calibrate_on="later")
+    assert few.how.endswith("calibrated on customers kept apart")
 
 
 def test_without_a_gap_every_row_is_used():
-    assert set(split(snapshots(12), gap_days=0).part) == {"train", "calibrate", "test"}
-
-
-def test_few_dates_calibrate_on_customers_held_out_of_training():
-    frame = snapshots(3)
-    found = split(frame)
-    assert "held out" in found.how
-    customers = {
-        name: set(frame["customer_id"][found.part == name]) for name in ("train", "calibrate")
-    }
-    assert not customers["train"] & customers["calibrate"]
-    assert frame["as_of"][found.part == "test"].nunique() == 1
-    assert (frame["as_of"][found.part == "train"] < frame["as_of"].max()).all()
+    assert set(split(snapshots(12), gap_days=0).part) == set(PARTS)
 
 
 def test_one_date_splits_customers():
@@ -66,5 +73,7 @@ def test_seconds_and_timestamps_split_alike():
 def test_wrong_shares_and_wrong_times_are_refused():
     with pytest.raises(ValueError, match="leave rows to train"):
         split(snapshots(3), test_share=0.9)
+    with pytest.raises(ValueError, match="no label has matured"):
+        split(snapshots(3).iloc[:0])
     with pytest.raises(ValueError, match="as_of must be timestamps"):
         split(snapshots(3).assign(as_of="2024-01-01"))

@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pandas as pd
+
 from winback.models.datacard import data_card
 from winback.models.simulate import Simulation, simulate, simulate_shards
 from winback.models.world import World

@@ -22,15 +22,8 @@ from .simulate_experiment import (
     randomize,
     stated_reasons,
 )
-from .simulate_lives import (
-    ALIVE,
-    CURED_SHARE,
-    Lived,
-    Lives,
-    People,
-    draw_people,
-    live,
-)
+from .simulate_lives import ALIVE, CURED_SHARE, Lived, Lives, live
+from .simulate_people import People, draw_people
 from .simulate_response import (
     CARE,
     Solved,
@@ -195,7 +188,6 @@ def _keep(
     months = np.flatnonzero(place[lived.month_life] >= 0)
     spells = np.flatnonzero(place[lived.upset_life] >= 0)
     kept = Lived(
-        bills=lived.bills[rows],
         ended_at=lived.ended_at[rows],
         reason=lived.reason[rows],
         month_life=place[lived.month_life[months]],

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .simulate_lives import ALIVE, WELCOME_MONTHS, Lived, Lives, People
+from .simulate_lives import ALIVE, WELCOME_MONTHS, Lived, Lives
+from .simulate_people import People
 from .world import DAY, MONTH, World
 
-MARGIN_RATE = 0.807
+MARGIN_RATE = 0.81
 PROMOTION_DEPTH = 0.20
 WELCOME_DEPTH = 0.15
 MENDED = 0.40

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from .simulate_events import History, Wave, happen
-from .simulate_lives import CURED_SHARE, People, draw_delay, live
+from .simulate_horizon import draw_delay
+from .simulate_lives import CURED_SHARE, live
+from .simulate_people import People
 from .simulate_response import CARE, Solved, second_lives
 from .simulate_tables import seconds, text
 from .world import (

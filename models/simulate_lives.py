@@ -8,22 +8,12 @@ bills are bought at a discount. All customers live one month of their lifetime a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from .world import (
-    BOTH,
-    COMPETITOR,
-    DAY,
-    MONTH,
-    MOVED,
-    NEED_GONE,
-    PRICE,
-    REASONS,
-    SERVICE,
-    World,
-)
+from .simulate_people import People
+from .world import BOTH, COMPETITOR, MONTH, MOVED, NEED_GONE, PRICE, REASONS, SERVICE, World
 
 CONTENT, UPSET, FADING = 0, 1, 2
 ALIVE = -1
@@ -41,34 +31,6 @@ FADE_CHANCE = 0.0032
 CURED_SHARE = 0.55
 RELAPSE = 3.5
 CONTACT_RELIEF = 0.55
-PLANS = ("basic", "plus", "premium")
-PLAN_PRICE = np.array([66.0, 84.0, 108.0])
-
-
-@dataclass(frozen=True)
-class People:
-    """Traits of customers, one array element each; none of them is a column of any table.
-
-    `upset_chance` and `recovery_chance` are monthly; `contact_chance` is the monthly probability
-    of a message in the first lifetime; `vocal` customers complain when upset, others never do.
-    """
-
-    signed_up_at: np.ndarray
-    price_sensitivity: np.ndarray
-    appetite: np.ndarray
-    usage: np.ndarray
-    advocacy: np.ndarray
-    upset_chance: np.ndarray
-    recovery_chance: np.ndarray
-    contact_chance: np.ndarray
-    vocal: np.ndarray
-    welcome: np.ndarray
-    plan: np.ndarray
-    price: np.ndarray
-
-    def take(self, rows: np.ndarray) -> People:
-        """The same traits for a selection of customers."""
-        return People(**{name: values[rows] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -111,8 +73,6 @@ class Lived:
 
     Attributes
     ----------
-    bills
-        Months paid, per lifetime.
     ended_at
         Second of leaving, -1 while it goes on.
     reason
@@ -125,7 +85,6 @@ class Lived:
         never).
     """
 
-    bills: np.ndarray
     ended_at: np.ndarray
     reason: np.ndarray
     month_life: np.ndarray
@@ -135,58 +94,6 @@ class Lived:
     upset_life: np.ndarray
     upset_month: np.ndarray
     calm_month: np.ndarray
-
-
-def draw_people(world: World, *, rng: np.random.Generator) -> People:
-    """Customers who sign up from ten years before the window to the end of the tail.
-
-    A few percent more than needed: `simulate` drops the surplus at random so that the number of
-    leavers is exact.
-    """
-    growth = world.monthly_growth
-    span = (world.as_of - world.window_starts_at) / MONTH
-    active = _active_at_start(world)
-    rate = active * (0.030 + growth)
-    surplus = 1.06 + 6 / np.sqrt(world.n_leavers)
-    past = 120.0
-    if growth > 0:
-        count = rate * (np.exp(growth * span) - np.exp(-growth * past)) / growth
-        place = rng.random(int(np.ceil(count * surplus)))
-        low, high = np.exp(-growth * past), np.exp(growth * span)
-        months = np.log(low + place * (high - low)) / growth
-    else:
-        count = rate * (span + past)
-        months = rng.random(int(np.ceil(count * surplus))) * (span + past) - past
-    n = len(months)
-    sensitivity, appetite, usage = rng.standard_normal((3, n))
-    advocacy = rng.gamma(0.7, 0.030, n)
-    upset = np.minimum(0.036 * np.exp(0.6 * rng.standard_normal(n)), 0.4)
-    contact = np.minimum(0.059 * np.exp(0.85 * rng.standard_normal(n)), 0.6)
-    vocal = rng.random(n) < 0.088
-    welcome = rng.random(n) < 0.5
-    plan = np.digitize(appetite + rng.standard_normal(n), [0.1, 1.3])
-    price = PLAN_PRICE[plan] * np.exp(0.12 * rng.standard_normal(n) - 0.0072)
-    return People(
-        signed_up_at=(world.window_starts_at + months * MONTH).astype(np.int64),
-        price_sensitivity=sensitivity,
-        appetite=appetite,
-        usage=usage,
-        advocacy=advocacy,
-        upset_chance=upset,
-        recovery_chance=np.where(vocal, 0.20, 0.23),
-        contact_chance=contact,
-        vocal=vocal,
-        welcome=welcome,
-        plan=plan.astype(np.int8),
-        price=np.round(price, 2),
-    )
-
-
-def _active_at_start(world: World) -> float:
-    """Customers at the start of the window so that about `n_leavers` leave within it."""
-    growth, months = world.monthly_growth, world.window_months
-    total = (np.exp(growth * months) - 1) / growth if growth > 0 else float(months)
-    return world.n_leavers / (0.030 * total)
 
 
 def hazards(people: People, lives: Lives) -> np.ndarray:
@@ -207,6 +114,42 @@ def hazards(people: People, lives: Lives) -> np.ndarray:
     return table
 
 
+@dataclass
+class _Diary:
+    """What the months of all lifetimes bring, collected while they are lived."""
+
+    n_lives: int
+    months: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+    begun: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    passed: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    n_spells: int = 0
+
+    def __post_init__(self) -> None:
+        self.spell = np.full(self.n_lives, -1, dtype=np.int64)
+
+    def note(
+        self, life: np.ndarray, month: int, was: np.ndarray, now: np.ndarray, sent: np.ndarray
+    ) -> None:
+        """One month: moods before and after it began, and whether a message was sent."""
+        upset = life[(was == CONTENT) & (now == UPSET)]
+        calm = life[(was == UPSET) & (now == CONTENT)]
+        self.passed.append((self.spell[calm], np.full(len(calm), month, dtype=np.int16)))
+        self.begun.append((upset, np.full(len(upset), month, dtype=np.int16)))
+        self.spell[upset] = self.n_spells + np.arange(len(upset))
+        self.n_spells += len(upset)
+        ages = np.full(len(life), month, dtype=np.int16)
+        self.months.append((life.astype(np.int32), ages, now, sent))
+
+    def close(self, ended_at: np.ndarray, reason: np.ndarray) -> Lived:
+        """All that was noted."""
+        life, age, mood, sent = (np.concatenate(parts) for parts in zip(*self.months, strict=True))
+        upset_life, upset_month = (np.concatenate(part) for part in zip(*self.begun, strict=True))
+        calm_month = np.full(self.n_spells, -1, dtype=np.int16)
+        for spell, when in self.passed:
+            calm_month[spell] = when
+        return Lived(ended_at, reason, life, age, mood, sent, upset_life, upset_month, calm_month)
+
+
 def live(people: People, lives: Lives, *, world: World, rng: np.random.Generator) -> Lived:
     """Live all lifetimes to their end or to the end of the data.
 
@@ -221,124 +164,40 @@ def live(people: People, lives: Lives, *, world: World, rng: np.random.Generator
     """
     n = len(lives.customer)
     hazard = hazards(people, lives)
-    owner = lives.customer
-    upset_chance, recovery = people.upset_chance[owner], people.recovery_chance[owner]
-    welcome = people.welcome[owner] & (lives.number == 1)
+    welcome = people.welcome[lives.customer] & (lives.number == 1)
     again = lives.number > 1
     mood = np.zeros(n, dtype=np.int8)
-    spell = np.full(n, -1, dtype=np.int64)
-    bills = np.zeros(n, dtype=np.int32)
     ended = np.full(n, ALIVE, dtype=np.int64)
     reason = np.full(n, ALIVE, dtype=np.int8)
-    months: list[tuple[np.ndarray, ...]] = []
-    spells: list[tuple[np.ndarray, np.ndarray]] = []
-    calms: list[tuple[np.ndarray, np.ndarray]] = []
-    n_spells = 0
-    alive = np.arange(n)
-    month = 0
+    diary = _Diary(n)
+    alive, month = np.arange(n), 0
     while True:
         alive = alive[lives.started_at[alive] + month * MONTH < world.as_of]
-        if not len(alive):
-            break
-        chance, sent, leave, part = rng.random((4, len(alive)), dtype=np.float32)
+        if month and not len(alive):
+            return diary.close(ended, reason)
+        chance, message, leave, part = rng.random((4, len(alive)), dtype=np.float32)
         was = mood[alive]
-        upset = (was == CONTENT) & (chance < upset_chance[alive])
-        fading = (was == CONTENT) & (chance > 1 - FADE_CHANCE)
-        calm = (was == UPSET) & (chance < recovery[alive])
-        now = np.where(upset, UPSET, np.where(fading, FADING, np.where(calm, CONTENT, was)))
+        now = _next_mood(people, lives.customer[alive], was, chance)
+        sent = message < lives.contact_chance[alive]
         mood[alive] = now
-        calms.append((spell[alive[calm]], np.full(int(calm.sum()), month)))
-        spells.append((alive[upset], np.full(int(upset.sum()), month)))
-        spell[alive[upset]] = n_spells + np.arange(int(upset.sum()))
-        n_spells += int(upset.sum())
-        contacted = sent < lives.contact_chance[alive]
-        ages = np.full(len(alive), month, np.int16)
-        months.append((alive.astype(np.int32), ages, now.astype(np.int8), contacted))
-        bills[alive] += 1
+        diary.note(alive, month, was, now, sent)
         risk = hazard[now, :, alive]
         after_welcome = welcome[alive] & (WELCOME_MONTHS <= month < WELCOME_MONTHS + 3)
         risk[:, PRICE] *= np.where(after_welcome, AFTER_WELCOME, 1.0)
-        risk *= np.where(again[alive] & contacted, CONTACT_RELIEF, 1.0)[:, None]
+        risk *= np.where(again[alive] & sent, CONTACT_RELIEF, 1.0)[:, None]
         total = np.cumsum(risk, axis=1)
-        leaves = leave < total[:, -1]
         end = lives.started_at[alive] + ((month + 0.3 + 0.69 * part) * MONTH).astype(np.int64)
-        leaves &= end < world.as_of
-        gone = alive[leaves]
-        ended[gone] = end[leaves]
-        reason[gone] = (leave[leaves, None] >= total[leaves]).sum(axis=1)
-        alive = alive[~leaves]
-        month += 1
-    month_life, month_age, month_mood, month_contacted = (
-        np.concatenate([block[part] for block in months]) for part in range(4)
-    )
-    calm_month = np.full(n_spells, -1, dtype=np.int16)
-    for which, when in calms:
-        calm_month[which] = when
-    return Lived(
-        bills=bills,
-        ended_at=ended,
-        reason=reason,
-        month_life=month_life,
-        month=month_age,
-        mood=month_mood,
-        contacted=month_contacted,
-        upset_life=np.concatenate([which for which, _ in spells]),
-        upset_month=np.concatenate([when for _, when in spells]).astype(np.int16),
-        calm_month=calm_month,
-    )
+        leaves = (leave < total[:, -1]) & (end < world.as_of)
+        ended[alive[leaves]] = end[leaves]
+        reason[alive[leaves]] = (leave[leaves, None] >= total[leaves]).sum(axis=1)
+        alive, month = alive[~leaves], month + 1
 
 
-def expected_bills(people: People, lives: Lives, *, months: int, weights: np.ndarray) -> np.ndarray:
-    """Expected number of bills of later lifetimes, weighted by month; exact, without simulation.
-
-    Parameters
-    ----------
-    people, lives
-        Traits and lifetimes; `cured` is averaged out, `lives.contact_chance` too.
-    months
-        Months to look ahead.
-    weights
-        (months,) weight of each month's bill: the chance that it falls within the horizon.
-
-    Returns
-    -------
-    np.ndarray
-        (lives,) expected bills.
-    """
-    owner = lives.customer
-    upset, calm = people.upset_chance[owner], people.recovery_chance[owner]
-    relief = 1 - lives.contact_chance * (1 - CONTACT_RELIEF)
-    result = np.zeros(len(owner))
-    for cured, share in ((True, CURED_SHARE), (False, 1 - CURED_SHARE)):
-        group = Lives(**(vars(lives) | {"cured": np.full(len(owner), cured)}))
-        risk = hazards(people, group).sum(axis=1) * relief
-        content, angry, fading = np.ones(len(owner)), np.zeros(len(owner)), np.zeros(len(owner))
-        for month in range(months):
-            angry, content, fading = (
-                angry * (1 - calm) + content * upset,
-                content * (1 - upset - FADE_CHANCE) + angry * calm,
-                fading + content * FADE_CHANCE,
-            )
-            result += share * weights[month] * (content + angry + fading)
-            content = content * (1 - risk[CONTENT])
-            angry = angry * (1 - risk[UPSET])
-            fading = fading * (1 - risk[FADING])
-    return result
-
-
-def horizon_weights(world: World) -> np.ndarray:
-    """Chance that the bill of each month after the return falls within the value horizon."""
-    months = int(np.ceil(world.value_horizon_days * DAY / MONTH))
-    slack = world.value_horizon_days - np.arange(months) * MONTH / DAY
-    return delay_share(slack, world)
-
-
-def delay_share(days: np.ndarray, world: World) -> np.ndarray:
-    """Share of returns that come within so many days of the offer."""
-    place = np.clip((days - 1.0) / (world.return_window_days - 2.0), 0.0, 1.0)
-    return 1 - (1 - place) ** 3
-
-
-def draw_delay(n: int, world: World, *, rng: np.random.Generator) -> np.ndarray:
-    """Days from offer to return, (n,): soon more often than late, within the return window."""
-    return 1.0 + (world.return_window_days - 2.0) * (1 - (1 - rng.random(n)) ** (1 / 3))
+def _next_mood(
+    people: People, customer: np.ndarray, mood: np.ndarray, chance: np.ndarray
+) -> np.ndarray:
+    """Mood of the coming month: content ones may become upset or fade, upset ones calm down."""
+    upset = (mood == CONTENT) & (chance < people.upset_chance[customer])
+    fading = (mood == CONTENT) & (chance > 1 - FADE_CHANCE)
+    calm = (mood == UPSET) & (chance < people.recovery_chance[customer])
+    return np.select([upset, fading, calm], [UPSET, FADING, CONTENT], mood).astype(np.int8)

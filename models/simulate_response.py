@@ -13,7 +13,9 @@ import numpy as np
 from scipy.optimize import brentq, root
 
 from .simulate_events import History, monthly_margin
-from .simulate_lives import Lives, People, expected_bills, horizon_weights
+from .simulate_horizon import expected_bills, horizon_weights
+from .simulate_lives import Lives
+from .simulate_people import People
 from .world import (
     ACCEPTANCE,
     BOTH,

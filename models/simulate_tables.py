@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .simulate_events import Wave, bill_amounts, bill_moments
-from .simulate_lives import PLANS, People
+from .simulate_people import PLANS, People
 from .world import MONTH, World
 
 REGIONS = ("north", "east", "south", "west", "centre")

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+
 from winback.models.datacard import ROWS, card_markdown, data_card
 from winback.models.finding import falls, near, widened
 from winback.models.simulate import Simulation, simulate

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.simulate import Simulation, simulate, simulate_shards
 from winback.models.world import ACCEPTANCE, OFFER_COST, OFFERS, VALUE_OF_RETURN, World
 

@@ -12,7 +12,7 @@ from .sources import Source, raw_files, require_raw_files
 from .store import replace_file
 
 # Independent of the order of rows; 64 bits a row, summed exactly.
-_CONTENT = "select count(*)::text, sum(hashtextextended(t::text, 0)::numeric)::text from ({}) t"
+_CONTENT = "select count(*)::text, sum(hashtextextended(t::text, 0)::numeric)::text from (\n{}\n) t"
 
 
 def fingerprint(source: Source, *, out: Path) -> None:

@@ -167,7 +167,9 @@ def _create(
         for column, kind, *_ in _execute(connection, f"describe {query}", where)
     ]
     chosen = ", ".join(columns)
-    _execute(connection, f"create table {_quoted(name)} as select {chosen} from ({query})", where)
+    # On a line of its own, the bracket cannot end up in a comment at the end of the query.
+    query = f"create table {_quoted(name)} as select {chosen} from (\n{query}\n)"
+    _execute(connection, query, where)
 
 
 def _execute(connection: duckdb.DuckDBPyConnection, query: str, where: str) -> list[Any]:
@@ -225,7 +227,7 @@ def _refuse_shifts(facts: Mapping[str, Any], out: Path, name: str) -> None:
     if not file.is_file():
         return
     accepted = json.loads(file.read_bytes())
-    found = shifts(facts, accepted["profile"]) if accepted.get("source") == name else []
+    found = shifts(facts, accepted.get("profile", {})) if accepted.get("source") == name else []
     if found:
         raise ContractError(found)
 

@@ -360,6 +360,12 @@ def test_after_reading_the_engine_reaches_no_other_file(raw, tmp_path, monkeypat
     assert caught == [True]
 
 
+def test_a_query_may_end_in_a_comment(raw, tmp_path):
+    block = "|\n      select * from read_csv('${SHOP}/orders.csv') -- isn't it"
+    text = SHOP.replace("select * from read_csv('${SHOP}/orders.csv')", block)
+    assert run(shop(raw, text), tmp_path / "out")["orders"] == 3000
+
+
 def test_views_are_shared_by_queries(raw, tmp_path):
     text = SHOP.replace(
         "tables:\n",

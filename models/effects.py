@@ -57,7 +57,7 @@ def arm_scores(
     rows = len(arms)
     facts = np.ones((rows, 1))
     if design is not None:
-        facts = np.column_stack([facts, design - design.mean(axis=0)])
+        facts = np.column_stack([facts, design])
     width = facts.shape[1]
     scores = np.empty((len(names), *outcomes.shape))
     for at, name in enumerate(names):

@@ -233,19 +233,16 @@ def _hull_moves(effects: np.ndarray, costs: np.ndarray) -> tuple[_Moves, list[_M
 def _next_on_hull(
     reward: np.ndarray, price: np.ndarray, current: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Steepest rise from the current offer (0 if none) and the dearest offer that lies on it."""
+    """Steepest rise from the current offer to a dearer one (0 if none), and where it leads."""
     columns = np.arange(len(current))
     reward_here, price_here = reward[current, columns], price[current, columns]
     steepest = np.zeros(len(current))
     following = current.copy()
-    dearest = price_here.copy()
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         for offer in range(len(reward)):
             extra, rise = price[offer] - price_here, reward[offer] - reward_here
-            slope = np.where((extra > 0) & (rise > 0), rise / extra, 0.0)
-            further = (slope == steepest) & (slope > 0) & (price[offer] > dearest)
-            wins = (slope > steepest) | further
+            slope = np.where(extra > 0, rise / extra, 0.0)
+            wins = slope > steepest
             np.copyto(steepest, slope, where=wins)
-            np.copyto(dearest, price[offer], where=wins)
             np.copyto(following, offer, where=wins)
     return steepest, following

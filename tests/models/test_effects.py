@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.effects import (
     arm_scores,
     detectable_difference,
@@ -17,6 +18,14 @@ def test_without_covariates_scores_average_to_the_means_of_the_arms():
     arms = np.array(["a", "a", "b", "b", "b"])
     scores = arm_scores(y, arms, ["a", "b"])
     assert scores.mean(axis=1)[:, 0] == pytest.approx([2, 6])
+
+
+def test_standard_error_of_small_arms_is_that_of_welch():
+    y, arms = np.array([[1.0], [3], [5], [9], [4]]), np.array(["a", "a", "b", "b", "b"])
+    scores = arm_scores(y, arms, ["a", "b"])
+    found = estimate_row((scores[1] - scores[0])[:, 0], None, 0.95)["se"]
+    # variances 2 and 7; rows count for the sample as a whole, hence 5 / 4
+    assert found**2 == pytest.approx((2 / 2 + 7 / 3) * 5 / 4)
 
 
 def test_adjusted_effect_is_that_of_the_regression_with_interactions():

@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
+from winback.models.effects import holm
 from winback.models.experiment import ExperimentError, SampleRatioMismatch, readout
 from winback.models.simulate import simulate
 from winback.models.world import World
@@ -78,6 +80,13 @@ def test_levels_and_effects_are_means_and_differences_of_means():
             effect["estimate"] / means.loc["none", "returned"]
         )
     assert np.isnan(row(result.levels, arm="none", outcome="roi")["estimate"])
+
+
+def test_several_arms_are_a_family_on_each_outcome():
+    effects = read(experiment(effect=0.03)[0]).effects
+    for _, family in effects[effects["outcome"] != "cost"].groupby("outcome"):
+        assert family["p_holm"].to_numpy() == pytest.approx(holm(family["p_value"]))
+        assert (family["p_holm"] > family["p_value"]).any()
 
 
 def test_cost_of_contact_is_paid_by_everybody_in_the_arm():
@@ -244,6 +253,7 @@ def broken(name):
         frame.loc[frame.index[-5:], "offer"] = "upgrade"
     if name == "timing":
         frame["returned_at"] = frame["as_of"] + pd.Timedelta(days=3)
+        frame.loc[8, "returned_at"] = frame["as_of"][8]
         frame.loc[7, "returned_at"] = frame["as_of"][7] - pd.Timedelta(seconds=1)
     if name == "propensities":
         frame["propensity"] = 0.2

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from winback.models.offpolicy import (
     difference,
     effective_rows,
@@ -32,6 +33,8 @@ def test_dr_scores_are_predictions_corrected_where_the_offer_was_sent():
 def test_snipw_divides_by_the_sum_of_weights_and_its_scores_average_to_it():
     scores = policy_scores(POLICY, **LOG, method="snipw")
     assert scores.mean() == pytest.approx((4 * 2 + 2 * 4 + 4 * 8) / (4 + 2 + 4), abs=1e-12)
+    deviations = np.array([0, 4 * (2 - 4.8), 2 * (4 - 4.8), 4 * (8 - 4.8)]) / 2.5
+    assert scores == pytest.approx(4.8 + deviations, abs=1e-12)
     moved = policy_scores(POLICY, **{**LOG, "outcome": OUTCOME + 100}, method="snipw")
     assert moved.mean() == pytest.approx(scores.mean() + 100, abs=1e-10)
 
@@ -151,6 +154,7 @@ def test_malformed_logs_are_refused_by_name(change, message):
     [
         (np.array(["none", "gift", "none", "none"]), "policy: must be one of .*'gift'"),
         (np.full((4, 3), 0.4), "sum to 1 in every row, found sums from 1.2 to 1.2"),
+        (np.array([[1.2, -0.2, 0.0]] * 4), "probabilities must be non-negative"),
         (np.full((4, 2), 0.5), r"one column per offer \(3\), found 2"),
         (np.array(["none"]), "policy: must have 4 rows, found 1"),
     ],

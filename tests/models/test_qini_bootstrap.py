@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from winback.models import qini_bootstrap
 from winback.models.qini import average_qini, gain_at, multi_armed_qini
 from winback.models.qini_bootstrap import bootstrap
@@ -23,6 +24,17 @@ def test_each_replicate_is_the_curve_of_its_half(monkeypatch, knots):
     for draw, weights in zip(result.draws["ours"], kept.T, strict=True):
         expected = gain_at(multi_armed_qini(effects, costs, scores, weights=weights), budgets)
         assert draw == pytest.approx(expected, abs=1e-5 if knots > 1000 else 0.05)
+
+
+def test_a_customer_of_weight_two_counts_twice_in_each_replicate():
+    effects, costs, scores = _world(200)
+    weights = np.random.default_rng(0).integers(1, 4, 200).astype(float)
+    curve = multi_armed_qini(effects, costs, scores, weights=weights)
+    result = bootstrap({"c": curve}, [0.1, 0.3], rng=np.random.default_rng(1), replicates=10)
+    kept = qini_bootstrap.half_samples(200, None, 10, np.random.default_rng(1))
+    for draw, half in zip(result.draws["c"], kept.T, strict=True):
+        again = multi_armed_qini(effects, costs, scores, weights=weights * half)
+        assert draw == pytest.approx(gain_at(again, [0.1, 0.3]), abs=1e-5)
 
 
 def test_standard_error_of_an_offer_for_all_is_that_of_the_mean():

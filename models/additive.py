@@ -24,6 +24,7 @@ _SCALES = np.array([0.003, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3])
 _NULL_WEIGHT = 4.0  # pseudo-coefficients of no effect
 _LEVEL_SCALE = 0.45  # a level's indicator is scaled like a balanced one: rare levels shrink more
 _LONGEST = 3.0  # in log odds
+_SETTLED = 0.02  # a step this small, in squared standard errors per coefficient, is the last
 _WIDE = 160  # above this many basis functions the curved ones are left out
 
 
@@ -161,7 +162,8 @@ def fit_additive(
         theta, precision = _posterior(np.stack(grams), np.stack(pulls), coding, precision)
         if binary:
             theta = before + _bounded_step(theta - before, designs, coding)
-        if step > 1 and np.abs(theta - before).max() < 2e-3:
+        moved = coding @ (theta - before)
+        if np.einsum("ki,kij,kj->", moved, np.stack(grams), moved) < _SETTLED * design.shape[1]:
             break
     return coding @ theta * scale
 

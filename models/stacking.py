@@ -3,7 +3,8 @@
 Effects are split into what all offers share and each offer's own part. Each part gets
 non-negative weights that minimize the squared distance to the doubly robust scores around every
 offer's average, which is always among the candidates: with no heterogeneity the weights go to
-zero. The remaining slope is shrunk by the positive-part James-Stein rule.
+zero. A learner joins only if it lowers the loss by more than noise would, and what remains is
+shrunk by the positive-part James-Stein rule.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from scipy.optimize import nnls
 from .learners import split_effects
 
 _SLOPE_PRIOR_SD = 0.15  # how far the offers' slopes are thought to differ before rows are seen
-_LEAST_WEIGHT = 0.04  # a learner that adds less is left out: each one costs time in scoring
+_STARTING = 4.0  # squared standard errors that a learner must gain where the base has nothing
+_JOINING = 3.0  # and that each further one must add
+_SHRINKING = 2.0  # taken off the gain in squared standard errors (James-Stein, after a selection)
+_LEAST_WEIGHT = 0.04  # a smaller share of the greatest weight is not worth its time in scoring
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,20 @@ def combine(stack: Stack, effects: Mapping[str, np.ndarray], averages: np.ndarra
     return averages + total
 
 
-def fit_stack(effects: Mapping[str, np.ndarray], scores: np.ndarray) -> Stack:
-    """Weights and slopes from out-of-fold effects (rows, offers) and AIPW effect scores."""
+def fit_stack(effects: Mapping[str, np.ndarray], scores: np.ndarray, *, first: str) -> Stack:
+    """Weights and slopes from out-of-fold effects (rows, offers) and AIPW effect scores.
+
+    `first` names the learner that the others have to improve on.
+    """
     names = list(effects)
+    place = names.index(first)
     parts = [split_effects(effects[name] - effects[name].mean(axis=0)) for name in names]
     shared_target, own_target = split_effects(scores - scores.mean(axis=0))
-    shared = _weights(np.stack([part[0] for part in parts])[:, :, None], shared_target[:, None])
+    shared_parts = np.stack([part[0] for part in parts])[:, :, None]
+    shared = _weights(shared_parts, shared_target[:, None], place)
     own = np.zeros(len(names))
     if scores.shape[1] > 1:
-        own = _weights(np.stack([part[1] for part in parts]), own_target)
+        own = _weights(np.stack([part[1] for part in parts]), own_target, place)
     plain = Stack(
         dict(zip(names, shared.tolist(), strict=True)),
         dict(zip(names, own.tolist(), strict=True)),
@@ -66,43 +75,58 @@ def fit_stack(effects: Mapping[str, np.ndarray], scores: np.ndarray) -> Stack:
     )
     combined = combine(plain, effects, np.zeros(scores.shape[1]))
     slopes = np.ones(scores.shape[1])
-    for place in range(len(slopes)):
-        slope, error = slope_of(scores[:, place], combined[:, place])
+    for offer in range(len(slopes)):
+        slope, error = slope_of(scores[:, offer], combined[:, offer])
         if np.isfinite(slope):
             kept = _SLOPE_PRIOR_SD**2 / (_SLOPE_PRIOR_SD**2 + error**2)
-            slopes[place] = np.clip(1.0 + (slope - 1.0) * kept, 0.25, 2.0)
+            slopes[offer] = np.clip(1.0 + (slope - 1.0) * kept, 0.25, 2.0)
     return Stack(plain.shared, plain.own, slopes)
 
 
-def _weights(candidates: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Non-negative weights of candidates (learners, rows, offers) for a target (rows, offers)."""
+def _weights(candidates: np.ndarray, target: np.ndarray, first: int) -> np.ndarray:
+    """Non-negative weights of candidates (learners, rows, offers) for a target (rows, offers).
+
+    The candidate `first` stands at the start, if it helps at all; others join one by one as long
+    as each lowers the loss by more than noise would.
+    """
     gram = np.einsum("mik,lik->ml", candidates, candidates, optimize=True)
     pull = np.einsum("mik,ik->m", candidates, target, optimize=True)
-    scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
-    usable = np.diag(gram) > 1e-12 * max(float((target**2).sum()), 1e-300)
+    power = np.diag(gram)
     weights = np.zeros(len(gram))
-    if not usable.any():
+    usable = power > 1e-12 * max(float((target**2).sum()), 1e-300)
+    strength = np.where(usable, pull / np.sqrt(np.where(usable, power, 1.0)), -1.0)
+    best = int(np.argmax(strength))
+    if strength[best] <= 0:
         return weights
-    kept = np.flatnonzero(usable)
-    while len(kept):
-        normal = gram[np.ix_(kept, kept)] / np.outer(scale[kept], scale[kept])
-        root = np.linalg.cholesky(normal + 0.01 * np.eye(len(kept)))
-        solved, _ = nnls(root.T, np.linalg.solve(root, pull[kept] / scale[kept]))
-        weights[:] = 0.0
-        weights[kept] = solved / scale[kept]
-        small = kept[(weights[kept] > 0) & (weights[kept] < _LEAST_WEIGHT)]
-        if not len(small):
+    along = (candidates[best] * target).sum(axis=1) / np.sqrt(power[best])
+    noise = float((along**2).sum())
+    chosen = [first] if strength[first] > 0 else []
+    gain = _solve(gram, pull, chosen)[1] if chosen else 0.0
+    while True:
+        trials = [
+            (_solve(gram, pull, [*chosen, one])[1], -one)
+            for one in np.flatnonzero(usable).tolist()
+            if one not in chosen
+        ]
+        found, one = max(trials, default=(-np.inf, 0))
+        if found - gain < (_JOINING if chosen else _STARTING) * noise:
             break
-        kept = np.setdiff1d(kept, small)
-    predicted = np.einsum("m,mik->ik", weights, candidates)
-    power = float((predicted**2).sum())
-    if power <= 0:
-        return weights * 0.0
-    slope = float((predicted * target).sum()) / power
-    residual = ((predicted * (target - slope * predicted)).sum(axis=1) ** 2).sum()
-    error = np.sqrt(max(float(residual), 0.0)) / power
-    z = slope / max(error, 1e-12)
-    return weights * slope * max(0.0, 1.0 - 1.0 / max(z, 1e-6) ** 2)
+        chosen, gain = [*chosen, -one], found
+    if not chosen:
+        return weights
+    weights[chosen], gain = _solve(gram, pull, chosen)
+    weights[weights < _LEAST_WEIGHT * weights.max()] = 0.0
+    return weights * max(0.0, 1.0 - _SHRINKING * noise / max(gain, 1e-300))
+
+
+def _solve(gram: np.ndarray, pull: np.ndarray, chosen: list[int]) -> tuple[np.ndarray, float]:
+    """Non-negative weights of the chosen candidates and how far they lower the loss."""
+    part = gram[np.ix_(chosen, chosen)]
+    scale = np.sqrt(np.diag(part))
+    root = np.linalg.cholesky(part / np.outer(scale, scale) + 1e-3 * np.eye(len(chosen)))
+    solved, _ = nnls(root.T, np.linalg.solve(root, pull[chosen] / scale))
+    found = solved / scale
+    return found, float(2 * found @ pull[chosen] - found @ part @ found)
 
 
 def slope_of(score: np.ndarray, effect: np.ndarray) -> tuple[float, float]:

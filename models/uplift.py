@@ -32,7 +32,6 @@ from .learners import (
 from .stacking import Stack, combine, fit_stack, policy_gain, slope_of
 
 CONTROL_NAMES = ("none", "no offer", "no_offer", "control", "no e-mail", "no email", "nothing", "0")
-_PERSONALIZE_Z = 1.0
 
 
 class OfferUplift(BaseEstimator):
@@ -58,7 +57,8 @@ class OfferUplift(BaseEstimator):
     average_effects_ : DataFrame, index offer, columns effect, se (AIPW)
     weights_ : DataFrame, index learner, columns shared, own
     calibration_ : DataFrame, index offer, columns slope, se, of scores on out-of-fold effects
-    personalizes_ : bool, whether held-out rows back a choice by customer
+    personalizes_ : bool, whether a choice by customer gains on out-of-fold rows; how surely
+        is told by `gain_` and `gain_se_`
     best_single_ : str, the best offer for all (may be the control)
     gain_, gain_se_ : float, gain of the personal choice over it and population standard error
     held_out_ : DataFrame of out-of-fold effects in the row order of X
@@ -174,7 +174,7 @@ class OfferUplift(BaseEstimator):
         effects = {name: mean[:, 1:] - mean[:, :1] for name, mean in means.items()}
         effects |= _held_out_effects(experiment, splits, nuisance, scores)
         contrast = scores[:, 1:] - scores[:, :1]
-        stack = fit_stack(effects, contrast)
+        stack = fit_stack(effects, contrast, first=base)
         averages = contrast.mean(axis=0)
         self.stack_ = stack
         self.held_out_ = combine(stack, effects, averages)
@@ -204,7 +204,7 @@ class OfferUplift(BaseEstimator):
         single = int(np.argmax(scores.mean(axis=0)))
         self.best_single_ = (self.control_, *self.offers_)[single]
         self.gain_, self.gain_se_ = policy_gain(scores, values.argmax(axis=1), single)
-        self.personalizes_ = bool(self.gain_ > _PERSONALIZE_Z * self.gain_se_ and self.gain_ > 0)
+        self.personalizes_ = self.gain_ > 0
 
     def _final(
         self,

@@ -24,17 +24,10 @@ from .simulate_experiment import (
 )
 from .simulate_lives import ALIVE, CURED_SHARE, Lived, Lives, live
 from .simulate_people import People, draw_people
-from .simulate_response import (
-    CARE,
-    Solved,
-    profit,
-    return_probability,
-    second_lives,
-    self_return_probability,
-    solve,
-    value_of_return,
-)
+from .simulate_response import Solved, return_probability, self_return_probability
+from .simulate_solve import solve
 from .simulate_tables import seconds, tables, text
+from .simulate_value import CARE, profit, second_lives, value_of_return
 from .world import (
     DAY,
     OFFERS,
@@ -87,7 +80,7 @@ def simulate(world: World, *, seed: int) -> Simulation:
     Raises
     ------
     ValueError
-        If the world is too small to meet the published acceptances.
+        If the world is too small, or too few state their reason, to meet the published figures.
     """
     rng = np.random.default_rng(seed)
     people, first = _first_lives(world, rng=rng)

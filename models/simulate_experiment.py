@@ -11,8 +11,9 @@ from .simulate_events import History, Wave, happen
 from .simulate_horizon import draw_delay
 from .simulate_lives import CURED_SHARE, live
 from .simulate_people import People
-from .simulate_response import CARE, Solved, second_lives
+from .simulate_response import Solved
 from .simulate_tables import seconds, text
+from .simulate_value import CARE, second_lives
 from .world import (
     ARMS,
     BOTH,

@@ -259,3 +259,15 @@ def test_shards_share_no_id_and_add_up() -> None:
 def test_impossible_worlds_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         World(**change)  # type: ignore[arg-type]
+
+
+def test_world_in_which_nobody_states_a_reason_cannot_tailor() -> None:
+    silent = World(scale=0.02, stated_reason_right=0.0, stated_reason_missing=1.0)
+    with pytest.raises(ValueError, match="no effects meet the published acceptances"):
+        simulate(silent, seed=1)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_smallest_world_works(seed: int) -> None:
+    simulation = simulate(World(scale=0.002), seed=seed)
+    assert len(simulation.tables["offers"]) == 80

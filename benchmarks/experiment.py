@@ -194,14 +194,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer runs, a smaller world")
     quick = parser.parse_args().quick
     people = customers(0.1 if quick else 1.0)
-    for table in (
-        false_alarms(people, 100 if quick else 1000, 2_000),
-        losses(100 if quick else 1000),
-        coverage(people, 60 if quick else 500, 4_000),
-        whole_businesses(3 if quick else 100, effect_strength=0.0),
-        whole_businesses(3 if quick else 100, effect_strength=1.0),
+    businesses = 3 if quick else 100
+    for make in (
+        lambda: false_alarms(people, 100 if quick else 1000, 2_000),
+        lambda: losses(100 if quick else 1000),
+        lambda: coverage(people, 60 if quick else 500, 4_000),
+        lambda: whole_businesses(businesses, effect_strength=0.0),
+        lambda: whole_businesses(businesses, effect_strength=1.0),
     ):
-        print(table.to_string(index=False, float_format="%.4f"))
+        print(make().to_string(index=False, float_format="%.4f"), flush=True)
         print()
 
 

@@ -17,6 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+
 from winback.models.covariates import covariate_design
 from winback.models.effects import arm_scores, estimate_row, holm
 from winback.models.experiment import readout

@@ -20,6 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 from scipy.optimize import linprog
+
 from winback.models.qini import gain_at, multi_armed_qini
 from winback.models.qini_bootstrap import bootstrap
 from winback.models.uplift_curve import uplift_curve

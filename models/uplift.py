@@ -42,6 +42,8 @@ class OfferUplift(BaseEstimator):
     control
         Name of the control; None takes the first of `CONTROL_NAMES` that occurs, else the first
         offer in sorted order.
+    learners
+        Names of the learners that may enter the ensemble (see `learners`); None means all.
     folds
         Number of cross-fitting folds.
     seed
@@ -73,9 +75,16 @@ class OfferUplift(BaseEstimator):
     """
 
     def __init__(
-        self, *, control: str | None = None, folds: int = 5, seed: int = 0, threads: int = 1
+        self,
+        *,
+        control: str | None = None,
+        learners: Sequence[str] | None = None,
+        folds: int = 5,
+        seed: int = 0,
+        threads: int = 1,
     ) -> None:
         self.control = control
+        self.learners = learners
         self.folds = folds
         self.seed = seed
         self.threads = threads
@@ -165,6 +174,7 @@ class OfferUplift(BaseEstimator):
         rows = np.arange(len(experiment.outcome))
         fold = stratified_folds(experiment.arm, experiment.outcome, self.folds)
         splits = [(rows[fold != one], rows[fold == one]) for one in range(self.folds)]
+        allowed = _allowed(self.learners, experiment)
         s_trees = choose_s_trees(experiment, *splits[0])
         means = _held_out_means(experiment, splits, s_trees)
         base = "two_part" if "two_part" in means else "additive"
@@ -174,7 +184,9 @@ class OfferUplift(BaseEstimator):
         effects = {name: mean[:, 1:] - mean[:, :1] for name, mean in means.items()}
         effects |= _held_out_effects(experiment, splits, nuisance, scores)
         contrast = scores[:, 1:] - scores[:, :1]
-        stack = fit_stack(effects, contrast, first=base)
+        effects = {name: effects[name] for name in effects if name in allowed}
+        first = base if base in effects else next(iter(effects))
+        stack = fit_stack(effects, contrast, first=first)
         averages = contrast.mean(axis=0)
         self.stack_ = stack
         self.held_out_ = combine(stack, effects, averages)
@@ -301,6 +313,19 @@ class _FormulaWriter:
             outputs=tuple(outputs),
             boosters=self.boosters,
         )
+
+
+def _allowed(learners: Sequence[str] | None, experiment: Experiment) -> tuple[str, ...]:
+    known = (*outcome_learners(experiment), *EFFECT_LEARNERS)
+    if learners is None:
+        return known
+    unknown = sorted(set(learners) - set(known))
+    if unknown or not learners:
+        raise ValueError(
+            f"learners: expected some of {', '.join(known)} for this outcome, "
+            f"found {', '.join(unknown) or 'none'}"
+        )
+    return tuple(learners)
 
 
 def _held_out_means(

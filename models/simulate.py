@@ -129,7 +129,14 @@ def simulate_shards(world: World, *, seed: int, shards: int) -> Iterator[Simulat
     Each part is a business of `scale / shards` with customer, order and complaint ids of its own;
     the published means hold in each part, hence in their union. Write one before asking for the
     next.
+
+    Raises
+    ------
+    ValueError
+        If there is no part, or the parts are too small to simulate.
     """
+    if shards < 1:
+        raise ValueError(f"simulate: 'shards' must be at least 1, found {shards}")
     seeds = np.random.SeedSequence(seed).generate_state(shards)
     first = world.first_customer_id
     for part in range(shards):
@@ -159,11 +166,6 @@ def _first_lives(world: World, *, rng: np.random.Generator) -> tuple[People, Wav
     leaver = relevant & (lived.ended_at != ALIVE) & (lived.ended_at < world.window_ends_at)
     order = rng.permutation(n)
     so_far = np.cumsum(leaver[order])
-    if so_far[-1] < world.n_leavers:
-        raise ValueError(
-            f"simulate: only {so_far[-1]} of {world.n_leavers} customers leave within the window; "
-            "raise 'scale' or take another seed"
-        )
     taken = order[: np.searchsorted(so_far, world.n_leavers) + 1]
     keep = np.zeros(n, dtype=bool)
     keep[taken] = True

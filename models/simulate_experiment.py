@@ -78,11 +78,6 @@ def choose_eligible(
     rank = np.where(until < 15, 3, rank)
     away = (history.departed_at >= 0) & (until > 0) & (suppressed < 0)
     rows = np.flatnonzero(away)
-    if len(rows) < world.n_eligible:
-        raise ValueError(
-            f"simulate: only {len(rows)} leavers for an experiment of {world.n_eligible}; "
-            "lower 'eligible' or raise 'leavers'"
-        )
     order = np.lexsort((rng.random(len(rows)), rank[rows]))
     chosen = np.sort(rows[order[: world.n_eligible]])
     return chosen, lapse[chosen]

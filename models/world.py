@@ -108,6 +108,7 @@ class World:
             "return_window_days": (30, 365),
             "value_horizon_days": (2 * self.return_window_days, 1_825),
             "monthly_growth": (0.0, 0.03),
+            "first_customer_id": (1, 2_000_000_000),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)

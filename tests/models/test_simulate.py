@@ -254,6 +254,7 @@ def test_shards_share_no_id_and_add_up() -> None:
         ({"effect_strength": 1.5}, "'effect_strength' must lie in"),
         ({"heterogeneity": "wild"}, "'heterogeneity' must be one of default, reason_only"),
         ({"eligible": 60_000}, "'eligible' must lie in"),
+        ({"first_customer_id": 0}, "'first_customer_id' must lie in"),
     ],
 )
 def test_impossible_worlds_are_refused(change: dict[str, object], message: str) -> None:
@@ -271,3 +272,8 @@ def test_world_in_which_nobody_states_a_reason_cannot_tailor() -> None:
 def test_smallest_world_works(seed: int) -> None:
     simulation = simulate(World(scale=0.002), seed=seed)
     assert len(simulation.tables["offers"]) == 80
+
+
+def test_no_shards_are_refused() -> None:
+    with pytest.raises(ValueError, match="'shards' must be at least 1, found 0"):
+        next(simulate_shards(SMALL, seed=1, shards=0))

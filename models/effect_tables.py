@@ -62,8 +62,8 @@ def outcome_columns(
 ) -> pd.DataFrame:
     """Outcomes per customer: returned, cost (with contact), value, profit, and further columns.
 
-    Cost is there where offers or contacts cost anything, value and profit where value is known
-    of everybody who returned; who did not return and has no value is worth nothing.
+    Cost is there where offers or contacts cost anything, value where it is known of everybody
+    who returned (who did not return and has none is worth nothing), profit where both are.
 
     Raises
     ------
@@ -80,11 +80,13 @@ def outcome_columns(
     outcomes = pd.DataFrame({"returned": frame["returned"]})
     unknown = frame["value"].isna() & (frame["returned"] > 0) if "value" in frame.columns else None
     has_value = unknown is not None and not bool(unknown.any())
-    if "cost" in frame.columns or contact or has_value:
-        paid = frame["cost"].fillna(0.0) if "cost" in frame.columns else 0.0
-        outcomes["cost"] = paid + pd.Series(labels).map(contact).astype(np.float64).fillna(0.0)
+    paid = frame["cost"].fillna(0.0) if "cost" in frame.columns else 0.0
+    cost = paid + pd.Series(labels).map(contact).astype(np.float64).fillna(0.0)
+    if (cost != 0).any():
+        outcomes["cost"] = cost
     if has_value:
         outcomes["value"] = frame["value"].fillna(0.0)
+    if {"cost", "value"} <= set(outcomes):
         outcomes["profit"] = outcomes["value"] - outcomes["cost"]
     for name in further:
         outcomes[name] = frame[name]
@@ -115,7 +117,8 @@ def level_table(scored: ArmScores, labels: np.ndarray) -> pd.DataFrame:
     rows = pd.Series(labels).value_counts()
     tables = [scored.estimates(arm).assign(arm=arm, rows=int(rows[arm])) for arm in scored.arms]
     table = pd.concat(tables, ignore_index=True)
-    return table[["arm", "rows", "outcome", *NUMBERS[:4]]]
+    known = table[table["estimate"].notna()].reset_index(drop=True)  # nothing spent, no roi
+    return known[["arm", "rows", "outcome", *NUMBERS[:4]]]
 
 
 def effect_table(scored: ArmScores, *, adjusted: bool) -> pd.DataFrame:

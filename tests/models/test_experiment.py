@@ -79,7 +79,8 @@ def test_levels_and_effects_are_means_and_differences_of_means():
         assert effect["relative"] == pytest.approx(
             effect["estimate"] / means.loc["none", "returned"]
         )
-    assert np.isnan(row(result.levels, arm="none", outcome="roi")["estimate"])
+    control = result.levels[result.levels["arm"] == "none"]
+    assert control["outcome"].tolist() == ["returned", "cost", "value", "profit"]
 
 
 def test_several_arms_are_a_family_on_each_outcome():
@@ -98,6 +99,12 @@ def test_cost_of_contact_is_paid_by_everybody_in_the_arm():
         assert gap == pytest.approx(change)
     with pytest.raises(ValueError, match=r"contact_cost: \['gift'\] are no arms or offers"):
         read(frame, contact_cost={"gift": 1.0})
+
+
+def test_without_costs_there_is_no_profit_apart_from_value():
+    frame, _ = experiment()
+    result = read(frame.assign(cost=0.0))
+    assert set(result.effects["outcome"]) == {"returned", "value"}
 
 
 def test_covariates_sharpen_the_effect_and_leave_it_where_it_was():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -114,20 +115,32 @@ def test_running_again_with_nothing_changed_runs_no_stage_but_the_fingerprint(fi
     assert re.findall(r"Running stage '(\w+)'", done.stdout) == ["fingerprint"]
 
 
-def test_an_experiment_reruns_what_its_parameter_touches_and_compares(finished):
-    done = run_in(
-        finished, "dvc", "exp", "run", "-n", "slow", "-S", "train_churn.learning_rate=0.03"
-    )
+def test_an_experiment_reruns_what_its_parameter_touches_and_compares(finished, tmp_path):
+    project = shutil.copytree(finished, tmp_path / "project")
+    assert run_in(project, "git", "add", "dvc.lock").returncode == 0
+    done = run_in(project, "dvc", "exp", "run", "-n", "slow", "-S", "train_churn.rounds=30")
     assert done.returncode == 0, done.stderr
     ran = re.findall(r"Running stage '(\w+)'", done.stdout)
     assert "train_churn" in ran
     assert not {"ingest", "featurize", "train_winback"} & set(ran)
-    shown = run_in(finished, "dvc", "exp", "show", "--csv")
-    assert "slow" in shown.stdout
-    assert "policy.profit.value_per_customer" in shown.stdout
-    changed = run_in(finished, "dvc", "params", "diff")
-    assert "0.03" in changed.stdout
-    metrics = run_in(finished, "dvc", "metrics", "show")
-    assert "policy.profit.value_per_customer" in metrics.stdout
-    plots = run_in(finished, "dvc", "plots", "show")
-    assert plots.returncode == 0
+    shown = run_in(project, "dvc", "exp", "show", "--csv").stdout
+    assert "slow" in shown
+    assert "policy.profit.value_per_customer" in shown
+    assert "train_churn.rounds" in run_in(project, "dvc", "params", "diff").stdout
+    assert "churn.churn.auc" in run_in(project, "dvc", "metrics", "diff").stdout
+    assert run_in(project, "dvc", "plots", "show").returncode == 0
+    for title in ("What a budget buys", "Policies"):
+        assert title in (project / "dvc_plots/index.html").read_text()
+
+
+def test_an_experiment_in_a_temporary_copy_leaves_the_workspace_alone(finished, tmp_path):
+    project = shutil.copytree(finished, tmp_path / "project")
+    before = (project / "params.yaml").read_text()
+    option = ("-S", "recommend.holdout_share=0.2")
+    done = run_in(project, "dvc", "exp", "run", "--temp", "-n", "apart", *option)
+    assert done.returncode == 0, done.stderr
+    assert (project / "params.yaml").read_text() == before
+    queued = run_in(project, "dvc", "exp", "run", "--queue", "-n", "later", *option)
+    assert queued.returncode == 0, queued.stderr
+    shown = run_in(project, "dvc", "exp", "show", "--csv").stdout
+    assert {"apart", "later"} <= {line.split(",")[0] for line in shown.splitlines()}

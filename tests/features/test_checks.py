@@ -238,6 +238,10 @@ FAULTS = {
         plant("complaints", "resolved_at", pd.Timestamp("2018-01-02")),
         r"'resolved_at' must not be before opened_at, found 2018-01-02 00:00:00 in 1 row",
     ),
+    "a time before all times": (
+        plant("contacts", "contacted_at", pd.Timestamp("1800-01-01")),
+        r"'contacted_at' must not be before 1900, found 1800-01-01 00:00:00 in 1 row",
+    ),
     "unknown offer": (
         plant("offers", "offer", "discuont"),
         r"'offer' must be one of none, discount, found discuont in 1 row .*map it to one of these",
@@ -374,6 +378,22 @@ def test_two_attributes_of_one_customer_known_at_different_times_are_sound():
     tables = clean()
     later = tables["attributes"].assign(known_at=pd.Timestamp("2019-05-05"))
     tables["attributes"] = pd.concat([tables["attributes"], later])
+    assert said(tables) == []
+
+
+def test_two_attributes_always_known_are_one_too_many():
+    tables = clean()
+    tables["attributes"].loc[0, "known_at"] = pd.NaT
+    assert said(tables) == []
+    again = tables["attributes"].iloc[:1]
+    tables["attributes"] = pd.concat([tables["attributes"], again], ignore_index=True)
+    (line,) = said(tables)
+    assert "must be there once for each customer_id, known_at, found 1 key used more" in line
+
+
+def test_a_complaint_resolved_at_once_is_sound():
+    tables = clean()
+    tables["complaints"]["resolved_at"] = tables["complaints"]["opened_at"]
     assert said(tables) == []
 
 

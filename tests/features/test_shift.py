@@ -38,7 +38,7 @@ def test_a_changed_unit_is_noticed(factor):
     assert found(new, orders(seed=1)) == [("amount", expected)]
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.2, 3, 10])
+@pytest.mark.parametrize("factor", [0.02, 0.5, 1.2, 3, 10, 40, 300])
 def test_growth_is_no_other_unit(factor):
     assert found(orders().with_columns(amount=pl.col("amount") * factor), orders(seed=1)) == []
 
@@ -55,6 +55,18 @@ def test_times_of_another_zone_are_noticed(hours):
     new = orders().with_columns(ordered_at=pl.col("ordered_at") + timedelta(hours=hours))
     expected = f"times {hours:+g} hours from those of the last accepted run"
     assert found(new, orders()) == [("ordered_at", expected)]
+
+
+@pytest.mark.parametrize("hours", [-8, -1, 2, 5, 12])
+def test_the_daily_rhythm_alone_tells_the_zone(hours):
+    new = orders(seed=3).with_columns(ordered_at=pl.col("ordered_at") + timedelta(hours=hours))
+    expected = f"times {hours:+g} hours from those of the last accepted run"
+    assert found(new, orders(seed=4)) == ([("ordered_at", expected)] if abs(hours) > 1 else [])
+
+
+def test_a_few_minutes_are_no_other_zone():
+    new = orders().with_columns(ordered_at=pl.col("ordered_at") + timedelta(minutes=7))
+    assert found(new, orders()) == []
 
 
 def test_another_zone_with_summer_time_is_noticed():

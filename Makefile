@@ -9,7 +9,7 @@ RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 ENVIRONMENT := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test lint bench lock docs clean
 
 run: $(BIN)/.run ## the whole job on the source of params.yaml, or SOURCE=sources/NAME.yaml
 	@$(BIN)/winback run $(if $(SOURCE),--source $(SOURCE))
@@ -32,6 +32,9 @@ lock: $(BIN)/.run ## resolve the dependencies of pyproject.toml anew
 	@$(RESOLVE) pyproject.toml --all-extras --group dev --output-file requirements-dev.lock
 	@$(RESOLVE) pyproject.toml -c requirements-dev.lock --output-file requirements.lock
 	@$(RESOLVE) requirements-build.in -c requirements-dev.lock --output-file requirements-build.lock
+
+docs: $(BIN)/.run ## the generated pages of docs/
+	@$(BIN)/python -m winback.pipelines.docs
 
 clean: ## remove what the stages and the tools made; data/raw and the environment stay
 	rm -rf artifacts reports build .mypy_cache .pytest_cache .ruff_cache .hypothesis

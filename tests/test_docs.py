@@ -1,0 +1,110 @@
+"""The docs: every command runs, every link leads somewhere, generated pages agree with the code."""
+
+import os
+import re
+import shutil
+import sys
+
+import pytest
+from conftest import ROOT, run_in
+
+from winback.pipelines import docs
+from winback.pipelines.cli import COMMANDS
+from winback.pipelines.settings import from_mapping
+from winback.pipelines.sources import Source
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(language):
+    """Fenced blocks of a language in the user's and the contributor's pages, in order."""
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+        yield from re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+COMMAND_LINES = [line for block in blocks("sh") for line in block.splitlines() if line]
+MAKE = [line for line in COMMAND_LINES if line.startswith("make ")]
+OTHERS = [line for line in COMMAND_LINES if not line.startswith("make ")]
+
+
+@pytest.fixture(scope="module")
+def project(finished, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("docs") / "project"
+    shutil.copytree(finished, folder)
+    run_in(folder, "git", "add", "dvc.lock", "params.yaml")
+    run_in(folder, "git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "x")
+    return folder
+
+
+def test_there_are_commands_to_check():
+    assert len(MAKE) >= 4
+    assert len(OTHERS) >= 7
+
+
+@pytest.mark.parametrize("line", MAKE)
+def test_make_targets_of_the_docs_exist_and_expand(line):
+    done = run_in(ROOT, "make", "-n", *line.split()[1:])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_commands_of_the_docs_run(project, line):
+    # In the order of the docs, in one project, with the small world in the place of the large one.
+    line = line.replace("sources/kumar.yaml", "sources/small.yaml")
+    if line.startswith("winback register"):
+        run_in(project, "git", "checkout", "-q", "params.yaml")
+    done = run_in(project, *line.split())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_make_run_with_another_source_is_winback_run_with_it(project):
+    done = run_in(ROOT, "make", "-n", "run", "SOURCE=sources/hillstrom.yaml")
+    assert "winback run --source sources/hillstrom.yaml" in done.stdout
+
+
+def test_the_consumers_lines_run(project):
+    code = "\n".join(blocks("python"))
+    uri = f"sqlite:///{project}/mlflow.db"
+    done = run_in(project, sys.executable, "-c", code, MLFLOW_TRACKING_URI=uri)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_example_source_is_a_source():
+    from ruamel.yaml import YAML
+
+    (example,) = blocks("yaml")
+    source = from_mapping(Source, YAML(typ="safe").load(example), "README.md")
+    assert source.churn.inactive_days == 90
+
+
+def test_every_subcommand_that_a_user_calls_is_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    stages = re.findall(r"^  (\w+):", (ROOT / "dvc.yaml").read_text(), re.MULTILINE)
+    for command in set(COMMANDS) - set(stages) - {"run"}:
+        assert f"winback {command}" in readme
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["contract.md", "features.md", "data_card.md"])
+def test_generated_pages_are_up_to_date(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    page = {
+        "contract.md": docs.contract_page,
+        "features.md": docs.features_page,
+        "data_card.md": docs.data_card_page,
+    }[name]
+    assert (ROOT / "docs" / name).read_text() == page(), "run: make docs"
+
+
+def test_files_speak_of_the_product_alone():
+    tracked = run_in(ROOT, "git", "ls-files").stdout.split()
+    texts = [name for name in tracked if name.endswith((".md", ".yaml", ".toml", ".lock", ".py"))]
+    for name in texts:
+        text = (ROOT / name).read_text()
+        assert os.sep + "work" + os.sep not in text, name
+        assert not re.search(r"--(extra-)?index-url|--find-links", text) or name.endswith(".py")

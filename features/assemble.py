@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import narwhals as nw
 
 from .attributes import attribute_columns, attributes, check_allowed
+from .columns import distinct
 from .complaints import complaints
 from .contacts import contacts
 from .definition import ChurnDefinition
@@ -34,6 +35,7 @@ VIEWS = {
     "referrals_made": ("referrals", "referred_at", "referrer_id"),
     "referrals_received": ("referrals", "referred_at", "referred_id"),
 }
+COUNTED = ("count", "sum")  # without any event: 0, not null
 TYPES = {"count": nw.Int64, "flag": nw.Int8, "category": nw.String}
 
 
@@ -78,11 +80,11 @@ def features(
         does not exist.
     """
     families = _families(tables, windows_days, definition, deny or {}, leave_out, kinds)
-    keys = snapshots.select(*KEYS).unique()
+    keys = distinct(snapshots, *KEYS)
     joined = keys
     for view, aggregates in _by_view(families).items():
         joined = joined.join(_reduced(tables, keys, view, aggregates), on=list(KEYS), how="left")
-        counted = [aggregate.name for aggregate in aggregates if aggregate.how == "sum"]
+        counted = [aggregate.name for aggregate in aggregates if aggregate.how in COUNTED]
         joined = joined.with_columns(nw.col(*counted).fill_null(0))
     for family in families:
         if family.frame is not None:

@@ -10,6 +10,11 @@ def columns_of(frame: nw.LazyFrame) -> tuple[str, ...]:
     return tuple(frame.collect_schema().names())
 
 
+def distinct(frame: nw.LazyFrame, *names: str) -> nw.LazyFrame:
+    """Distinct rows of some columns; grouping is several times as fast as `unique` on DuckDB."""
+    return frame.group_by(*names).agg(nw.len().alias("rows_alike")).select(*names)
+
+
 def divided(whole: nw.Expr, by: int) -> nw.Expr:
     """Integers over one integer as the nearest float.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals as nw
 
 from .columns import divided, ratio
-from .entries import Aggregate, Family, Feature, Inputs, count_if, latest
+from .entries import Aggregate, Family, Feature, Inputs, count_all, count_if, latest
 from .windows import DAY, days_since, happened, within
 
 CAUSES = ("human", "system")
@@ -17,7 +17,7 @@ def complaints(inputs: Inputs) -> Family:
         return Family("complaints", ())
     sums = [count_if(f"complaints_{days}d", within(days)) for days in inputs.windows_days]
     sums += [
-        Aggregate("complaints_total", "sum", nw.lit(1)),
+        count_all("complaints_total"),
         latest("last_complained_at", "opened_at"),
     ]
     features = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from .entries import Aggregate, Family, Feature, Inputs, count_if, latest
+from .entries import Aggregate, Family, Feature, Inputs, count_all, count_if, latest
 from .windows import days_since, happened, within
 
 
@@ -17,7 +17,7 @@ def contacts(inputs: Inputs) -> Family:
         name = f"contacts_{days}d"
         aggregates["contacts"] = (
             count_if(name, within(days)),
-            Aggregate("contacts_total", "sum", nw.lit(1)),
+            count_all("contacts_total"),
             latest("last_contacted_at", "contacted_at"),
         )
         features += [
@@ -30,7 +30,7 @@ def contacts(inputs: Inputs) -> Family:
         ]  # fmt: skip
     if inputs.has("offers"):
         sums = [
-            Aggregate("past_offers", "sum", nw.lit(1)),
+            count_all("past_offers"),
             latest("last_offered_at", "offered_at"),
         ]
         features += [

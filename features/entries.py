@@ -26,7 +26,10 @@ class Feature:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """One number per snapshot: `value` of each visible event, reduced by `how` (sum, min, max)."""
+    """One number per snapshot: `value` of each visible event, reduced by `how`.
+
+    `how` is count (of values that are not null), sum, min or max.
+    """
 
     name: str
     how: str
@@ -77,7 +80,12 @@ class Inputs:
 
 def count_if(name: str, condition: nw.Expr) -> Aggregate:
     """Number of visible events that meet the condition."""
-    return Aggregate(name, "sum", nw.when(condition).then(1).otherwise(0))
+    return Aggregate(name, "count", nw.when(condition).then(1))
+
+
+def count_all(name: str) -> Aggregate:
+    """Number of visible events."""
+    return Aggregate(name, "count", nw.lit(1))
 
 
 def sum_if(name: str, column: str, condition: nw.Expr | None = None) -> Aggregate:

@@ -10,6 +10,7 @@ from .entries import (
     Family,
     Feature,
     Inputs,
+    count_all,
     count_if,
     earliest,
     elapsed_days,
@@ -45,7 +46,7 @@ def _counts(stem: str, word: str, inputs: Inputs) -> tuple[tuple[Aggregate, ...]
     """Counts per window, in total, and the trend of the trend window."""
     trend_days = inputs.trend_days
     sums = [count_if(f"{stem}_{days}d", within(days)) for days in inputs.windows_days]
-    sums.append(Aggregate(f"{stem}_total", "sum", nw.lit(1)))
+    sums.append(count_all(f"{stem}_total"))
     sums.append(count_if(f"{stem}_before_{trend_days}d", between(trend_days, 2 * trend_days)))
     features = [
         Feature(f"{stem}_{days}d", "count", f"{word} in the last {days} days",

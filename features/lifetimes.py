@@ -126,14 +126,18 @@ def _contract_ends(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:
 
 
 def _orders_after(tables: Tables, ends: nw.LazyFrame) -> nw.LazyFrame | None:
-    """Orders after each departure: customer_id, departed_at, ordered_at, recorded_at?."""
+    """Orders after each departure that may be the first one known at some moment."""
     if "orders" not in tables:
         return None
     orders = tables["orders"]
     recorded = ["recorded_at"] if "recorded_at" in columns_of(orders) else []
     orders = orders.select("customer_id", "ordered_at", *recorded)
     joined = orders.join(ends.select("customer_id", "departed_at"), on="customer_id", how="inner")
-    return joined.filter(nw.col("ordered_at") > nw.col("departed_at"))
+    after = joined.filter(nw.col("ordered_at") > nw.col("departed_at"))
+    if recorded:
+        return after
+    # The first one tells all: a later order is never the first visible one.
+    return after.group_by("customer_id", "departed_at").agg(nw.col("ordered_at").min())
 
 
 def _drop_undone(frame: nw.LazyFrame, definition: ChurnDefinition) -> nw.LazyFrame:

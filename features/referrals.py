@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals as nw
 
 from .columns import ratio
-from .entries import Aggregate, Family, Feature, Inputs, count_if, flag, latest
+from .entries import Family, Feature, Inputs, count_all, count_if, flag, latest
 from .windows import days_since, happened
 
 
@@ -14,7 +14,7 @@ def referrals(inputs: Inputs) -> Family:
     if not inputs.has("referrals"):
         return Family("referrals", ())
     made = [
-        Aggregate("referrals_made", "sum", nw.lit(1)),
+        count_all("referrals_made"),
         latest("last_referred_at", "referred_at"),
     ]
     features = [
@@ -41,7 +41,7 @@ def referrals(inputs: Inputs) -> Family:
                 ratio(converted, nw.col("referrals_made")),
             ),
         ]  # fmt: skip
-    received = (Aggregate("times_referred", "sum", nw.lit(1)),)
+    received = (count_all("times_referred"),)
     return Family(
         "referrals",
         tuple(features),

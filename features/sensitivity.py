@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import narwhals as nw
 
-from .columns import divided, ratio
+from .columns import distinct, divided, ratio
 from .definition import ChurnDefinition
 from .lifetimes import departures_under
 from .snapshots import population_at
@@ -71,7 +71,7 @@ def _churn_of(
         )
     active = population_at(tables, (start,), definition).filter(nw.col("lost") == 0)
     in_period = (nw.col("lost_at") >= start) & (nw.col("lost_at") < end)
-    left = departures.filter(in_period).select("customer_id").unique()
+    left = distinct(departures.filter(in_period), "customer_id")
     left = left.with_columns(lost=nw.lit(1))
     counted = active.select("customer_id").join(left, on="customer_id", how="left")
     counted = counted.with_columns(nw.col("lost").fill_null(0), customers_at_start=nw.lit(1))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import narwhals as nw
 
-from .columns import columns_of, divided, missing
+from .columns import columns_of, distinct, divided, missing
 from .definition import ChurnDefinition
 from .lifetimes import departures_under, purchases, status_at
 from .windows import ALWAYS_KNOWN, DAY, KEYS, Tables, happened, matured, outcomes
@@ -151,7 +151,7 @@ def offer_snapshots(
         (1 if it ended by then).
     """
     offers = _plain_offers(tables["offers"])
-    sent = offers.select(*KEYS).unique()
+    sent = distinct(offers, *KEYS)
     answered = _returns(tables, offers, sent, return_window_days)
     certain = matured(days=return_window_days, now=now) | ~nw.col("stated_returned").is_null()
     answered = answered.filter(certain)
@@ -236,6 +236,11 @@ def _returns(
     return offers.with_columns(returned_at=nw.when(nw.col("returned") == 1).then(nw.col("back_at")))
 
 
+def _returned(offers: nw.LazyFrame) -> nw.LazyFrame:
+    """Distinct (customer_id, as_of, returned_at) of those whose return has a known moment."""
+    return distinct(offers.filter(~nw.col("returned_at").is_null()), *KEYS, "returned_at")
+
+
 def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: int) -> nw.LazyFrame:
     stated = divided(nw.col("stated_value"), 100)
     if "orders" not in tables:
@@ -245,7 +250,7 @@ def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: in
     if "margin" in columns_of(orders):
         earned = nw.coalesce(nw.col("margin"), nw.col("amount"))
     orders = orders.select("customer_id", "ordered_at", earned=earned.cast(nw.Int64))
-    back = offers.select(*KEYS, "returned_at").filter(~nw.col("returned_at").is_null()).unique()
+    back = _returned(offers)
     later = outcomes(orders, back, time="ordered_at", after_days=0, days=horizon_days)
     counted = later.join(back, on=list(KEYS), how="inner").filter(
         nw.col("ordered_at") >= nw.col("returned_at")
@@ -264,7 +269,7 @@ def _with_second_lifetime(
     departures = departures_under(tables, definition)
     end = missing("as_of")
     if departures is not None:
-        back = offers.select(*KEYS, "returned_at").filter(~nw.col("returned_at").is_null()).unique()
+        back = _returned(offers)
         ended = (
             back.join(departures.select("customer_id", "lost_at"), on="customer_id", how="inner")
             .filter(nw.col("lost_at") >= nw.col("returned_at"), nw.col("lost_at") < now)

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from winback.features.assemble import features, with_features
 from winback.features.definition import ChurnDefinition
 from winback.features.snapshots import (
@@ -24,6 +26,7 @@ from winback.pipelines import frames
 CONTRACT = ChurnDefinition(grace_days=5, resign_gap_days=20, lead_days=7, horizon_days=60)
 SILENCE = ChurnDefinition(kind="inactivity", inactive_days=45, gap_multiple=1.5)
 KINDS = ("premium", "usage")
+WINDOWS_DAYS = (30, 90, 360)
 MONEY = pa.decimal128(18, 2)
 
 
@@ -55,7 +58,7 @@ def parts(tables: Any, definition: ChurnDefinition, names: tuple[str, ...]) -> d
     for name in names:
         snapshots = frames.persist(make[name]())
         columns = features(
-            tables, snapshots, windows_days=(30, 90, 360), definition=definition, kinds=KINDS
+            tables, snapshots, windows_days=WINDOWS_DAYS, definition=definition, kinds=KINDS
         )
         found[name] = frames.collect(with_features(snapshots, columns))
     return found
@@ -110,5 +113,20 @@ def spark() -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_spark_agrees(folder: Path, on_duckdb: dict[str, Any], spark: Any) -> None:
-    tables = frames.open_tables(folder, engine="spark", session=spark)
-    assert_same(parts(tables, CONTRACT, ("winback",)), on_duckdb["contract"])
+    """Features only: `benchmarks/features.py --spark` compares snapshots and labels too."""
+    wanted = on_duckdb["contract"]["winback"]
+    keys = pa.table(
+        {
+            "customer_id": wanted["customer_id"],
+            "as_of": wanted["as_of"].astype("datetime64[s]").astype("int64"),
+        }
+    )
+    table = features(
+        frames.open_tables(folder, engine="spark", session=spark),
+        nw.from_native(spark.createDataFrame(keys)),
+        windows_days=WINDOWS_DAYS,
+        definition=CONTRACT,
+        kinds=KINDS,
+    )
+    found = frames.collect(table)
+    assert_same({"winback": found}, {"winback": wanted[found.columns]})

@@ -48,7 +48,6 @@ def ingest(
     memory_limit: str = "2GB",
     threads: int = 1,
     seed: int = 0,
-    accept_shift: bool = False,
 ) -> dict[str, int]:
     """Read or simulate the tables of a source, check them, and store them.
 
@@ -57,15 +56,15 @@ def ingest(
     source
         What to read.
     out
-        Folder of the tables, `<table>.parquet` each, with a manifest.
+        Folder of the tables, `<table>.parquet` each, with a manifest. The manifest keeps a profile:
+        amounts in another unit, or times in another zone, than in the last run are refused. Remove
+        it to accept them.
     truth
         Folder for what only a simulation knows; empty for real data.
     memory_limit, threads
         For DuckDB, which spills beside `out` when the memory does not suffice.
     seed
         For a simulated source.
-    accept_shift
-        Accept amounts in another unit, or times in another zone, than in the last accepted run.
 
     Returns
     -------
@@ -89,7 +88,7 @@ def ingest(
             tables = {name: connection.table(_quoted(name)) for name in _tables(connection)}
             with step("checking the tables against the contract"):
                 facts = _checked(source, tables)
-                if source.simulate is None and not accept_shift:
+                if source.simulate is None:
                     _refuse_shifts(facts, out, source.name)
             with step("writing the tables"):
                 rows = {

@@ -12,7 +12,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from .randomization import SHARE_TOLERANCE, ExperimentError
+from .randomization import (
+    SHARE_TOLERANCE,
+    ExperimentError,
+    SampleRatio,
+    SampleRatioMismatch,
+    propensity_ratio,
+    sample_ratio,
+)
 
 NEEDED = ("customer_id", "offer", "returned")
 
@@ -135,7 +142,67 @@ def constant_propensity(frame: pd.DataFrame) -> dict[str, float] | None:
     return {str(arm): float(share) for arm, share in spread["max"].items()}
 
 
-def check_plan(chances: Mapping[str, float], planned: Mapping[str, float]) -> None:
+def compare_sizes(
+    frame: pd.DataFrame,
+    *,
+    planned: Mapping[str, float] | None,
+    assigned: Mapping[str, int] | None,
+    alpha: float,
+) -> tuple[SampleRatio, tuple[str, ...]]:
+    """Sizes of the arms against the plan, counted in customers, and what was assumed for it.
+
+    Without a plan the propensities are it; where arms are policies, equal shares; where chances
+    differ among customers, the sums of 1 / propensity are judged.
+
+    Raises
+    ------
+    ExperimentError
+        If an arm is lost or unknown, or propensities contradict the plan or each other.
+    """
+    chances = constant_propensity(frame)
+    policies = bool((frame["arm"] != frame["offer"]).any())
+    keys = [name for name in ("customer_id", "campaign") if name in frame.columns]
+    frame = frame.drop_duplicates(keys)  # randomized were customers, not rows
+    if planned is not None:
+        ratio = sample_ratio(frame["arm"], planned, alpha=alpha, assigned=assigned)
+        if chances is not None:
+            _check_plan(chances, planned)
+        return ratio, ()
+    if chances is not None:
+        return sample_ratio(frame["arm"], chances, alpha=alpha, assigned=assigned), ()
+    if policies:
+        names = sorted(set(frame["arm"]))
+        equal = dict.fromkeys(names, 1 / len(names))
+        note = "planned shares were not given: arms of equal size are assumed"
+        return sample_ratio(frame["arm"], equal, alpha=alpha, assigned=assigned), (note,)
+    names = sorted(set(frame["offer"]))
+    sent, propensity = frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy()
+    _check_sum_of_chances(propensity, len(names))
+    note = "chances differ among customers: the sample ratio is that of 1 / propensity"
+    return propensity_ratio(sent, propensity, names, alpha=alpha), (note,)
+
+
+def refuse_mismatch(ratio: SampleRatio, *, allow: bool) -> tuple[str, ...]:
+    """Refuse a sample ratio mismatch, or say in a note that it was overridden.
+
+    Raises
+    ------
+    SampleRatioMismatch
+        If the alarm went off and is not allowed to be ignored.
+    """
+    if not ratio.mismatch:
+        return ()
+    rows = ", ".join(f"{row.arm} {row.rows}/{row.expected:.0f}" for row in ratio.arms.itertuples())
+    message = (
+        f"p = {ratio.p_value:.2g} is below {ratio.alpha:g}; rows found/expected: {rows}; find the "
+        "rows that were lost or added, or correct the planned shares, before reading any effect"
+    )
+    if not allow:
+        raise SampleRatioMismatch("sample ratio", message)
+    return (f"overridden: sample ratio: {message}",)
+
+
+def _check_plan(chances: Mapping[str, float], planned: Mapping[str, float]) -> None:
     """Refuse logged chances of the arms that are not the planned ones."""
     wrong = {
         arm: (round(chance, 4), planned[arm])
@@ -150,7 +217,7 @@ def check_plan(chances: Mapping[str, float], planned: Mapping[str, float]) -> No
         )
 
 
-def check_sum_of_chances(propensity: np.ndarray, offers: int) -> None:
+def _check_sum_of_chances(propensity: np.ndarray, offers: int) -> None:
     """Refuse chances that do not sum to 1: the mean of 1 / propensity is then not their number."""
     inverse = 1.0 / propensity
     distance = abs(inverse.mean() - offers)

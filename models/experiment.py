@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from .assignment import (
     check_cells,
-    check_plan,
-    check_sum_of_chances,
     checked_rows,
+    compare_sizes,
     constant_propensity,
     overlap,
+    refuse_mismatch,
 )
 from .covariates import Design, covariate_design, leading_components
 from .effect_tables import (
@@ -38,7 +39,6 @@ from .randomization import (
     SampleRatioMismatch,
     arm_prediction_test,
     propensity_ratio,
-    sample_ratio,
     standardized_differences,
 )
 
@@ -164,9 +164,11 @@ def readout(
         offers, needed=(control, *expected), control=control, planned=planned
     )
     check_cells(frame, minimum_rows=minimum_arm_rows, lowest_propensity=lowest_propensity)
-    notes = list(noted)
-    ratio = _sample_ratio(frame, planned, assigned, alpha, notes)
-    _refuse_mismatch(ratio, allow_mismatch, notes)
+    ratio, assumed = compare_sizes(frame, planned=planned, assigned=assigned, alpha=alpha)
+    notes = [*noted, *assumed, *refuse_mismatch(ratio, allow=allow_mismatch)]
+    if covariates is not None and len(covariates) != len(frame):
+        raise ValueError(f"covariates: must have {len(frame)} rows, found {len(covariates)}")
+    frame, covariates, clusters = _sorted(frame, covariates, clusters)
     labels = frame["arm"].to_numpy(dtype=object)
     if clusters is None and frame["customer_id"].duplicated().any():
         clusters = frame["customer_id"].to_numpy()
@@ -174,87 +176,52 @@ def readout(
     policies = bool((frame["arm"] != frame["offer"]).any())
     differ = not policies and constant_propensity(frame) is None
     by_arm = frame["propensity"].to_numpy() if differ else None
-    facts = None if covariates is None else _facts(covariates, len(frame))
-    balance, balance_p_value = _balance(facts, labels, control, by_arm, rng, notes)
-    design = _adjustment(facts, labels)
-    scoring = {"clusters": clusters, "level": level}
-    arms = [control, *sorted(set(labels) - {control})]
-    columns = outcome_columns(frame, labels, contact_cost=contact_cost, further=outcomes)
-    if "value" in frame.columns and "value" not in columns:
-        notes.append("value is missing of some who returned: value, profit and roi are not read")
-    plain = score_arms(columns, labels, arms, propensity=by_arm, **scoring)
-    best, effects = plain, [effect_table(plain, adjusted=False)]
-    if design is not None:
-        best = score_arms(columns, labels, arms, design=design, propensity=by_arm, **scoring)
-        effects.append(effect_table(best, adjusted=True))
-    table = pd.concat(effects, ignore_index=True)
-    return Readout(
-        control=control,
-        rows=len(frame),
-        sample_ratio=ratio,
-        balance=balance,
-        balance_p_value=balance_p_value,
-        overlap=overlap(frame),
-        levels=level_table(plain, labels),
-        effects=table,
-        offers=_pooled(frame, control, contact_cost, outcomes, design, scoring, ratio, notes)
-        if policies
-        else table.iloc[:0].rename(columns={"arm": "offer"}),
-        pairs=pair_table(best, adjusted=design is not None),
-        power=power_table(table, len(frame)),
-        notes=tuple(notes),
-    )
+    with threadpool_limits(1):  # sums differ in their last bits from one count to another
+        facts = None if covariates is None else covariate_design(covariates)
+        balance, balance_p_value = _balance(facts, labels, control, by_arm, rng, notes)
+        design = _adjustment(facts, labels)
+        scoring = {"clusters": clusters, "level": level}
+        arms = [control, *sorted(set(labels) - {control})]
+        columns = outcome_columns(frame, labels, contact_cost=contact_cost, further=outcomes)
+        if "value" in frame.columns and "value" not in columns:
+            notes.append(
+                "value is missing of some who returned: value, profit and roi are not read"
+            )
+        plain = score_arms(columns, labels, arms, propensity=by_arm, **scoring)
+        best, effects = plain, [effect_table(plain, adjusted=False)]
+        if design is not None:
+            best = score_arms(columns, labels, arms, design=design, propensity=by_arm, **scoring)
+            effects.append(effect_table(best, adjusted=True))
+        table = pd.concat(effects, ignore_index=True)
+        return Readout(
+            control=control,
+            rows=len(frame),
+            sample_ratio=ratio,
+            balance=balance,
+            balance_p_value=balance_p_value,
+            overlap=overlap(frame),
+            levels=level_table(plain, labels),
+            effects=table,
+            offers=_pooled(frame, control, contact_cost, outcomes, design, scoring, ratio, notes)
+            if policies
+            else table.iloc[:0].rename(columns={"arm": "offer"}),
+            pairs=pair_table(best, adjusted=design is not None),
+            power=power_table(table, len(frame)),
+            notes=tuple(notes),
+        )
 
 
-def _sample_ratio(
-    frame: pd.DataFrame,
-    planned: Mapping[str, float] | None,
-    assigned: Mapping[str, int] | None,
-    alpha: float,
-    notes: list[str],
-) -> SampleRatio:
-    chances = constant_propensity(frame)
-    policies = bool((frame["arm"] != frame["offer"]).any())
+def _sorted(
+    frame: pd.DataFrame, covariates: pd.DataFrame | None, clusters: Any
+) -> tuple[pd.DataFrame, pd.DataFrame | None, Any]:
+    """Everything in the order of the customers, so that sums do not depend on that of the rows."""
     keys = [name for name in ("customer_id", "campaign") if name in frame.columns]
-    frame = frame.drop_duplicates(keys)  # randomized were customers, not rows
-    if planned is not None:
-        ratio = sample_ratio(frame["arm"], planned, alpha=alpha, assigned=assigned)
-        if chances is not None:
-            check_plan(chances, planned)
-        return ratio
-    if chances is not None:
-        return sample_ratio(frame["arm"], chances, alpha=alpha, assigned=assigned)
-    if policies:
-        names = sorted(set(frame["arm"]))
-        notes.append("planned shares were not given: arms of equal size are assumed")
-        equal = dict.fromkeys(names, 1 / len(names))
-        return sample_ratio(frame["arm"], equal, alpha=alpha, assigned=assigned)
-    notes.append("chances differ among customers: the sample ratio is that of 1 / propensity")
-    names = sorted(set(frame["offer"]))
-    sent, propensity = frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy()
-    ratio = propensity_ratio(sent, propensity, names, alpha=alpha)
-    check_sum_of_chances(propensity, len(names))
-    return ratio
-
-
-def _refuse_mismatch(ratio: SampleRatio, allow: bool, notes: list[str]) -> None:
-    if not ratio.mismatch:
-        return
-    rows = ", ".join(f"{row.arm} {row.rows}/{row.expected:.0f}" for row in ratio.arms.itertuples())
-    message = (
-        f"p = {ratio.p_value:.2g} is below {ratio.alpha:g}; rows found/expected: {rows}; find the "
-        "rows that were lost or added before reading any effect"
-    )
-    if not allow:
-        raise SampleRatioMismatch("sample ratio", message)
-    notes.append(f"overridden: sample ratio: {message}")
-
-
-def _facts(covariates: pd.DataFrame, rows: int) -> Design | None:
-    if len(covariates) != rows:
-        raise ValueError(f"covariates: must have {rows} rows, found {len(covariates)}")
-    facts = covariate_design(covariates)
-    return facts if facts.names else None
+    order = frame[keys].sort_values(keys, kind="stable").index.to_numpy()
+    if clusters is not None:
+        clusters = np.asarray(clusters)[order]
+    if covariates is not None:
+        covariates = covariates.iloc[order]
+    return frame.iloc[order].reset_index(drop=True), covariates, clusters
 
 
 def _balance(
@@ -265,7 +232,7 @@ def _balance(
     rng: np.random.Generator,
     notes: list[str],
 ) -> tuple[pd.DataFrame, float]:
-    if facts is not None and propensity is None:
+    if facts is not None and facts.names and propensity is None:
         table = standardized_differences(facts, labels, control)
         p_value = arm_prediction_test(facts, labels, rng=rng)
         if p_value < UNBALANCED:
@@ -281,7 +248,7 @@ def _balance(
 
 
 def _adjustment(facts: Design | None, labels: np.ndarray) -> np.ndarray | None:
-    if facts is None:
+    if facts is None or not facts.names:
         return None
     smallest = int(pd.Series(labels).value_counts().min())
     return leading_components(facts, max(1, smallest // ROWS_PER_COVARIATE)).matrix

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from winback.models.effects import holm
 from winback.models.experiment import ExperimentError, SampleRatioMismatch, readout
@@ -209,13 +210,21 @@ def test_customers_with_several_rows_are_clusters():
     assert both["se"] == pytest.approx(once["se"], rel=1e-3)
 
 
-def test_readout_does_not_depend_on_the_order_of_rows():
+def test_same_bytes_for_shuffled_rows_and_any_number_of_threads():
     frame, covariates = experiment()
+    frame["household"] = frame["customer_id"] // 2
     rows = np.random.default_rng(1).permutation(len(frame))
-    one, two = read(frame, covariates=covariates), None
-    two = read(frame.iloc[rows], covariates=covariates.iloc[rows])
-    for table in ("levels", "effects", "pairs", "balance"):
-        pd.testing.assert_frame_equal(getattr(one, table), getattr(two, table), rtol=1e-9)
+    results = []
+    for threads, order in ((1, np.arange(len(frame))), (2, rows)):
+        with threadpool_limits(threads):
+            some = frame.iloc[order]
+            results.append(
+                read(some, covariates=covariates.iloc[order], clusters=some["household"])
+            )
+    for table in ("levels", "effects", "pairs", "balance", "power", "overlap"):
+        one, two = (getattr(result, table).to_csv() for result in results)
+        assert one == two, table
+    assert results[0].balance_p_value == results[1].balance_p_value
 
 
 def test_value_that_is_not_known_of_all_who_returned_is_left_out_and_said_so():

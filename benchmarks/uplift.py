@@ -281,11 +281,12 @@ def run_peers(table: Table, peers: Sequence[str]) -> tuple[dict[str, pd.DataFram
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """Categories one-hot and missing values filled, as the peers need them."""
     wide = pd.get_dummies(frame, dtype=float).astype(float)
-    return wide.fillna(wide.median()).fillna(0.0)
+    names = [f"c{place}" for place in range(wide.shape[1])]  # the peers refuse signs in names
+    return wide.fillna(wide.median()).fillna(0.0).set_axis(names, axis=1)
 
 
 def compare(world: str, *, seeds: int, rows: int, peers: Sequence[str], each: bool) -> None:
-    """Print one table: means over the seeds, and the value of each against ours with an interval."""
+    """Print means over the seeds, and the value against ours with a paired interval."""
     records = []
     for seed in range(seeds):
         table = draw(world, seed, rows)

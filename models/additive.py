@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import linalg, stats
 
 from .formula import Column, Expression
+
+Family = Literal["binary", "count", "amount"]
 
 _PROBABILITIES = np.array([0.005, 0.02, 0.05, *np.arange(0.1, 0.95, 0.1), 0.95, 0.98, 0.995])
 _FLAT = 1e-6  # prior precision of an intercept
@@ -131,9 +134,15 @@ def offer_coding(offers: int) -> np.ndarray:
 
 
 def fit_additive(
-    design: np.ndarray, outcome: np.ndarray, arm: np.ndarray, coding: np.ndarray, *, binary: bool
+    design: np.ndarray,
+    outcome: np.ndarray,
+    arm: np.ndarray,
+    coding: np.ndarray,
+    *,
+    family: Family,
+    exposure: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Coefficients per offer, (offers, basis): logistic for a 0/1 outcome, else least squares.
+    """Coefficients per offer, (offers, basis), on the link scale of the family.
 
     Parameters
     ----------
@@ -141,26 +150,31 @@ def fit_additive(
     outcome : (rows,), on its own scale.
     arm : (rows,) codes into the rows of `coding`.
     coding : (offers, parts), from `offer_coding`; [[1]] for one plain regression.
-    binary : whether the outcome is 0 or 1.
+    family : 'binary' (logistic), 'count' (Poisson, logarithmic) or 'amount' (least squares).
+    exposure : (rows,) expected counts at a linear predictor of 0; of 'count' only.
     """
-    scale = 1.0 if binary else max(float(outcome.std()), 1e-12)
+    scale = max(float(outcome.std()), 1e-12) if family == "amount" else 1.0
     rows = [np.flatnonzero(arm == code) for code in range(len(coding))]
     designs = [design[found] for found in rows]
     targets = [outcome[found] / scale for found in rows]
+    shares = [np.ones(len(found)) if exposure is None else exposure[found] for found in rows]
     theta = np.zeros((coding.shape[1], design.shape[1]))
-    if binary:
-        rate = np.clip(outcome.mean(), 1e-6, 1 - 1e-6)
-        theta[0, 0] = np.log(rate / (1 - rate))
+    mean = float(outcome.mean())
+    if family == "binary":
+        theta[0, 0] = np.log(np.clip(mean, 1e-6, 1 - 1e-6) / np.clip(1 - mean, 1e-6, 1))
+    if family == "count":
+        theta[0, 0] = np.log(max(mean, 1e-6) / max(float(np.mean(np.concatenate(shares))), 1e-12))
     precision = np.full(theta.shape, 10.0)
-    for step in range(20 if binary else 4):
+    for step in range(4 if family == "amount" else 20):
         before = theta
         grams, pulls = [], []
-        for one, target, part in zip(designs, targets, coding, strict=True):
-            gram, pull = _quadratic(one, target, part @ theta, binary=binary, first=step == 0)
+        for one, target, share, part in zip(designs, targets, shares, coding, strict=True):
+            linear = one @ (part @ theta) if step else np.full(len(target), (part @ theta)[0])
+            gram, pull = _quadratic(one, target, linear, family, share)
             grams.append(gram)
             pulls.append(pull)
         theta, precision = _posterior(np.stack(grams), np.stack(pulls), coding, precision)
-        if binary:
+        if family != "amount":
             theta = before + _bounded_step(theta - before, designs, coding)
         moved = coding @ (theta - before)
         if np.einsum("ki,kij,kj->", moved, np.stack(grams), moved) < _SETTLED * design.shape[1]:
@@ -183,18 +197,21 @@ def _bounded_step(
 
 
 def _quadratic(
-    design: np.ndarray, target: np.ndarray, beta: np.ndarray, *, binary: bool, first: bool
+    design: np.ndarray, target: np.ndarray, linear: np.ndarray, family: Family, share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gram matrix and pull of the log likelihood's quadratic approximation at beta."""
-    linear = design @ beta
-    if binary:
+    """Gram matrix and pull of the log likelihood's quadratic approximation at `linear`."""
+    if family == "amount":
+        centre = target.mean() if len(target) and not linear.any() else 0.0
+        noise = max(float(np.mean((target - centre - linear) ** 2)), 1e-9) if len(target) else 1.0
+        return design.T @ design / noise, design.T @ target / noise
+    if family == "binary":
         mean = 1.0 / (1.0 + np.exp(-np.clip(linear, -30, 30)))
         weight = np.maximum(mean * (1 - mean), 1e-5)
-        weighted = design * weight[:, None]
-        return weighted.T @ design, weighted.T @ linear + design.T @ (target - mean)
-    spread = target - (target.mean() if first else linear)
-    noise = max(float(np.mean(spread**2)), 1e-9)
-    return design.T @ design / noise, design.T @ target / noise
+    else:
+        mean = share * np.exp(np.clip(linear, -30, 30))
+        weight = np.maximum(mean, 1e-5)
+    weighted = design * weight[:, None]
+    return weighted.T @ design, weighted.T @ linear + design.T @ (target - mean)
 
 
 def _posterior(

@@ -122,7 +122,7 @@ def encode(columns: Sequence[Column], frame: pd.DataFrame) -> np.ndarray:
     for position, column in enumerate(columns):
         values = frame[column.name]
         if column.levels is not None:
-            codes = pd.Categorical(values.astype("str"), categories=list(column.levels)).codes
+            codes = pd.Index(list(column.levels)).get_indexer(pd.Index(values.astype("str")))
             matrix[:, position] = np.where((codes < 0) | values.isna().to_numpy(), np.nan, codes)
             continue
         try:

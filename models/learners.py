@@ -157,13 +157,15 @@ def fit_outcome_models(
     """Outcome models on those rows (ascending positions)."""
     outcome, arm, design = experiment.outcome[rows], experiment.arm[rows], experiment.design[rows]
     coding = offer_coding(experiment.offers)
-    additive = fit_additive(design, outcome, arm, coding, binary=experiment.binary)
+    additive = fit_additive(
+        design, outcome, arm, coding, family="binary" if experiment.binary else "amount"
+    )
     models = OutcomeModels(additive)
     if "two_part" in learners:
         positive = outcome > 0
-        models.happened = fit_additive(design, positive.astype(float), arm, coding, binary=True)
+        models.happened = fit_additive(design, positive.astype(float), arm, coding, family="binary")
         amount, logs = design[positive], np.log(outcome[positive])
-        models.amount = fit_additive(amount, logs, arm[positive], coding, binary=False)
+        models.amount = fit_additive(amount, logs, arm[positive], coding, family="amount")
         predicted = (amount * models.amount[arm[positive]]).sum(axis=1)
         models.smear = float(outcome[positive].sum() / np.exp(predicted).sum())
     offset = (design * additive[arm]).sum(axis=1) / experiment.unit
@@ -264,7 +266,7 @@ def fit_effect_models(
         design, one_arm = experiment.design[rows], np.zeros(len(rows), dtype=np.int64)
         models.dr_additive = np.vstack(
             [
-                fit_additive(design, target[rows], one_arm, np.ones((1, 1)), binary=False)
+                fit_additive(design, target[rows], one_arm, np.ones((1, 1)), family="amount")
                 for target in _parts(contrast)
             ]
         )

@@ -87,7 +87,7 @@ def _weights(candidates: np.ndarray, target: np.ndarray, first: int) -> np.ndarr
     """Non-negative weights of candidates (learners, rows, offers) for a target (rows, offers).
 
     The candidate `first` stands at the start, if it helps at all; others join one by one as long
-    as each lowers the loss by more than noise would.
+    as each lowers the loss by more than noise would. Whoever is made superfluous leaves.
     """
     gram = np.einsum("mik,lik->ml", candidates, candidates, optimize=True)
     pull = np.einsum("mik,ik->m", candidates, target, optimize=True)
@@ -112,6 +112,10 @@ def _weights(candidates: np.ndarray, target: np.ndarray, first: int) -> np.ndarr
         if found - gain < (_JOINING if chosen else _STARTING) * noise:
             break
         chosen, gain = [*chosen, -one], found
+    for one in list(chosen) if len(chosen) > 1 else []:
+        rest = [other for other in chosen if other != one]
+        if rest and gain - _solve(gram, pull, rest)[1] < noise:
+            chosen, gain = rest, _solve(gram, pull, rest)[1]
     if not chosen:
         return weights
     weights[chosen], gain = _solve(gram, pull, chosen)

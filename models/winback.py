@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from .formula import Expression, Formula, encode
 from .uplift import OfferUplift, canonical_order, stratified_folds
-from .value import LEAST_RETURNERS, ValueModel, fit_value
+from .value import LEAST_RETURNERS, Lifetimes, ValueModel, fit_value
 
 _GRID = np.concatenate(
     [[0.0, 0.0005, 0.002, 0.005, 0.01, 0.02], np.linspace(0.04, 0.96, 24), [1.0]]
@@ -57,9 +57,9 @@ def fit_winback(
     offers: Mapping[str, tuple[float, float]],
     control: str,
     value: Any = None,
-    second_days: Any = None,  # noqa: ARG001
-    second_ended: Any = None,  # noqa: ARG001
-    horizon_days: float | None = None,  # noqa: ARG001
+    second_days: Any = None,
+    second_ended: Any = None,
+    horizon_days: float | None = None,
     folds: int = 5,
     seed: int = 0,
     threads: int = 1,
@@ -74,6 +74,8 @@ def fit_winback(
         nothing unless it is named.
     control : name of the control.
     value : (rows,) margin after a return, gross of the offer's cost; None or NaN where unknown.
+    second_days, second_ended : (rows,) observed days of the second lifetime and whether it ended
+        (0/1), NaN where unknown; used with `horizon_days`, up to which value counts.
 
     Raises
     ------
@@ -96,7 +98,12 @@ def fit_winback(
     builder = _Outputs(uplift.formula_, arms)
     builder.add_return(xs, ys)
     held_out = _held_out_return(uplift, xs, ys)
-    valued = _fit_values(X, uplift, names, outcome, value)
+    lifetimes = None
+    if second_days is not None and second_ended is not None and horizon_days:
+        days = np.asarray(second_days, dtype=np.float64)
+        ended = np.asarray(second_ended, dtype=np.float64)
+        lifetimes = Lifetimes(days, ended, float(horizon_days))
+    valued = _fit_values(X, uplift, names, outcome, value, lifetimes)
     if valued is not None:
         costs = [tuple(map(float, offers.get(arm, (0.0, 0.0)))) for arm in arms]
         builder.add_value(valued, costs)
@@ -198,7 +205,12 @@ def _held_out_return(uplift: OfferUplift, xs: list[float], ys: list[float]) -> p
 
 
 def _fit_values(
-    X: pd.DataFrame, uplift: OfferUplift, names: np.ndarray, outcome: np.ndarray, value: Any
+    X: pd.DataFrame,
+    uplift: OfferUplift,
+    names: np.ndarray,
+    outcome: np.ndarray,
+    value: Any,
+    lifetimes: Lifetimes | None,
 ) -> ValueModel | None:
     if value is None:
         return None
@@ -210,7 +222,12 @@ def _fit_values(
     arm = pd.Index(arms).get_indexer(pd.Index(names))
     matrix = encode(uplift.formula_.columns, X)
     filled = np.where(known, worth, np.nan)
-    order = canonical_order(np.column_stack([matrix, outcome, arm, filled]), uplift.seed)
+    known_of_row = [matrix, outcome, arm, filled]
+    if lifetimes is not None:
+        known_of_row += [lifetimes.days, lifetimes.ended]
+    order = canonical_order(np.column_stack(known_of_row), uplift.seed)
+    if lifetimes is not None:
+        lifetimes = Lifetimes(lifetimes.days[order], lifetimes.ended[order], lifetimes.horizon_days)
     with threadpool_limits(1):
         valued = fit_value(
             uplift.formula_.columns,
@@ -220,6 +237,7 @@ def _fit_values(
             returned=outcome[order],
             value=filled[order],
             fold=stratified_folds(arm[order], outcome[order], uplift.folds),
+            lifetimes=lifetimes,
         )
     return replace(valued, held_out=valued.held_out[np.argsort(order)])
 
@@ -237,5 +255,5 @@ def _summary(uplift: OfferUplift, names: np.ndarray, valued: ValueModel | None) 
         "gain_se": uplift.gain_se_,
     }
     if valued is not None:
-        found["value"] = {"scale": valued.scale, "slope": valued.slope}
+        found["value"] = {"way": valued.way, "slope": valued.slope}
     return found

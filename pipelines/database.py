@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from .sources import Source, SourceError
 
@@ -48,7 +48,7 @@ def open_database(uri: str, where: str) -> Iterator[Any]:
     except driver.Error as error:
         raise SourceError(
             f"{where}: the database {without_password(uri)} refused the connection: "
-            f"{_first_line(error, uri)}; check that it runs, and host, user and password"
+            f"{_what_it_said(error, uri)}; check that it runs, and host, user and password"
         ) from None
     with connection, connection.cursor() as cursor:
         run(cursor, _SNAPSHOT, uri=uri, where=where)
@@ -62,7 +62,7 @@ def run(cursor: Any, query: str, *, uri: str, where: str) -> None:
         cursor.execute(query)
     except driver.Error as error:
         raise SourceError(
-            f"{where}: the query failed in {without_password(uri)}: {_first_line(error, uri)}; "
+            f"{where}: the query failed in {without_password(uri)}: {_what_it_said(error, uri)}; "
             "correct it in the source, in the SQL of that database"
         ) from None
 
@@ -98,13 +98,11 @@ def _with_timeout(uri: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(options)))
 
 
-def _first_line(error: Exception, uri: str) -> str:
+def _what_it_said(error: Exception, uri: str) -> str:
     """What the database said, on one line and without the password."""
     text = " ".join(str(error).split())
     parts = urlsplit(uri)
-    secrets = {parts.password, dict(parse_qsl(parts.query)).get("password")} - {None, ""}
-    for secret in secrets:
-        text = text.replace(uri, without_password(uri))
-        for form in {str(secret), unquote(str(secret))}:
+    for secret in (parts.password, dict(parse_qsl(parts.query)).get("password")):
+        for form in {secret, unquote(secret), quote(unquote(secret), safe="")} if secret else ():
             text = text.replace(form, "***")
     return text

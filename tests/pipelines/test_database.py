@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from winback.features.violation import ContractError
-from winback.pipelines.database import without_password
+from winback.pipelines.database import _what_it_said, without_password
 from winback.pipelines.fingerprint import hash_raw
 from winback.pipelines.ingest import ingest
 from winback.pipelines.sources import Source, SourceError, load_source
@@ -234,3 +234,10 @@ def test_a_missing_driver_is_named_with_its_extra(tmp_path, monkeypatch):
 def test_a_uri_is_shown_without_its_secrets():
     uri = "postgresql://me:pw@host:5432/shop?password=pw&sslmode=require"
     assert without_password(uri) == "postgresql://me@host:5432/shop"
+
+
+@pytest.mark.parametrize("secret", ["s3cret/pass", "s3cret%2Fpass"])
+def test_what_a_database_says_is_shown_without_the_password(secret):
+    for uri in (f"postgresql://me:{QUOTED}@host/shop", f"postgresql://host/shop?password={QUOTED}"):
+        said = _what_it_said(RuntimeError(f"cannot\n use {secret} here"), uri)
+        assert said == "cannot use *** here"

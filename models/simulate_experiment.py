@@ -11,7 +11,7 @@ from .simulate_events import History, Wave, happen
 from .simulate_horizon import draw_delay
 from .simulate_lives import CURED_SHARE, live
 from .simulate_people import People
-from .simulate_response import Solved
+from .simulate_response import DISCOUNT, MATCHED, UPGRADE, Solved
 from .simulate_tables import seconds, text
 from .simulate_value import CARE, second_lives
 from .world import (
@@ -22,13 +22,11 @@ from .world import (
     NEED_GONE,
     OFFER_COST,
     OFFERS,
-    PRICE,
     REASONS,
-    SERVICE,
     World,
 )
 
-DISCOUNT, UPGRADE, TAILORED_ARM = (ARMS.index(arm) for arm in ("discount", "upgrade", "tailored"))
+TAILORED_ARM = ARMS.index("tailored")
 SOFT_EXCLUDED = 0.7
 
 
@@ -97,7 +95,7 @@ def randomize(
     n = len(customer)
     arm = rng.integers(0, len(ARMS), n)
     coin = np.where(rng.random(n) < 0.5, DISCOUNT, UPGRADE)
-    matched = np.where(stated == PRICE, DISCOUNT, np.where(stated == SERVICE, UPGRADE, -1))
+    matched = MATCHED[stated]
     offer = np.where(arm == TAILORED_ARM, np.where(matched < 0, coin, matched), arm)
     equal = 1 / len(ARMS)
     shared = np.where(matched < 0, 0.5, matched == offer)

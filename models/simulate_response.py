@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .simulate_events import History
-from .world import BOTH, MOVED, NEED_GONE, OFFERS, PRICE, World
+from .world import BOTH, MOVED, NEED_GONE, OFFERS, PRICE, REASONS, TAILORED, World
 
 NONE, DISCOUNT, UPGRADE, BUNDLE = range(len(OFFERS))
 REASON_LOGIT = np.array([0.0, -0.38, -0.35, -0.25, 0.0, 0.0])
@@ -21,6 +21,12 @@ LOST_TWICE = 0.4
 BACKFIRE = 0.5
 TASTE = 0.85
 SELF_RETURN = -2.2
+
+
+# Offer that the tailored policy sends by stated reason (the last element: none stated), or -1.
+MATCHED = np.full(len(REASONS) + 1, -1)
+for _reason, _offer in TAILORED.items():
+    MATCHED[REASONS.index(_reason)] = OFFERS.index(_offer)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from .simulate_people import People
 from .simulate_response import (
     BUNDLE,
     DISCOUNT,
+    MATCHED,
     NONE,
     UPGRADE,
     Solved,
@@ -20,7 +21,7 @@ from .simulate_response import (
     wish_of,
 )
 from .simulate_value import value_of_return
-from .world import ACCEPTANCE, OFFERS, PRICE, SERVICE, VALUE_OF_RETURN, World
+from .world import ACCEPTANCE, OFFERS, VALUE_OF_RETURN, World
 
 DISCOUNT_FOR_PRICE = 0.20
 
@@ -79,7 +80,8 @@ def _solve_acceptance(
     )
     bundle = _root(lambda a: accepted(BUNDLE, a).mean() - ACCEPTANCE["bundle"])
     discounted = accepted(DISCOUNT, discount, DISCOUNT_FOR_PRICE)
-    to_discount = np.where(stated == PRICE, 1.0, np.where(stated == SERVICE, 0.0, 0.5))
+    matched = MATCHED[stated]
+    to_discount = np.where(matched < 0, 0.5, matched == DISCOUNT)
 
     def gaps(unknown: np.ndarray) -> np.ndarray:
         upgraded = accepted(UPGRADE, unknown[0], unknown[1])

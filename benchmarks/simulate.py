@@ -1,6 +1,6 @@
 """How well simulated worlds meet the published study, and what they cost in time and memory.
 
-    python benchmarks/simulate.py [--quick | --card]
+    python benchmarks/simulate.py [--quick]
 
 Three tables: one world (rows per second, peak memory); how often each row of the data card holds
 over many seeds; millions of leavers made shard by shard.
@@ -19,7 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pandas as pd
 
-from winback.models.datacard import card_markdown, data_card
+from winback.models.datacard import data_card
 from winback.models.simulate import Simulation, simulate, simulate_shards
 from winback.models.world import World
 
@@ -52,12 +52,7 @@ def main() -> None:
     """Run the three tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few seeds, small worlds")
-    parser.add_argument("--card", action="store_true", help="print one data card as markdown")
-    chosen = parser.parse_args()
-    if chosen.card:
-        print(card_markdown(data_card(simulate(World(), seed=0))))
-        return
-    quick = chosen.quick
+    quick = parser.parse_args().quick
     one = World(scale=0.25 if quick else 1.0)
     print(measure((simulate(one, seed=seed) for seed in range(1)), one.n_leavers))
     seeds = 3 if quick else 20

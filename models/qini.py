@@ -204,44 +204,54 @@ def _joined(parts: list[_Moves]) -> _Moves:
 def _hull_moves(effects: np.ndarray, costs: np.ndarray) -> tuple[_Moves, list[_Moves]]:
     """The hull of every row by gift wrapping: at most K rounds over ever fewer rows."""
     rows, count = effects.shape
-    reward = np.vstack([effects.T, np.zeros((1, rows))])
-    price = np.vstack([costs.T, np.zeros((1, rows))])
+    control = np.zeros((1, rows))
+    reward, price = np.vstack([effects.T, control]), np.vstack([costs.T, control])
     place = np.arange(rows)
-    current = np.full(rows, count)
-    for offer in range(count):
-        here = price[current, place]
-        better = reward[offer] > reward[current, place]
-        cheaper = (price[offer] < here) | ((price[offer] == here) & better)
-        current = np.where(cheaper, offer, current)
+    current, reward_here, price_here = _cheapest(reward, price)
     begun = np.flatnonzero(current != count)
-    control = np.full(len(begun), count)
-    chosen = current[begun]
-    starts = _Moves(begun, control, chosen, price[chosen, begun], np.full(len(begun), np.inf))
+    starts = _Moves(
+        customer=begun,
+        before=np.full(len(begun), count),
+        after=current[begun],
+        cost=price_here[begun],
+        ratio=np.full(len(begun), np.inf),
+    )
     moves = []
     while len(place):
-        steepest, following = _next_on_hull(reward, price, current)
+        steepest, following = _next_on_hull(reward, price, reward_here, price_here)
         goes_on = np.flatnonzero(steepest > 0)
         place, current, following = place[goes_on], current[goes_on], following[goes_on]
         reward, price = reward[:, goes_on], price[:, goes_on]
         columns = np.arange(len(place))
-        paid = price[following, columns] - price[current, columns]
+        paid = price[following, columns] - price_here[goes_on]
         moves.append(_Moves(place, current, following, paid, steepest[goes_on]))
         current = following
+        reward_here, price_here = reward[current, columns], price[current, columns]
     return starts, moves
 
 
+def _cheapest(reward: np.ndarray, price: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cheapest choice of each row (of equal ones the best), its effect and its cost."""
+    control, rows = len(reward) - 1, reward.shape[1]
+    current, reward_here, price_here = np.full(rows, control), np.zeros(rows), np.zeros(rows)
+    for offer in range(control):
+        better = (price[offer] == price_here) & (reward[offer] > reward_here)
+        wins = np.flatnonzero((price[offer] < price_here) | better)
+        current[wins] = offer
+        reward_here[wins], price_here[wins] = reward[offer, wins], price[offer, wins]
+    return current, reward_here, price_here
+
+
 def _next_on_hull(
-    reward: np.ndarray, price: np.ndarray, current: np.ndarray
+    reward: np.ndarray, price: np.ndarray, reward_here: np.ndarray, price_here: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Steepest rise from the current offer to a dearer one (0 if none), and where it leads."""
-    columns = np.arange(len(current))
-    reward_here, price_here = reward[current, columns], price[current, columns]
-    steepest = np.zeros(len(current))
-    following = current.copy()
+    steepest = np.zeros(len(reward_here))
+    following = np.zeros(len(reward_here), dtype=np.int64)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         for offer in range(len(reward)):
-            extra, rise = price[offer] - price_here, reward[offer] - reward_here
-            slope = np.where(extra > 0, rise / extra, 0.0)
+            extra = price[offer] - price_here
+            slope = np.where(extra > 0, (reward[offer] - reward_here) / extra, 0.0)
             wins = slope > steepest
             np.copyto(steepest, slope, where=wins)
             np.copyto(following, offer, where=wins)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..models.evidence import rows_alike
 from ..models.inference import answer
 from ..models.policy import recommend as choose
 from .params import Machine, Recommend
@@ -91,10 +92,11 @@ def _facts(asked: pd.DataFrame, features: Path) -> pd.DataFrame:
     for fact, feature in FACTS.items():
         if feature in asked.columns:
             facts[fact] = asked[feature]
-    if "reason" in facts.columns and not why_skipped(features, "winback"):
-        tested = pd.read_parquet(features / "winback.parquet", columns=["departure_reason"])
-        rows = tested["departure_reason"].fillna("").value_counts()
-        facts["experiment_rows"] = facts["reason"].fillna("").map(rows).fillna(0)
+    if not why_skipped(features, "winback"):
+        tested = pd.read_parquet(features / "winback.parquet")
+        facts["experiment_rows"] = rows_alike(
+            tested, asked, reason=FACTS["reason"], lapse="days_since_departure"
+        )
     return facts
 
 

@@ -109,7 +109,7 @@ def run_floor(folder: Path, out: Path, threads: int) -> None:
     )
 
 
-def run_features(folder: Path, out: Path, threads: int, memory_limit: str = "3GB") -> None:
+def run_features(folder: Path, out: Path, threads: int, memory_limit: str = "2500MB") -> None:
     """Every feature of every customer."""
     import narwhals as nw
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from hypothesis import strategies as st
+
 from winback.features.definition import ChurnDefinition
 
 Row = dict[str, Any]
@@ -68,12 +69,12 @@ def on_engine(engine: str, table: pa.Table, session: Any = None) -> nw.LazyFrame
     return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
 
 
-def moments(earliest: int = -4, latest: int = 24) -> st.SearchStrategy[int]:
-    """Whole and half days, and a second beside them: where windows and cuts begin and end."""
+def moments(earliest: int = -2, latest: int = 14) -> st.SearchStrategy[int]:
+    """Whole days, rarely a second beside: few enough for events to meet cuts and window ends."""
     return st.builds(
-        lambda half_days, beside: START + half_days * DAY // 2 + beside,
-        st.integers(2 * earliest, 2 * latest),
-        st.sampled_from((0, 0, 0, 1, -1)),
+        lambda days, beside: START + days * DAY + beside,
+        st.integers(earliest, latest),
+        st.sampled_from((0, 0, 0, 0, 0, 1, -1)),
     )
 
 
@@ -113,7 +114,7 @@ def worlds(draw: st.DrawFn) -> tuple[dict[str, list[Row]], list[Row], ChurnDefin
     }
     tables: dict[str, list[Row]] = {
         "customers": [
-            {"customer_id": one, "signed_up_at": draw(maybe(moments(-4, 6))),
+            {"customer_id": one, "signed_up_at": draw(maybe(moments(-2, 4))),
              "cost_to_serve_monthly": draw(maybe(cents))}
             for one in ids
         ]
@@ -126,7 +127,7 @@ def worlds(draw: st.DrawFn) -> tuple[dict[str, list[Row]], list[Row], ChurnDefin
         key = keys.get(name)
         unique = (lambda row, key=key: tuple(row[k] for k in key)) if key else None
         tables[name] = draw(st.lists(st.fixed_dictionaries(shape), max_size=7, unique_by=unique))
-    as_ofs = draw(st.lists(moments(0, 20), min_size=1, max_size=3, unique=True))
+    as_ofs = draw(st.lists(moments(2, 14), min_size=1, max_size=3, unique=True))
     snapshots = [{"customer_id": one, "as_of": as_of} for one in ids for as_of in as_ofs]
     return tables, snapshots, draw(definitions())
 

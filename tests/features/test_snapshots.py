@@ -5,6 +5,7 @@ from typing import Any
 import narwhals as nw
 import pytest
 from feature_tables import DAY, START, frames_on
+
 from winback.features.definition import ChurnDefinition
 from winback.features.lifetimes import departures_under, status_at
 from winback.features.snapshots import (
@@ -100,12 +101,13 @@ def test_lifetimes_are_numbered_and_undone_departures_do_not_count(engine: str) 
     tables = frames_on(
         engine,
         {
-            "customers": customers(c1=0, c2=0, c3=0),
-            "departures": departures((1, 10), (1, 50), (2, 10), (3, 10)),
-            "orders": orders((1, 30, 1), (1, 70, 1), (2, 14, 1), (3, 10, 1)),
+            "customers": customers(c1=0, c2=0, c3=0, c4=0),
+            "departures": departures((1, 10), (1, 50), (2, 10), (3, 10), (4, 10)),
+            "orders": orders((1, 30, 1), (1, 70, 1), (2, 14, 1), (3, 10, 1), (4, 15, 1)),
             "snapshots": [
                 {"customer_id": one, "as_of": day(at)} for one in (1, 2, 3) for at in (12, 60, 90)
-            ],
+            ]
+            + [{"customer_id": 4, "as_of": day(60)}],
         },
     )
     found = status_at(tables, tables["snapshots"], ChurnDefinition(resign_gap_days=5))
@@ -121,6 +123,34 @@ def test_lifetimes_are_numbered_and_undone_departures_do_not_count(engine: str) 
         (3, day(12), 1, day(10), None, None),
         (3, day(60), 1, day(10), None, None),
         (3, day(90), 1, day(10), None, None),
+        # 4 ordered when the five days were just over: a return, not an undone departure.
+        (4, day(60), 1, day(10), day(15), None),
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_order_at_the_moment_itself_is_not_a_return_yet(engine: str, recorded: bool) -> None:
+    bought = orders((1, 0, 1), (1, 50, 1))
+    if recorded:
+        bought = [{**row, "recorded_at": None} for row in bought]
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=0),
+            "orders": bought,
+            "snapshots": [
+                {"customer_id": 1, "as_of": as_of} for as_of in (day(30), day(50), day(50) + 1)
+            ],
+        },
+    )
+    silence = ChurnDefinition(kind="inactivity", inactive_days=30)
+    found = status_at(tables, tables["snapshots"], silence)
+    assert found is not None
+    # Lost from day 30 on, which day 30 itself does not know yet.
+    assert rows_of(found, "customer_id", "as_of", "departed_at", "returned_at") == [
+        (1, day(50), day(30), None),
+        (1, day(50) + 1, day(30), day(50)),
     ]
 
 

@@ -150,7 +150,7 @@ def platt_map(
 
     def loss(parameters: np.ndarray) -> float:
         margin = design @ parameters
-        return float(weights @ (np.logaddexp(0, margin) - target * margin))
+        return float(np.sum(weights * (np.logaddexp(0, margin) - target * margin)))
 
     found = np.array([0.0, np.log((positive + 1) / (negative + 1))])
     for _ in range(60):
@@ -159,10 +159,10 @@ def platt_map(
         curvature = design.T @ (design * (weights * fitted * (1 - fitted))[:, None])
         step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
         size, now = 1.0, loss(found)
-        while size > 1e-6 and loss(found - size * step) > now:
+        while size > 1e-3 and loss(found - size * step) > now * (1 + 1e-12):
             size /= 2
         found = found - size * step
-        if np.abs(step).max() < 1e-10:
+        if np.abs(step).max() < 1e-8:
             break
     if found[0] < 0:
         return 0.0, float(np.log((positive + 1) / (negative + 1)))

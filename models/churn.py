@@ -22,7 +22,7 @@ from .calibrate import (
 from .explain import importance
 from .formula import Expression, Formula, evaluate
 from .grade import METRICS, RetentionProfit, bootstrap_grades, grade_slices
-from .timesplit import PARTS, day_numbers, split_by_time
+from .timesplit import DAY_SECONDS, PARTS, day_numbers, split_by_time
 
 OUTPUT = "churn_probability"
 REFIT_ROWS = 60_000  # up to here the calibration rows are worth learning from as well
@@ -82,7 +82,7 @@ def fit_churn(
     least_rows_in_leaf: int = 50,
     feature_share: float = 0.5,
     ridge: float = 5.0,
-    max_rows: int = 200_000,
+    max_rows: int = 120_000,
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
     calibrate_on: Literal["customers", "later"] = "customers",
@@ -91,7 +91,7 @@ def fit_churn(
     alert_columns: tuple[str, str] = ALERT_COLUMNS,
     slices: Sequence[str] | None = None,
     profit: RetentionProfit | None = None,
-    repeats: int = 100,
+    repeats: int = 50,
     seed: int,
     threads: int = 1,
 ) -> ChurnModel:
@@ -331,7 +331,8 @@ def _metrics(
 def _describe_parts(
     rows: pd.DataFrame, part: np.ndarray, outcome: np.ndarray, customer_id: str, as_of: str
 ) -> pd.DataFrame:
-    days = pd.to_datetime(day_numbers(rows[as_of]), unit="D")
+    seconds = np.round(day_numbers(rows[as_of]) * DAY_SECONDS).astype(np.int64)
+    days = pd.to_datetime(seconds, unit="s")
     table = pd.DataFrame(
         {"part": part, "as_of": days, "customer": rows[customer_id], "churned": outcome}
     )

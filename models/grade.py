@@ -131,9 +131,10 @@ def bootstrap_grades(
     for repeat in range(repeats + 1):
         counts = np.bincount(rng.integers(0, size, size), minlength=size) if repeat else None
         weights = np.ones(rows) if counts is None else counts[groups].astype(np.float64)
+        asked = [metric for metric in metrics if metric != "ece" or not repeat]
         for place, model in enumerate(ranked.values()):
-            grades = _grades(model, weights[model.order], metrics, profit)
-            drawn[repeat, place] = [grades[metric] for metric in metrics]
+            grades = _grades(model, weights[model.order], asked, profit)
+            drawn[repeat, place] = [grades.get(metric, np.nan) for metric in metrics]
     tails = [(1 - level) / 2, (1 + level) / 2]
     gains = drawn - drawn[:, :1]
     records = []
@@ -304,9 +305,9 @@ def _grades(
 def _honesty(ranked: _Ranked, weights: np.ndarray, hits: np.ndarray, metric: str) -> float:
     total = weights.sum()
     if metric == "brier":
-        return float(weights @ ranked.squared_error / total)
+        return float(np.sum(weights * ranked.squared_error) / total)
     if metric == "log_loss":
-        return float(weights @ ranked.surprise / total)
+        return float(np.sum(weights * ranked.surprise) / total)
     expected = np.bincount(ranked.bins, weights * ranked.probability, minlength=ECE_BINS)
     observed = np.bincount(ranked.bins, hits, minlength=ECE_BINS)
     return float(np.abs(expected - observed).sum() / total)

@@ -11,7 +11,7 @@ from .blend import Boosting, Choice, fit_blend
 from .churn import OUTPUT, ordered_snapshots
 from .formula import evaluate
 from .grade import bootstrap_grades
-from .timesplit import day_numbers
+from .timesplit import DAY_SECONDS, day_numbers
 
 DAYS_PER_MONTH = 365.25 / 12
 
@@ -72,7 +72,7 @@ def staleness(
             blend.formula(Choice(), OUTPUT), rows.loc[test, list(features)], threads=threads
         )
         probabilities[str(age)] = found[OUTPUT].to_numpy()
-        from_until = pd.to_datetime([first, last], unit="D")
+        from_until = pd.to_datetime(np.round(np.array([first, last]) * DAY_SECONDS), unit="s")
         records.append((age, from_until[0], from_until[1], int(train.sum())))
     grades = bootstrap_grades(
         outcome[test],

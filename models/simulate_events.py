@@ -62,7 +62,7 @@ def happen(
     promotion = rng.random(n, dtype=np.float32) < promotion_chance(people)[owner]
     damping = np.array([1.0, 0.72, 0.35], dtype=np.float32)[lived.mood]
     level = np.exp(3.2 + 0.5 * people.usage).astype(np.float32)[owner]
-    use = level * damping * np.exp(0.25 * rng.standard_normal(n, dtype=np.float32))
+    use = level * damping * np.exp(0.12 * rng.standard_normal(n, dtype=np.float32))
     appetite = np.exp(-0.55 + 0.95 * people.appetite)[owner]
     premium = rng.poisson(np.minimum(appetite, 12.0) * damping).astype(np.int16)
 

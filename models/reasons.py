@@ -47,7 +47,7 @@ class ReasonsModel:
         frame: pd.DataFrame,
         *,
         stated: pd.Series | None = None,
-        honesty: float = 0.85,
+        honesty: float = 0.94,
         threads: int = 1,
     ) -> pd.DataFrame:
         """Probability of each reason (rows, reasons), rows sum to 1.
@@ -56,7 +56,8 @@ class ReasonsModel:
         ----------
         stated
             What the customers said, if it is to count: a statement is taken to be true with
-            probability `honesty` and else to be any of the other reasons alike.
+            probability `honesty` and else to be any of the other reasons alike. Where 85% of all
+            leavers state the true reason and 10% none, 94% of the statements are true.
         """
         found = evaluate(self.formula, frame, threads=threads)
         found.columns = pd.Index(self.reasons)

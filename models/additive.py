@@ -26,6 +26,7 @@ _FLAT = 1e-6  # prior precision of an intercept
 _SCALES = np.array([0.003, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3])
 _NULL_WEIGHT = 4.0  # pseudo-coefficients of no effect
 _LEVEL_SCALE = 0.45  # a level's indicator is scaled like a balanced one: rare levels shrink more
+_NOTHING = 0.002  # a coefficient this small, on the link scale, is not worth its time in scoring
 _LONGEST = 3.0  # in log odds
 _SETTLED = 0.02  # a step this small, in squared standard errors per coefficient, is the last
 _WIDE = 160  # above this many basis functions the curved ones are left out
@@ -111,7 +112,8 @@ def additive_expression(basis: Sequence[Basis], coefficients: np.ndarray) -> Exp
     """Coefficients (1 + len(basis),) as an expression with one term per raw column."""
     terms: dict[int, list[tuple[float, Basis]]] = {}
     for weight, one in zip(coefficients[1:].tolist(), basis, strict=True):
-        terms.setdefault(one.position, []).append((weight, one))
+        if weight:
+            terms.setdefault(one.position, []).append((weight, one))
     merged: list[list[object]] = []
     for position, parts in sorted(terms.items()):
         xs = np.unique(np.concatenate([one.xs for _, one in parts]))
@@ -119,6 +121,21 @@ def additive_expression(basis: Sequence[Basis], coefficients: np.ndarray) -> Exp
         missing = sum(weight * one.missing for weight, one in parts)
         merged.append([position, xs.tolist(), np.asarray(ys).tolist(), float(missing)])
     return ["additive", float(coefficients[0]), merged]
+
+
+def offer_expressions(basis: Sequence[Basis], coefficients: np.ndarray) -> list[Expression]:
+    """Coefficients per offer (offers, 1 + len(basis)) as those of the first and what others add.
+
+    What an offer adds touches few columns, so that the expressions are cheap once the first is
+    shared (see `sharing`).
+    """
+    first = additive_expression(basis, coefficients[0])
+    found = [first]
+    for one in coefficients[1:]:
+        found.append(
+            ["sum", [1.0, first], [1.0, additive_expression(basis, one - coefficients[0])]]
+        )
+    return found
 
 
 def offer_coding(offers: int) -> np.ndarray:
@@ -164,13 +181,18 @@ def fit_additive(
         theta[0, 0] = np.log(np.clip(mean, 1e-6, 1 - 1e-6) / np.clip(1 - mean, 1e-6, 1))
     if family == "count":
         theta[0, 0] = np.log(max(mean, 1e-6) / max(float(np.mean(np.concatenate(shares))), 1e-12))
+    plain = [one.T @ one for one in designs] if family == "amount" else []
     precision = np.full(theta.shape, 10.0)
     for step in range(4 if family == "amount" else 20):
         before = theta
         grams, pulls = [], []
-        for one, target, share, part in zip(designs, targets, shares, coding, strict=True):
+        for place, (one, target, part) in enumerate(zip(designs, targets, coding, strict=True)):
             linear = one @ (part @ theta) if step else np.full(len(target), (part @ theta)[0])
-            gram, pull = _quadratic(one, target, linear, family, share)
+            if family == "amount":
+                noise = _noise(target, linear, first=step == 0)
+                gram, pull = plain[place] / noise, one.T @ target / noise
+            else:
+                gram, pull = _quadratic(one, target, linear, family, shares[place])
             grams.append(gram)
             pulls.append(pull)
         theta, precision = _posterior(np.stack(grams), np.stack(pulls), coding, precision)
@@ -179,6 +201,7 @@ def fit_additive(
         moved = coding @ (theta - before)
         if np.einsum("ki,kij,kj->", moved, np.stack(grams), moved) < _SETTLED * design.shape[1]:
             break
+    theta[:, 1:][np.abs(theta[:, 1:]) < _NOTHING] = 0.0
     return coding @ theta * scale
 
 
@@ -196,14 +219,17 @@ def _bounded_step(
     return step * min(1.0, _LONGEST / max(longest, 1e-12))
 
 
+def _noise(target: np.ndarray, linear: np.ndarray, *, first: bool) -> float:
+    """Variance around the prediction, at first around the mean."""
+    if not len(target):
+        return 1.0
+    return max(float(np.mean((target - (target.mean() if first else linear)) ** 2)), 1e-9)
+
+
 def _quadratic(
     design: np.ndarray, target: np.ndarray, linear: np.ndarray, family: Family, share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gram matrix and pull of the log likelihood's quadratic approximation at `linear`."""
-    if family == "amount":
-        centre = target.mean() if len(target) and not linear.any() else 0.0
-        noise = max(float(np.mean((target - centre - linear) ** 2)), 1e-9) if len(target) else 1.0
-        return design.T @ design / noise, design.T @ target / noise
     if family == "binary":
         mean = 1.0 / (1.0 + np.exp(-np.clip(linear, -30, 30)))
         weight = np.maximum(mean * (1 - mean), 1e-5)

@@ -76,7 +76,7 @@ class BinnedRows:
         Rows are positions in ascending order. Without an offset the booster holds its own
         intercept.
         """
-        data = self._data.subset(rows)
+        data = self._data.subset(rows.tolist())
         data.construct()
         data.set_label(target)
         if weight is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .additive import Basis, additive_expression, fit_additive, offer_coding
+from .additive import Basis, fit_additive, offer_coding, offer_expressions
 from .formula import Expression
 
 MONTH_DAYS = 30.4375
@@ -34,10 +34,10 @@ class SecondLifetime:
         score = np.clip(design @ self.coefficients.T, _SCORES[0], _SCORES[-1])
         return np.interp(score, _SCORES, self._months_by_score())
 
-    def expression(self, basis: Sequence[Basis], offer: int) -> Expression:
-        """The same for one offer as an expression."""
-        raw = additive_expression(basis, self.coefficients[offer])
-        return ["interp", _SCORES.tolist(), self._months_by_score().tolist(), raw]
+    def expressions(self, basis: Sequence[Basis]) -> list[Expression]:
+        """The same as expressions, one per offer."""
+        xs, ys = _SCORES.tolist(), self._months_by_score().tolist()
+        return [["interp", xs, ys, raw] for raw in offer_expressions(basis, self.coefficients)]
 
     def _months_by_score(self) -> np.ndarray:
         """Area under the survival curve up to the horizon, for a grid of scores."""

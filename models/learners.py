@@ -22,11 +22,11 @@ import numpy as np
 
 from .additive import (
     Basis,
-    additive_expression,
     basis_matrix,
     fit_additive,
     learn_basis,
     offer_coding,
+    offer_expressions,
 )
 from .boosting import BinnedRows, Shape, booster_text
 from .formula import Column, Expression
@@ -119,17 +119,15 @@ class OutcomeModels:
         unit, basis = experiment.unit, experiment.basis
         if learner == "two_part" and self.happened is not None and self.amount is not None:
             return [
-                [
-                    "product",
-                    ["sigmoid", additive_expression(basis, one)],
-                    ["exp", additive_expression(basis, two)],
-                    ["const", self.smear],
-                ]
-                for one, two in zip(self.happened, self.amount, strict=True)
+                ["product", ["sigmoid", one], ["exp", two], ["const", self.smear]]
+                for one, two in zip(
+                    offer_expressions(basis, self.happened),
+                    offer_expressions(basis, self.amount),
+                    strict=True,
+                )
             ]
         found: list[Expression] = []
-        for place, one in enumerate(self.additive):
-            raw = additive_expression(basis, one)
+        for place, raw in enumerate(offer_expressions(basis, self.additive)):
             if learner == "s" and self.s is not None:
                 boosters["s.txt"] = booster_text(self.s)
                 added: Expression = ["booster", "s.txt", experiment.sent[place].tolist()]
@@ -195,13 +193,13 @@ def choose_s_trees(experiment: Experiment, rows: np.ndarray, held_out: np.ndarra
     offset = (experiment.design[held_out] * mine).sum(axis=1)
     losses = []
     for trees in _S_CHECKPOINTS:
-        added = 0.0
+        linear = offset
         if trees:
             raw = models.s.predict(
                 experiment.bins_sent.matrix[held_out], raw_score=True, num_iteration=trees
             )
-            added = np.asarray(raw) * experiment.unit
-        mean = link(offset + added, binary=experiment.binary)
+            linear = offset + np.asarray(raw) * experiment.unit
+        mean = link(linear, binary=experiment.binary)
         losses.append(float(np.mean((experiment.outcome[held_out] - mean) ** 2)))
     return _S_CHECKPOINTS[int(np.argmin(losses))]
 
@@ -231,9 +229,11 @@ class EffectModels:
     ) -> list[Expression]:
         """The same as expressions; booster texts are added to `boosters`."""
         if learner == "dr_additive":
-            shared, *own = self.dr_additive
-            coefficients = [shared + one for one in own] if own else [shared]
-            return [additive_expression(experiment.basis, one) for one in coefficients]
+            shared = self.dr_additive[:1]
+            if experiment.offers == 2:
+                return offer_expressions(experiment.basis, shared)
+            both = np.vstack([shared, shared + self.dr_additive[1:]])
+            return offer_expressions(experiment.basis, both)[1:]
         parts: list[Expression] = []
         for place, booster in enumerate(self.x if learner == "x" else self.dr):
             boosters[f"{learner}{place}.txt"] = booster_text(booster)

@@ -16,13 +16,18 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from .formula import Expression, Formula, encode, evaluate, learn_columns
+from .crossfit import (
+    blend_of_means,
+    canonical_order,
+    held_out_effects,
+    held_out_means,
+    stratified_folds,
+)
+from .formula import encode, evaluate, learn_columns
 from .learners import (
     EFFECT_LEARNERS,
     OUTCOME_LEARNERS,
-    EffectModels,
     Experiment,
-    OutcomeModels,
     aipw_scores,
     choose_s_trees,
     fit_effect_models,
@@ -30,8 +35,8 @@ from .learners import (
     outcome_learners,
 )
 from .stacking import Stack, combine, fit_stack, policy_gain, slope_of
-
-CONTROL_NAMES = ("none", "no offer", "no_offer", "control", "no e-mail", "no email", "nothing", "0")
+from .trial_rows import as_frame, check_counts, check_rows, choose_control
+from .uplift_formula import UpliftFormula
 
 
 class OfferUplift(BaseEstimator):
@@ -115,12 +120,12 @@ class OfferUplift(BaseEstimator):
             propensity is not in (0, 1].
         """
         frame = as_frame(X)
-        outcome, names, sent = _check_rows(frame, y, offer, propensity)
+        outcome, names, sent = check_rows(frame, y, offer, propensity)
         self.control_ = choose_control(names, self.control)
         arms = (self.control_, *sorted(set(names) - {self.control_}))
         self.offers_ = arms[1:]
         arm = pd.Index(arms).get_indexer(pd.Index(names))
-        _check_counts(arm, arms)
+        check_counts(arm, arms)
         columns = learn_columns(frame)
         matrix = encode(columns, frame)
         order = canonical_order(np.column_stack([matrix, outcome, arm, sent]), self.seed)
@@ -135,13 +140,7 @@ class OfferUplift(BaseEstimator):
             seed=self.seed,
         )
         with threadpool_limits(1):  # sums differ in their last bits from one count to another
-            self._learn(experiment)
-        back = np.argsort(order)
-        self.held_out_ = pd.DataFrame(
-            self.held_out_[back], columns=list(self.offers_), index=frame.index
-        )
-        self.scores_ = self.scores_[back]
-        self.means_ = self.means_[back]
+            self._learn(experiment, np.argsort(order), frame.index)
         self.propensity_ = sent
         self.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
         self.n_features_in_ = len(columns)
@@ -170,33 +169,34 @@ class OfferUplift(BaseEstimator):
         values = np.column_stack([np.zeros(len(effects)), effects.to_numpy()])
         return arms[values.argmax(axis=1)]
 
-    def _learn(self, experiment: Experiment) -> None:
+    def _learn(self, experiment: Experiment, back: np.ndarray, index: pd.Index) -> None:
         rows = np.arange(len(experiment.outcome))
         fold = stratified_folds(experiment.arm, experiment.outcome, self.folds)
         splits = [(rows[fold != one], rows[fold == one]) for one in range(self.folds)]
         allowed = _allowed(self.learners, experiment)
         s_trees = choose_s_trees(experiment, *splits[0])
-        means = _held_out_means(experiment, splits, s_trees)
+        means = held_out_means(experiment, splits, s_trees)
         base = "two_part" if "two_part" in means else "additive"
-        blend = _blend(means, experiment, base)
+        blend = blend_of_means(means, experiment, base)
         nuisance = blend * means["s"] + (1 - blend) * means[base]
         scores = aipw_scores(experiment.outcome, experiment.arm, experiment.propensity, nuisance)
         effects = {name: mean[:, 1:] - mean[:, :1] for name, mean in means.items()}
-        effects |= _held_out_effects(experiment, splits, nuisance, scores)
+        effects |= held_out_effects(experiment, splits, nuisance, scores)
         contrast = scores[:, 1:] - scores[:, :1]
         effects = {name: effects[name] for name in effects if name in allowed}
         first = base if base in effects else next(iter(effects))
         stack = fit_stack(effects, contrast, first=first)
         averages = contrast.mean(axis=0)
-        self.stack_ = stack
-        self.held_out_ = combine(stack, effects, averages)
-        self.scores_ = scores
-        self.means_ = nuisance
-        self._decide(contrast)
+        held_out = combine(stack, effects, averages)
+        self.held_out_ = pd.DataFrame(held_out[back], columns=list(self.offers_), index=index)
+        self.scores_ = scores[back]
+        self.means_ = nuisance[back]
+        self.weights_ = pd.DataFrame({"shared": stack.shared, "own": stack.own})
+        self._decide(contrast, held_out)
         shares = {"s": blend, base: 1.0 - blend}
         self._final(experiment, stack, nuisance, scores, averages, shares, s_trees)
 
-    def _decide(self, contrast: np.ndarray) -> None:
+    def _decide(self, contrast: np.ndarray, held_out: np.ndarray) -> None:
         """Averages, calibration and whether the personal choice is backed by held-out rows."""
         count = len(contrast)
         self.average_effects_ = pd.DataFrame(
@@ -204,14 +204,12 @@ class OfferUplift(BaseEstimator):
             index=pd.Index(self.offers_, name="offer"),
         )
         slopes = [
-            slope_of(contrast[:, place], self.held_out_[:, place])
-            for place in range(len(self.offers_))
+            slope_of(contrast[:, place], held_out[:, place]) for place in range(len(self.offers_))
         ]
         self.calibration_ = pd.DataFrame(
             slopes, columns=["slope", "se"], index=pd.Index(self.offers_, name="offer")
         )
-        self.weights_ = pd.DataFrame({"shared": self.stack_.shared, "own": self.stack_.own})
-        values = np.column_stack([np.zeros(count), self.held_out_])
+        values = np.column_stack([np.zeros(count), held_out])
         scores = np.column_stack([np.zeros(count), contrast])
         single = int(np.argmax(scores.mean(axis=0)))
         self.best_single_ = (self.control_, *self.offers_)[single]
@@ -241,78 +239,13 @@ class OfferUplift(BaseEstimator):
             means=nuisance,
             scores=scores,
         )
-        writer = _FormulaWriter(experiment, (self.control_, *self.offers_))
+        writer = UpliftFormula(experiment, (self.control_, *self.offers_))
         for name in wanted:
             writer.add_outcome_learner(name, outcome_models)
         for name in EFFECT_LEARNERS:
             if name in used:
                 writer.add_effect_learner(name, effect_models)
         self.formula_ = writer.finish(stack, averages, shares)
-
-
-class _FormulaWriter:
-    """Collects learners as named expressions and combines them into one formula."""
-
-    def __init__(self, experiment: Experiment, arms: Sequence[str]) -> None:
-        self.experiment = experiment
-        self.arms = arms
-        self.rows = np.arange(len(experiment.outcome))
-        self.boosters: dict[str, str] = {}
-        self.expressions: dict[str, Expression] = {}
-        self.centres: dict[str, np.ndarray] = {}
-
-    def add_outcome_learner(self, name: str, models: OutcomeModels) -> None:
-        """Write the means as `<learner>_<offer>` and the effects as `effect_<learner>_<offer>`."""
-        parts = models.expressions(self.experiment, name, self.boosters)
-        for arm, part in zip(self.arms, parts, strict=True):
-            self.expressions[f"{name}_{arm}"] = part
-        for arm in self.arms[1:]:
-            plus, minus = ["ref", f"{name}_{arm}"], ["ref", f"{name}_{self.arms[0]}"]
-            self.expressions[f"effect_{name}_{arm}"] = ["sum", [1.0, plus], [-1.0, minus]]
-        means = models.means(self.experiment, name, self.rows)
-        self.centres[name] = (means[:, 1:] - means[:, :1]).mean(axis=0)
-
-    def add_effect_learner(self, name: str, models: EffectModels) -> None:
-        """Write the effects as `effect_<learner>_<offer>`."""
-        parts = models.expressions(self.experiment, name, self.boosters)
-        for arm, part in zip(self.arms[1:], parts, strict=True):
-            self.expressions[f"effect_{name}_{arm}"] = part
-        self.centres[name] = models.effects(self.experiment, name, self.rows).mean(axis=0)
-
-    def finish(self, stack: Stack, averages: np.ndarray, base: dict[str, float]) -> Formula:
-        """The formula with outputs `uplift_<offer>` and `mean_<offer>`."""
-        offers = self.arms[1:]
-        for place, offer in enumerate(offers):
-            constant = float(averages[place])
-            terms: list[Any] = []
-            for name in stack.used():
-                weights = stack.learner_weights(name)[place]
-                constant -= float(weights @ self.centres[name])
-                for weight, other in zip(weights.tolist(), offers, strict=True):
-                    if weight:
-                        terms.append([weight, ["ref", f"effect_{name}_{other}"]])
-            self.expressions[f"uplift_{offer}"] = ["sum", [1.0, ["const", constant]], *terms]
-        control = self.arms[0]
-        mean: Expression = [
-            "sum",
-            *([weight, ["ref", f"{name}_{control}"]] for name, weight in base.items() if weight),
-        ]
-        self.expressions[f"mean_{control}"] = mean
-        for offer in offers:
-            plain: Expression = [
-                "sum",
-                [1.0, ["ref", f"mean_{control}"]],
-                [1.0, ["ref", f"uplift_{offer}"]],
-            ]
-            binary = self.experiment.binary
-            self.expressions[f"mean_{offer}"] = ["clip", 0.0, 1.0, plain] if binary else plain
-        outputs = [f"uplift_{offer}" for offer in offers] + [f"mean_{arm}" for arm in self.arms]
-        return Formula(
-            columns=self.experiment.columns,
-            expressions=self.expressions,
-            outputs=tuple(outputs),
-            boosters=self.boosters,
-        )
 
 
 def _allowed(learners: Sequence[str] | None, experiment: Experiment) -> tuple[str, ...]:
@@ -326,166 +259,3 @@ def _allowed(learners: Sequence[str] | None, experiment: Experiment) -> tuple[st
             f"found {', '.join(unknown) or 'none'}"
         )
     return tuple(learners)
-
-
-def _held_out_means(
-    experiment: Experiment, splits: Sequence[tuple[np.ndarray, np.ndarray]], s_trees: int
-) -> dict[str, np.ndarray]:
-    learners = outcome_learners(experiment)
-    shape = (len(experiment.outcome), experiment.offers)
-    means = {name: np.empty(shape) for name in learners}
-    for train, test in splits:
-        models = fit_outcome_models(experiment, train, learners=learners, s_trees=s_trees)
-        for name in learners:
-            means[name][test] = models.means(experiment, name, test)
-    return means
-
-
-def _held_out_effects(
-    experiment: Experiment,
-    splits: Sequence[tuple[np.ndarray, np.ndarray]],
-    means: np.ndarray,
-    scores: np.ndarray,
-) -> dict[str, np.ndarray]:
-    effects = {name: np.empty((len(means), experiment.offers - 1)) for name in EFFECT_LEARNERS}
-    for train, test in splits:
-        models = fit_effect_models(
-            experiment, train, learners=EFFECT_LEARNERS, means=means, scores=scores
-        )
-        for name in EFFECT_LEARNERS:
-            effects[name][test] = models.effects(experiment, name, test)
-    return effects
-
-
-def _blend(means: dict[str, np.ndarray], experiment: Experiment, base: str) -> float:
-    """Share of the S-learner in the outcome means, by weighted squared error of held-out rows."""
-    rows, weight = np.arange(len(experiment.outcome)), 1.0 / experiment.propensity
-    boosted = means["s"][rows, experiment.arm]
-    plain = means[base][rows, experiment.arm]
-    shares = np.linspace(0.0, 1.0, 5)
-    losses = [
-        float(np.sum(weight * (experiment.outcome - share * boosted - (1 - share) * plain) ** 2))
-        for share in shares
-    ]
-    return float(shares[int(np.argmin(losses))])
-
-
-def as_frame(X: pd.DataFrame | np.ndarray) -> pd.DataFrame:
-    """X as a frame; the columns of an array are called x0, x1, ...
-
-    Raises
-    ------
-    ValueError
-        If X is neither a frame nor a two-dimensional array.
-    """
-    if isinstance(X, pd.DataFrame):
-        return X
-    array = np.asarray(X)
-    if array.ndim != 2:
-        raise ValueError(
-            f"features: X must be a frame or a two-dimensional array, found {array.ndim} "
-            "dimensions; reshape it to (rows, columns)"
-        )
-    return pd.DataFrame(array, columns=[f"x{place}" for place in range(array.shape[1])])
-
-
-def choose_control(names: np.ndarray, control: str | None) -> str:
-    """The control among the names of offers.
-
-    Raises
-    ------
-    ValueError
-        If the asked control does not occur, or fewer than two offers do.
-    """
-    found = sorted(set(names.tolist()))
-    if len(found) < 2:
-        raise ValueError(f"offer: expected at least 2 offers, found {found}; add a control group")
-    if control is not None:
-        if control not in found:
-            raise ValueError(f"offer: the control '{control}' does not occur, found {found}")
-        return control
-    plain = {name.strip().lower(): name for name in reversed(found)}
-    return next((plain[name] for name in CONTROL_NAMES if name in plain), found[0])
-
-
-def _check_rows(
-    frame: pd.DataFrame, y: Any, offer: Any, propensity: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Outcome, offer names and the probability of the offer sent, checked."""
-    outcome = np.asarray(y, dtype=np.float64)
-    names = np.asarray(offer).astype(str).astype(object)
-    for what, values in (("y", outcome), ("offer", names)):
-        if values.shape != (len(frame),):
-            raise ValueError(
-                f"{what}: expected shape ({len(frame)},) like the rows of X, found {values.shape}"
-            )
-    if not np.isfinite(outcome).all():
-        raise ValueError(
-            f"y: {int((~np.isfinite(outcome)).sum())} values are missing or infinite; "
-            "fit on rows whose outcome is known"
-        )
-    return outcome, names, sent_propensity(names, propensity, frame.index)
-
-
-def sent_propensity(names: np.ndarray, propensity: Any, index: pd.Index) -> np.ndarray:
-    """Probability of the offer that was sent, (rows,); frequencies where none is given.
-
-    Raises
-    ------
-    ValueError
-        If the shape is wrong, an offer has no column, or a value is not in (0, 1].
-    """
-    if propensity is None:
-        _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
-        return np.asarray((counts / len(names))[place], dtype=np.float64)
-    if isinstance(propensity, pd.DataFrame):
-        absent = sorted(set(names.tolist()) - set(map(str, propensity.columns)))
-        if absent:
-            raise ValueError(f"propensity: no column for the offers {absent}")
-        wide = propensity.rename(columns=str)
-        place = wide.columns.get_indexer(pd.Index(names))
-        sent = wide.to_numpy(dtype=np.float64)[np.arange(len(names)), place]
-    else:
-        sent = np.asarray(propensity, dtype=np.float64)
-    if sent.shape != (len(index),):
-        raise ValueError(
-            f"propensity: expected shape ({len(index)},), the probability of the offer that was "
-            f"sent, or a frame with a column per offer; found {sent.shape}"
-        )
-    if not ((sent > 0) & (sent <= 1)).all():
-        raise ValueError("propensity: every value must be in (0, 1]; drop rows that are outside")
-    return sent
-
-
-def _check_counts(arm: np.ndarray, arms: Sequence[str]) -> None:
-    counts = np.bincount(arm, minlength=len(arms))
-    few = [f"'{name}' ({count})" for name, count in zip(arms, counts, strict=True) if count < 50]
-    if few:
-        raise ValueError(
-            f"offer: at least 50 rows per offer are needed, found {', '.join(few)}; "
-            "leave such offers out"
-        )
-
-
-def canonical_order(values: np.ndarray, seed: int) -> np.ndarray:
-    """Order of rows by a hash of their values alone, so that a shuffled table fits the same."""
-    bits = np.ascontiguousarray(values + 0.0).view(np.uint64)
-    key = np.full(len(bits), np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15), dtype=np.uint64)
-    for place in range(bits.shape[1]):
-        key ^= bits[:, place]
-        key *= np.uint64(0xFF51AFD7ED558CCD)
-        key ^= key >> np.uint64(32)
-    return np.argsort(key, kind="stable")
-
-
-def stratified_folds(arm: np.ndarray, outcome: np.ndarray, folds: int) -> np.ndarray:
-    """Fold of each row: every offer and outcome class is dealt out evenly, in row order."""
-    fold = np.empty(len(arm), dtype=np.int64)
-    dealt = 0
-    happened = outcome > 0
-    for code in np.unique(arm):
-        for state in (False, True):
-            rows = np.flatnonzero((arm == code) & (happened == state))
-            fold[rows] = (np.arange(len(rows)) + dealt) % folds
-            dealt += len(rows)
-    return fold

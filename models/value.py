@@ -15,11 +15,11 @@ import numpy as np
 
 from .additive import (
     Basis,
-    additive_expression,
     basis_matrix,
     fit_additive,
     learn_basis,
     offer_coding,
+    offer_expressions,
 )
 from .formula import Column, Expression
 from .hazard import LEAST_ENDED, MONTH_DAYS, fit_second_lifetime
@@ -99,9 +99,11 @@ class _Regression:
         linear = design @ self.coefficients.T
         return self.smear * np.exp(linear) if self.logarithmic else linear
 
-    def expression(self, offer: int) -> Expression:
-        raw = additive_expression(self.basis, self.coefficients[offer])
-        return ["product", ["const", self.smear], ["exp", raw]] if self.logarithmic else raw
+    def expressions(self) -> list[Expression]:
+        raw = offer_expressions(self.basis, self.coefficients)
+        if not self.logarithmic:
+            return raw
+        return [["product", ["const", self.smear], ["exp", one]] for one in raw]
 
 
 class _MonthsTimesMargin:
@@ -132,9 +134,10 @@ class _MonthsTimesMargin:
     def means(self, design: np.ndarray) -> np.ndarray:
         return self.lifetime.months(design) * (design @ self.margin.T)
 
-    def expression(self, offer: int) -> Expression:
-        margin = additive_expression(self.basis, self.margin[offer])
-        return ["product", self.lifetime.expression(self.basis, offer), margin]
+    def expressions(self) -> list[Expression]:
+        months = self.lifetime.expressions(self.basis)
+        margins = offer_expressions(self.basis, self.margin)
+        return [["product", *both] for both in zip(months, margins, strict=True)]
 
 
 def fit_value(
@@ -176,10 +179,10 @@ def fit_value(
     rows = Rows(basis, design, arm, offers, value, known, returned, lifetimes)
     ways = _ways(rows)
     held_out = {way: np.empty((len(matrix), offers)) for way in ways}
-    for one in np.unique(fold):
+    for place in np.unique(fold):
+        test = fold == place
         for way in ways:
-            fitted = _fit(rows, fold != one, way)
-            held_out[way][fold == one] = fitted.means(design[fold == one])
+            held_out[way][test] = _fit(rows, ~test, way).means(design[test])
     judged = np.flatnonzero(known)
     truth, sent = value[judged], arm[judged]
     losses = {way: np.mean((truth - held_out[way][judged, sent]) ** 2) for way in ways}
@@ -187,8 +190,8 @@ def fit_value(
     centre, slope, low, high = _calibrate(held_out[way][judged, sent], truth)
     model = _fit(rows, np.ones(len(matrix), dtype=bool), way)
     expressions: list[Expression] = []
-    for offer in range(offers):
-        line = ["sum", [1.0, ["const", centre]], [slope, model.expression(offer)]]
+    for one in model.expressions():
+        line = ["sum", [1.0, ["const", centre]], [slope, one]]
         expressions.append(["clip", low, high, line])
     calibrated = np.clip(centre + slope * held_out[way], low, high)
     return ValueModel(tuple(expressions), calibrated, way, slope)

@@ -16,8 +16,10 @@ import pandas as pd
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
+from .crossfit import canonical_order, stratified_folds
 from .formula import Expression, Formula, encode
-from .uplift import OfferUplift, canonical_order, stratified_folds
+from .sharing import share_parts
+from .uplift import OfferUplift
 from .value import LEAST_RETURNERS, Lifetimes, ValueModel, fit_value
 
 _GRID = np.concatenate(
@@ -162,7 +164,8 @@ class _Outputs:
             self.outputs.append(f"expected_profit_{arm}")
 
     def finish(self) -> Formula:
-        return replace(self.formula, expressions=self.expressions, outputs=tuple(self.outputs))
+        formula = replace(self.formula, expressions=self.expressions, outputs=tuple(self.outputs))
+        return share_parts(formula)
 
 
 def _calibration_map(

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+
 from winback.models.formula import evaluate, from_files, to_files
-from winback.models.uplift import OfferUplift, choose_control
+from winback.models.trial_rows import choose_control
+from winback.models.uplift import OfferUplift
 
 
 def experiment(seed, rows=6000, *, own=0.9, base=-0.8):

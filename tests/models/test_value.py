@@ -51,7 +51,7 @@ def test_expression_of_months_is_the_same_number():
     basis = learn_basis(columns, matrix)
     design = basis_matrix(basis, matrix)
     model = fit_second_lifetime(design, arm, 2, days=days, ended=ended, horizon_days=HORIZON)
-    formula = Formula(columns, {"m": model.expression(basis, 1)}, ("m",))
+    formula = Formula(columns, {"m": model.expressions(basis)[1]}, ("m",))
     np.testing.assert_allclose(evaluate(formula, frame)["m"], model.months(design)[:, 1])
 
 

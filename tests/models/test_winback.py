@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.formula import evaluate
 from winback.models.winback import fit_winback
 

@@ -1,0 +1,114 @@
+"""Rows of an experiment as a user hands them over, checked and made uniform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+CONTROL_NAMES = ("none", "no offer", "no_offer", "control", "no e-mail", "no email", "nothing", "0")
+LEAST_ROWS = 50
+
+
+def as_frame(X: pd.DataFrame | np.ndarray) -> pd.DataFrame:
+    """X as a frame; the columns of an array are called x0, x1, ...
+
+    Raises
+    ------
+    ValueError
+        If X is neither a frame nor a two-dimensional array.
+    """
+    if isinstance(X, pd.DataFrame):
+        return X
+    array = np.asarray(X)
+    if array.ndim != 2:
+        raise ValueError(
+            f"features: X must be a frame or a two-dimensional array, found {array.ndim} "
+            "dimensions; reshape it to (rows, columns)"
+        )
+    return pd.DataFrame(array, columns=[f"x{place}" for place in range(array.shape[1])])
+
+
+def choose_control(names: np.ndarray, control: str | None) -> str:
+    """The control among the names of offers.
+
+    Raises
+    ------
+    ValueError
+        If the asked control does not occur, or fewer than two offers do.
+    """
+    found = sorted(set(names.tolist()))
+    if len(found) < 2:
+        raise ValueError(f"offer: expected at least 2 offers, found {found}; add a control group")
+    if control is not None:
+        if control not in found:
+            raise ValueError(f"offer: the control '{control}' does not occur, found {found}")
+        return control
+    plain = {name.strip().lower(): name for name in reversed(found)}
+    return next((plain[name] for name in CONTROL_NAMES if name in plain), found[0])
+
+
+def check_rows(
+    frame: pd.DataFrame, y: Any, offer: Any, propensity: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Outcome, offer names and the probability of the offer sent, checked."""
+    outcome = np.asarray(y, dtype=np.float64)
+    names = np.asarray(offer).astype(str).astype(object)
+    for what, values in (("y", outcome), ("offer", names)):
+        if values.shape != (len(frame),):
+            raise ValueError(
+                f"{what}: expected shape ({len(frame)},) like the rows of X, found {values.shape}"
+            )
+    if not np.isfinite(outcome).all():
+        raise ValueError(
+            f"y: {int((~np.isfinite(outcome)).sum())} values are missing or infinite; "
+            "fit on rows whose outcome is known"
+        )
+    return outcome, names, sent_propensity(names, propensity, frame.index)
+
+
+def sent_propensity(names: np.ndarray, propensity: Any, index: pd.Index) -> np.ndarray:
+    """Probability of the offer that was sent, (rows,); frequencies where none is given.
+
+    Raises
+    ------
+    ValueError
+        If the shape is wrong, an offer has no column, or a value is not in (0, 1].
+    """
+    if propensity is None:
+        _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
+        return np.asarray((counts / len(names))[place], dtype=np.float64)
+    if isinstance(propensity, pd.DataFrame):
+        absent = sorted(set(names.tolist()) - set(map(str, propensity.columns)))
+        if absent:
+            raise ValueError(f"propensity: no column for the offers {absent}")
+        wide = propensity.rename(columns=str)
+        place = wide.columns.get_indexer(pd.Index(names))
+        sent = wide.to_numpy(dtype=np.float64)[np.arange(len(names)), place]
+    else:
+        sent = np.asarray(propensity, dtype=np.float64)
+    if sent.shape != (len(index),):
+        raise ValueError(
+            f"propensity: expected shape ({len(index)},), the probability of the offer that was "
+            f"sent, or a frame with a column per offer; found {sent.shape}"
+        )
+    if not ((sent > 0) & (sent <= 1)).all():
+        raise ValueError("propensity: every value must be in (0, 1]; drop rows that are outside")
+    return sent
+
+
+def check_counts(arm: np.ndarray, arms: Sequence[str]) -> None:
+    """Refuse offers with too few rows; `arm` holds codes into `arms`."""
+    counts = np.bincount(arm, minlength=len(arms))
+    few = [
+        f"'{name}' ({count})"
+        for name, count in zip(arms, counts, strict=True)
+        if count < LEAST_ROWS
+    ]
+    if few:
+        raise ValueError(
+            f"offer: at least {LEAST_ROWS} rows per offer are needed, found {', '.join(few)}; "
+            "leave such offers out"
+        )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,7 +99,8 @@ def grade_rows(
         return Graded(names, gained, response, response, tailored)
     contact = np.array([0.0, *(costs[name][1] for name in costs)])
     accept = np.array([0.0, *(costs[name][0] for name in costs)])
-    spent = rows["cost"].to_numpy(float) + contact[pd.Index(names).get_indexer(sent)]
+    place = {name: position for position, name in enumerate(names)}
+    spent = rows["cost"].to_numpy(float) + contact[[place[name] for name in sent]]
     profit = predictions[[f"expected_profit_{name}" for name in names]].to_numpy()
     gained = scores(rows["value"].to_numpy(float) - spent, profit)
     if objective == "profit":
@@ -164,7 +166,7 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def decide(graded: Graded, *, errors: float = 1.0) -> dict[str, object]:
+def decide(graded: Graded, *, errors: float = 1.0) -> dict[str, Any]:
     """Whether personal offers beat the best single one on out-of-fold rows, and which that is.
 
     Parameters

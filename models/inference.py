@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ class Answers:
 
     churn: Formula | None
     winback: Formula | None
-    decision: Mapping[str, object]
+    decision: Mapping[str, Any]
 
 
 def load_answers(churn: Mapping[str, bytes], winback: Mapping[str, bytes]) -> Answers:
@@ -100,7 +101,7 @@ def answer(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.Dat
     return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=frame.index)
 
 
-def recommended_offer(decision: Mapping[str, object], outputs: pd.DataFrame) -> pd.Series:
+def recommended_offer(decision: Mapping[str, Any], outputs: pd.DataFrame) -> pd.Series:
     """The offer that earns most per customer, or the best single one where that was not beaten.
 
     Parameters
@@ -118,7 +119,7 @@ def recommended_offer(decision: Mapping[str, object], outputs: pd.DataFrame) -> 
     """
     returns = decision["objective"] == "returns"
     column = "return_probability_" if returns else "expected_profit_"
-    names = [str(decision["control"]), *(str(name) for name in decision["offers"])]  # type: ignore[attr-defined]
+    names = [str(decision["control"]), *(str(name) for name in decision["offers"])]
     gains = outputs[[column + name for name in names]].to_numpy()
     known = ~np.isnan(gains).any(axis=1)
     if decision["personalize"]:

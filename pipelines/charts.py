@@ -11,7 +11,7 @@ import pandas as pd
 
 INK, GRID, OURS, OTHERS, PALE = "#22303c", "#e3e7ea", "#0b7285", "#90a4ae", "#c5dfe4"
 SERIES = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#495057")
-SETTINGS = {
+SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "winback",
     "font.family": "sans-serif",

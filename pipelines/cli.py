@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 REFUSED, BROKEN_EXPERIMENT, SAMPLE_RATIO = 3, 4, 5  # exit codes; 2 is argparse's
 
@@ -30,6 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(f"winback {given.command}: {error}", file=sys.stderr)
         return _exit_code(error)
+
+
+def script() -> NoReturn:
+    """Run `main` as a program and end the process at once.
+
+    A normal end of the interpreter lets DuckDB's binding print lines about leaks of its own, which
+    are harmless and would worry whoever reads the log of a job.
+    """
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _exit_code(error: Exception) -> int:

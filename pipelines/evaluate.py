@@ -42,7 +42,7 @@ def evaluate(
 ) -> None:
     """Grade what was trained; write the figures, the policies and the tables behind the plots."""
     figures: dict[str, Any] = {}
-    graded_policies: list[dict[str, Any]] = []
+    graded_policies: list[Any] = []
     with replace_folder(plots) as new:
         if not why_skipped(churn, "churn"):
             with step("grades of the churn model"):
@@ -61,7 +61,7 @@ def _churn(folder: Path, plots: Path) -> dict[str, Any]:
     pd.read_csv(folder / "reliability.csv").to_csv(plots / "churn_reliability.csv", index=False)
     whole = table[table["slice"] == "all"]
     return {
-        model: dict(zip(rows["metric"], rows["value"], strict=True))
+        str(model): dict(zip(rows["metric"], rows["value"], strict=True))
         for model, rows in whole.groupby("model", sort=False)
     }
 
@@ -71,7 +71,7 @@ def _winback(
     params: Evaluate,
     folder: Path,
     plots: Path,
-    graded_policies: list[dict[str, Any]],
+    graded_policies: list[Any],
 ) -> dict[str, Any]:
     rows = pd.read_parquet(folder / "held_out.parquet")
     decision = json.loads((folder / DECISION_FILE).read_text())
@@ -97,7 +97,7 @@ def _winback(
 
 
 def _headline(table: pd.DataFrame, decided: Mapping[str, Any]) -> dict[str, Any]:
-    ours = table.set_index("policy").loc["ours"]
+    (ours,) = table[table["policy"] == "ours"].to_dict("records")
     return {
         "best_single": decided["best_single"],
         "personalized": decided["personalize"],

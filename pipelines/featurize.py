@@ -15,8 +15,9 @@ from pathlib import Path
 
 import narwhals as nw
 
-from ..features.assemble import activity_kinds, dictionary, features, with_features
+from ..features.assemble import dictionary, features, with_features
 from ..features.definition import ChurnDefinition
+from ..features.kinds import activity_kinds
 from ..features.sensitivity import neighbours, sensitivity
 from ..features.snapshots import (
     churn_snapshots,

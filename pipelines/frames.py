@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..features.windows import DAY, KEYS, columns_of
+from ..features.columns import columns_of
+from ..features.windows import DAY, KEYS
 
 __all__ = ["DAY", "collect", "last_event", "moment", "open_tables", "persist", "seconds", "write"]
 

@@ -107,9 +107,10 @@ def _sent(found: Findings) -> pd.DataFrame:
     return customers[offer.notna() & (offer != found.decision["control"]) & ~customers["holdout"]]
 
 
-def _ours(found: Findings) -> pd.Series:
-    rows = found.policies[found.policies["objective"] == _objective(found)]
-    return rows.set_index("policy").loc["ours"]
+def _ours(found: Findings) -> dict[str, Any]:
+    rows = found.policies
+    ours = rows[(rows["objective"] == _objective(found)) & (rows["policy"] == "ours")]
+    return {str(name): value for name, value in ours.to_dict("records")[0].items()}
 
 
 def _unit(found: Findings) -> str:

@@ -83,13 +83,14 @@ def _fit(
         objective: decide(graded(train, model.held_out, experiment, objective))
         for objective in objectives(experiment, model.formula.outputs)
     }
+    objective = experiment.objective or ("profit" if "profit" in decisions else "returns")
     document = {
         "control": experiment.control,
         "offers": list(experiment.offers),
-        "objective": experiment.objective or ("profit" if "profit" in decisions else "returns"),
+        "objective": objective,
+        "personalize": decisions[objective]["personalize"],
+        "best_single": decisions[objective]["best_single"],
         "by_objective": decisions,
     }
-    chosen = decisions[str(document["objective"])]
-    document |= {key: chosen[key] for key in ("personalize", "best_single")}
     (new.path / DECISION_FILE).write_text(json.dumps(document, indent=1, sort_keys=True))
     (new.path / "summary.json").write_text(json.dumps(model.summary, indent=1, sort_keys=True))

@@ -36,7 +36,11 @@ VIEWS = {
     "referrals_received": ("referrals", "referred_at", "referred_id"),
 }
 COUNTED = ("count", "sum")  # without any event: 0, not null
-TYPES = {"count": nw.Int64, "flag": nw.Int8, "category": nw.String}
+TYPES: dict[str, nw.dtypes.DType] = {
+    "count": nw.Int64(),
+    "flag": nw.Int8(),
+    "category": nw.String(),
+}
 
 
 def features(
@@ -90,7 +94,7 @@ def features(
         if family.frame is not None:
             joined = joined.join(family.frame(keys), on=list(KEYS), how="left")
     values = {
-        feature.name: feature.value.cast(TYPES.get(feature.unit, nw.Float64))
+        feature.name: feature.value.cast(TYPES.get(feature.unit, nw.Float64()))
         for family in families
         for feature in family.features
     }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from .entries import Family, Feature, Inputs, latest
+from .entries import Aggregate, Family, Feature, Inputs, latest
 from .kinds import feature_stem, of_kind
 from .windows import days_since
 
 
 def recency(inputs: Inputs) -> Family:
     """Days since the last order, since the last activity, and since the last of each kind."""
-    features, aggregates = [], {}
+    features: list[Feature] = []
+    aggregates: dict[str, tuple[Aggregate, ...]] = {}
     if inputs.has("orders"):
         aggregates["orders"] = (latest("last_ordered_at", "ordered_at"),)
         features.append(

@@ -86,7 +86,7 @@ def _churn_of(
     sums = counted.select(
         nw.col("customers_at_start").sum(), nw.col("lost").sum(), nw.col("paid").sum()
     ).with_columns(nw.col("customers_at_start", "lost", "paid").cast(nw.Int64))
-    fields = {
+    fields: dict[str, int | float | str] = {
         "definition": place,
         "kind": definition.kind,
         "inactive_days": definition.inactive_days,

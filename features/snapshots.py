@@ -41,16 +41,14 @@ def population_at(
 ) -> nw.LazyFrame:
     """Customers of each date as known then: customer_id, as_of, lost (0 or 1).
 
-    A customer exists from signed_up_at on, else from the first purchase on; where a source has
-    neither, always. Under "inactivity" only those who have bought exist.
+    A customer exists from signed_up_at on, else from the first purchase on; always, where neither
+    orders nor activity could tell. Under "inactivity" only those who have bought exist.
     """
     everyone = _everyone(tables, definition)
     one_row = tables["customers"].select(nw.len().alias("customers"))
     moments = nw.concat([one_row.select(as_of=nw.lit(d, dtype=nw.Int64)) for d in dates])
     snapshots = everyone.join(moments, how="cross")
-    present = snapshots.filter(
-        nw.col("first_seen_at").is_null() | happened("first_seen_at")
-    ).select(*KEYS)
+    present = snapshots.filter(happened("first_seen_at")).select(*KEYS)
     status = status_at(tables, present, definition)
     if status is None:
         return present.with_columns(lost=nw.lit(0, dtype=nw.Int8))
@@ -175,9 +173,9 @@ def _everyone(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:
     bought = purchases(tables)
     signs_up = definition.kind == "contract" and "signed_up_at" in columns_of(customers)
     if bought is None:
-        if signs_up:
-            return customers.select("customer_id", first_seen_at="signed_up_at")
         always = nw.lit(ALWAYS_KNOWN, dtype=nw.Int64)
+        if signs_up:
+            always = nw.col("signed_up_at").fill_null(ALWAYS_KNOWN)
         return customers.select("customer_id", first_seen_at=always)
     first = bought
     if "recorded_at" in columns_of(bought):
@@ -220,7 +218,7 @@ def _returns(
     end = nw.col("as_of") + window_days * DAY
     stated = nw.col("stated_returned_at")
     in_window = (stated >= nw.col("as_of")) & (stated < end)
-    back_at = nw.when(in_window).then(stated)
+    back_at: nw.Expr = nw.when(in_window).then(stated)
     if "orders" in tables:
         orders = tables["orders"].select("customer_id", "ordered_at")
         first = (

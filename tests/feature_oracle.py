@@ -282,3 +282,40 @@ def of_attributes(rows: list[Row], as_of: int) -> Row:
         "age": last["age"],
         "days_until_contract_ends": None if ends is None else -days(as_of - ends),
     }
+
+
+def unrecorded(rows: Sequence[Row]) -> list[Row]:
+    """Rows as everybody knows them in the end."""
+    return [{**row, "recorded_at": None} for row in rows]
+
+
+def is_customer(
+    tables: dict[str, list[Row]], person: Row, as_of: int, definition: ChurnDefinition
+) -> bool:
+    """Whether she is known as a customer at as_of; always, where a source tells no times."""
+    if definition.kind == "contract" and person["signed_up_at"] is not None:
+        return person["signed_up_at"] < as_of
+    for name, time in (("orders", "ordered_at"), ("activity", "happened_at")):
+        if name in tables:
+            return bool(known(mine(tables[name], person["customer_id"]), time, as_of))
+    return True
+
+
+def churn_label(
+    tables: dict[str, list[Row]], person: Row, as_of: int, definition: ChurnDefinition
+) -> int | None:
+    """1 or 0 for a customer active at as_of; None for one who is not in the training set."""
+    customer = person["customer_id"]
+    left = departures(tables, customer, as_of, definition)
+    if not is_customer(tables, person, as_of, definition) or left is None:
+        return None
+    if left and left[-1][1] is None:
+        return None
+    everything = {name: unrecorded(rows) for name, rows in tables.items()}
+    grace = definition.grace_days * DAY if definition.kind == "contract" else 0
+    final = departures(everything, customer, 10**12, definition) or []
+    lost = [moment + grace for moment, _ in final if moment + grace >= as_of]
+    start = as_of + definition.lead_days * DAY
+    if any(moment < start for moment in lost):
+        return None
+    return int(any(moment < start + definition.horizon_days * DAY for moment in lost))

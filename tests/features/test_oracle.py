@@ -1,13 +1,17 @@
 """Every feature of any small world equals what plain Python says of it."""
 
+import operator
 import os
 from typing import Any
 
 import pytest
-from feature_oracle import expected
+from feature_oracle import churn_label, expected
 from feature_tables import KINDS, WINDOWS_DAYS, arrow, frames_on, on_engine, worlds
 from hypothesis import HealthCheck, given, settings
+
 from winback.features.assemble import features
+from winback.features.lifetimes import departures_under
+from winback.features.snapshots import churn_snapshots
 
 KEYS = ("customer_id", "as_of")
 # ORACLE_EXAMPLES=1500 is the long run, drawn anew each time; the default is the same every time.
@@ -69,5 +73,34 @@ def test_features_equal_the_plain_oracle(engine: str) -> None:
     @given(worlds())
     def check(world: Any) -> None:
         assert_equal_to_oracle(engine, world)
+
+    check()
+
+
+def test_churn_labels_equal_the_plain_oracle() -> None:
+    @settings(
+        max_examples=ASKED or 60,
+        derandomize=not ASKED,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(worlds())
+    def check(world: Any) -> None:
+        tables, snapshots, definition = world
+        dates = sorted({row["as_of"] for row in snapshots})
+        frames = frames_on("polars", tables)
+        if departures_under(frames, definition) is None:
+            return
+        found = churn_snapshots(frames, dates=dates, definition=definition, now=10**12)
+        rows = found.collect(backend="pyarrow").to_native().to_pylist()
+        wanted = [
+            {"customer_id": person["customer_id"], "as_of": as_of, "churned": label}
+            for person in tables["customers"]
+            for as_of in dates
+            if (label := churn_label(tables, person, as_of, definition)) is not None
+        ]
+        order = operator.itemgetter(*KEYS)
+        assert sorted(rows, key=order) == sorted(wanted, key=order)
 
     check()

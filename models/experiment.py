@@ -242,7 +242,7 @@ def _balance(
                 f"{worst['covariate']} in {worst['arm']}, {worst['smd']:+.3f} standard deviations)"
             )
         return table, p_value
-    if facts is not None:
+    if propensity is not None and facts is not None:
         notes.append("balance is not tested: chances differ among customers")
     return pd.DataFrame({"covariate": [], "arm": [], "smd": []}), np.nan
 

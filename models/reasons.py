@@ -77,7 +77,7 @@ def fit_reasons(
     stated: str,
     customer_id: str = "customer_id",
     features: Sequence[str],
-    least_rows: int = 200,
+    least_rows: int = 50,
     rounds: int = 120,
     learning_rate: float = 0.05,
     num_leaves: int = 8,

@@ -38,6 +38,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from winback.models.churn import fit_churn
 from winback.models.grade import RetentionProfit, expected_maximum_profit, grade_probabilities
 from winback.models.split import held_out
+from winback.models.staleness import staleness
 from winback.models.timesplit import split_by_time
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
@@ -225,6 +226,17 @@ def main() -> None:
             f"churn rate {frame['churned'].mean():.3f}, {repeats} repeats"
         )
         print(summary(results).T.to_string())
+        if frame["as_of"].nunique() > 1:
+            aged = staleness(
+                frame,
+                features=[column for column in frame if column not in KEYS],
+                gap_days=gap_days,
+                months=(0, 1, 3, 6),
+                seed=0,
+            )
+            print(
+                "\nage of the model, same number of training dates\n" + aged.to_string(index=False)
+            )
     compare_expected_maximum_profit()
 
 

@@ -146,6 +146,8 @@ def budget_curves(repeats: int, scale: float) -> None:
         outputs = forecast(rows[half], test, names, experiment, seed)
         chance, gain, cost = tables(outputs, "", experiment)
         truth = tables(test, "true_", experiment)
+        if not seed:
+            offers_by_objective((chance, gain, cost), truth, experiment)
         place = np.arange(len(test))
         full = cost[:, 1 + int(np.argmax(gain[:, 1:].mean(axis=0)))].sum()
         for name, choose in policies(chance, gain, cost, truth, seed).items():
@@ -213,6 +215,21 @@ def probable_reasons(rows: pd.DataFrame, names: list[str]) -> None:
         f"  stated, {len(spoken):,} customers: statement {said:.1%}, statement and behaviour "
         f"{grade_reasons(both, truth[~silent])['accuracy'].iloc[-1]:.1%}"
     )
+
+
+def offers_by_objective(
+    found: tuple[Table, Table, Table], truth: tuple[Table, Table, Table], experiment: Experiment
+) -> None:
+    """Print what each offer for all gives by forecast and in truth: the objective picks another."""
+    columns = {}
+    for label, (chance, gain, cost) in (("forecast", found), ("truth", truth)):
+        columns[f"returns, {label}"] = chance[:, 1:].mean(axis=0)
+        columns[f"ROI, {label}"] = gain[:, 1:].sum(axis=0) / cost[:, 1:].sum(axis=0)
+        columns[f"profit, {label}"] = gain[:, 1:].mean(axis=0)
+    table = pd.DataFrame(columns, index=list(experiment.offers))
+    picked = table.idxmax().rename("picked").to_frame().T
+    print("\neach offer for all, above no offer (profit per customer, ROI on expected cost)")
+    print(pd.concat([table.round(3).astype(str), picked]).to_string())
 
 
 def linear_program(gain: Table, cost: Table, budget: float, capacity: Table) -> float:

@@ -20,6 +20,7 @@ from .parts import feature_names, why_skipped
 from .sources import Experiment, Source
 from .store import replace_folder
 
+TAILORED = "tailored"  # the arm in which the offer follows the stated reason
 TABLES = ("balance", "overlap", "levels", "effects", "offers", "pairs", "power")
 
 
@@ -87,12 +88,13 @@ def experiment_readout(
         frame = frame.drop(columns=["value", "cost"])
     contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
     if experiment.tailored:
-        contact["tailored"] = max(contact.values()) + experiment.tailoring_cost
+        contact[TAILORED] = max(contact.values()) + experiment.tailoring_cost
     return readout(
         frame,
         control=experiment.control,
         rng=np.random.default_rng(seed),
         contact_cost=contact,
+        expected=[experiment.control, *contact],
         covariates=rows[features],
         alpha=smallest_p,
         allow_mismatch=allow_mismatch,

@@ -153,7 +153,7 @@ def write(frame: nw.LazyFrame, path: Path, *, sort_by: Sequence[str] = KEYS) -> 
     """
     if not frame.implementation.is_duckdb():
         table = _arrow(frame, sort_by)
-        pq.write_table(table, path, compression="zstd", row_group_size=ROWS_PER_GROUP)
+        pq.write_table(table, path, compression="snappy", row_group_size=ROWS_PER_GROUP)
         return table.num_rows
     native = nw.to_native(frame)
     stamps = ", ".join(
@@ -161,7 +161,7 @@ def write(frame: nw.LazyFrame, path: Path, *, sort_by: Sequence[str] = KEYS) -> 
     )
     timed = native.project(f"* replace ({stamps})" if stamps else "*")
     order = ", ".join(f'"{name}"' for name in sort_by)
-    timed.order(order).write_parquet(str(path), compression="zstd", row_group_size=ROWS_PER_GROUP)
+    timed.order(order).write_parquet(str(path), compression="snappy", row_group_size=ROWS_PER_GROUP)
     return pq.read_metadata(path).num_rows
 
 

@@ -113,7 +113,7 @@ def spark() -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_spark_agrees(folder: Path, on_duckdb: dict[str, Any], spark: Any) -> None:
-    """Features only: `benchmarks/features.py --spark` compares snapshots and labels too."""
+    """Features only: planning the snapshots on a cold Spark takes minutes on a busy machine."""
     wanted = on_duckdb["contract"]["winback"]
     keys = pa.table(
         {

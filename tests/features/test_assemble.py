@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from feature_tables import DAY, KINDS, START, frames_on, many_tables
+
 from winback.features.assemble import dictionary, features, with_features
 from winback.features.definition import ChurnDefinition
 from winback.features.entries import UNITS

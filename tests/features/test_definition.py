@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from feature_tables import DAY, START, frames_on
+
 from winback.features.definition import ChurnDefinition, churn_money, churn_rate
 from winback.features.sensitivity import neighbours, sensitivity
 

@@ -17,6 +17,7 @@ from feature_tables import (
     many_tables,
     on_engine,
 )
+
 from winback.features import assemble, attributes, complaints, lifetimes, referrals, windows
 from winback.features.definition import ChurnDefinition
 

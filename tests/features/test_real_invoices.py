@@ -17,6 +17,7 @@ from pathlib import Path
 
 import narwhals as nw
 import pytest
+
 from winback.features.assemble import features
 from winback.pipelines import frames
 from winback.pipelines.ingest import ingest

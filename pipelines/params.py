@@ -84,6 +84,7 @@ class Recommend:
     cooldown_days: float
     lost_limit: int
     smallest_profit: float
+    explained: int
     seed: int
 
 

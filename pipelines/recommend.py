@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ..models.evidence import rows_alike
-from ..models.inference import answer
+from ..models.explain import drivers
+from ..models.formula import Formula
+from ..models.inference import Answers, answer
 from ..models.policy import recommend as choose
 from .params import Machine, Recommend
-from .parts import read_answers, why_skipped
+from .parts import read_answers, read_dictionary, why_skipped
 from .progress import say, step
 from .sources import Source
 from .store import MANIFEST, replace_file
@@ -73,6 +77,9 @@ def recommend(
             smallest_profit=params.smallest_profit,
             seed=params.seed,
         )
+    with step(f"reasons of the first {params.explained:,}"):
+        meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
+        table["reasons"] = _with_drivers(table, asked, answers, params.explained, meanings)
     table["model_version"] = _version(churn, winback)
     replace_file(out, lambda handle: table.to_parquet(handle, index=False))
     say(f"{int(suppressed.sum()):,} suppressed customers left out")
@@ -98,6 +105,42 @@ def _facts(asked: pd.DataFrame, features: Path) -> pd.DataFrame:
             tested, asked, reason=FACTS["reason"], lapse="days_since_departure"
         )
     return facts
+
+
+def _with_drivers(
+    table: pd.DataFrame,
+    asked: pd.DataFrame,
+    answers: Answers,
+    count: int,
+    meanings: Mapping[str, str],
+) -> pd.Series:
+    """Reasons, with what moves the forecast most for those who come first.
+
+    These are the customers with the largest expected gains, by what moves the effect of their
+    offer, and the active ones most likely to leave.
+    """
+    reasons = table.set_index("customer_id")["reasons"]
+    rows = asked.set_index("customer_id", drop=False)
+    for formula, output, ids in _first(table, answers, count):
+        lines = drivers(formula, rows.loc[ids], output, meanings=meanings)
+        reasons.loc[ids] = [f"{reasons[i]}; {line}" for i, line in zip(ids, lines, strict=True)]
+    return pd.Series(reasons.to_numpy(), index=table.index)
+
+
+def _first(
+    table: pd.DataFrame, answers: Answers, count: int
+) -> Iterator[tuple[Formula, str, list[Any]]]:
+    by_gain = table.dropna(subset=["recommended_offer", "expected_incremental_profit"])
+    by_gain = by_gain[by_gain["expected_incremental_profit"] > 0]
+    order = ["expected_incremental_profit", "customer_id"]
+    first = by_gain.sort_values(order, ascending=[False, True]).head(count)
+    if answers.winback is not None:
+        for offer, rows in first.groupby("recommended_offer"):
+            yield answers.winback, f"uplift_{offer}", list(rows["customer_id"])
+    if answers.churn is not None:
+        risky = table.dropna(subset=["churn_probability"])
+        risky = risky.sort_values(["churn_probability", "customer_id"], ascending=[False, True])
+        yield answers.churn, "churn_probability", list(risky["customer_id"].head(count))
 
 
 def _version(*models: Path) -> str:

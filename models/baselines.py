@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 ALERT_MULTIPLE = 2.0
 
@@ -23,7 +24,8 @@ def rfm_logistic(
     design = np.hstack([np.where(np.isnan(known), middle, known), np.isnan(known)])
     mean, spread = design.mean(axis=0), design.std(axis=0)
     spread[spread < 1e-12] = 1.0
-    model = LogisticRegression(max_iter=1000).fit((design - mean) / spread, outcome)
+    with threadpool_limits(limits=1, user_api="blas"):  # BLAS rounds by its number of threads
+        model = LogisticRegression(max_iter=1000).fit((design - mean) / spread, outcome)
     fresh = np.hstack([np.where(np.isnan(asked), middle, asked), np.isnan(asked)])
     place = list(model.classes_).index(1)
     return np.asarray(model.predict_proba((fresh - mean) / spread)[:, place])

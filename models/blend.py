@@ -14,6 +14,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from .additive import additive_expression, basis_matrix, learn_basis
 from .formula import Column, Expression, Formula, booster_text, encode, evaluate, learn_columns
@@ -85,7 +86,8 @@ def fit_blend(
     few = _sample(len(matrix), ADDITIVE_ROWS, rng)
     basis = learn_basis(columns, matrix[few])
     smooth = LogisticRegression(C=1 / PRECISION, max_iter=500)
-    smooth.fit(basis_matrix(basis, matrix[few])[:, 1:], outcome[few])
+    with threadpool_limits(limits=1, user_api="blas"):  # BLAS rounds by its number of threads
+        smooth.fit(basis_matrix(basis, matrix[few])[:, 1:], outcome[few])
     coefficients = np.r_[smooth.intercept_, smooth.coef_[0]]
     return Blend(columns, booster, additive_expression(basis, coefficients), threads)
 

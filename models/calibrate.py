@@ -155,8 +155,10 @@ def platt_map(
     found = np.array([0.0, np.log((positive + 1) / (negative + 1))])
     for _ in range(60):
         fitted = 1 / (1 + np.exp(-(design @ found)))
-        gradient = design.T @ (weights * (fitted - target))
-        curvature = design.T @ (design * (weights * fitted * (1 - fitted))[:, None])
+        # einsum, not @: BLAS rounds long sums by its number of threads
+        gradient = np.einsum("ij,i->j", design, weights * (fitted - target))
+        bend = weights * fitted * (1 - fitted)
+        curvature = np.einsum("ij,i,ik->jk", design, bend, design)
         step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
         size, now = 1.0, loss(found)
         while size > 1e-3 and loss(found - size * step) > now * (1 + 1e-12):
@@ -186,8 +188,8 @@ def linear_map(
     scores, outcomes, weights = scores[order], outcomes[order], weights[order]
     centre = float(np.average(scores, weights=weights))
     mean = float(np.average(outcomes, weights=weights))
-    spread = float(weights @ (scores - centre) ** 2)
-    shared = float(weights @ ((scores - centre) * (outcomes - mean)))
+    spread = float(np.sum(weights * (scores - centre) ** 2))
+    shared = float(np.sum(weights * (scores - centre) * (outcomes - mean)))
     slope = max(shared / spread, 0.0) if spread > 1e-18 else 0.0
     return slope, mean - slope * centre
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from winback.models.blend import Boosting, Choice, choose, fit_blend
 from winback.models.formula import evaluate
@@ -52,3 +53,15 @@ def test_a_column_without_values_and_a_constant_one_do_no_harm():
     frame = frame.assign(empty=np.nan, same=1.0, blank=pd.Series([None] * 500, dtype="object"))
     blend = fit_blend(frame, outcome, SMALL, seed=0)
     assert np.isfinite(evaluate(blend.formula(Choice(), "p"), frame)["p"]).all()
+
+
+def test_blas_threads_do_not_change_a_bit():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(20_000, 12))).add_prefix("x")
+    outcome = (rng.random(20_000) < 1 / (1 + np.exp(-frame["x0"] * frame["x1"]))).to_numpy(float)
+    few = Boosting(rounds=2)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(fit_blend(frame, outcome, few, seed=0).additive)
+    assert found[0] == found[1]

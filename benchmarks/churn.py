@@ -6,7 +6,8 @@ Telco (one look at 7,043 customers): every repeat tests on other customers. Onli
 (monthly looks): every repeat draws four fifths of the customers and tests on the latest months.
 All models of a repeat train on the same rows (peers also on those that ours calibrates on) and are
 graded on the same test rows. Intervals are over repeats (Student's t), gains are paired.
-Where `lifetimes` can be imported, a BG/NBD model's P(alive) is ranked as well; where `empulse`
+Where `lifetimes` can be imported, a BG/NBD model's P(alive) is ranked as well (it is no chance
+of leaving within the horizon, so its log loss and Brier score mean nothing); where `empulse`
 can, our expected maximum profit is compared with its. One thread.
 
 Data: TELCO (a parquet file) and ONLINE_RETAIL (a folder), else ../shared/data.
@@ -53,8 +54,8 @@ METRICS = ("auc", "pr_auc", "log_loss", "brier", "lift_10", "emp")
 LESS_IS_BETTER = ("log_loss", "brier")
 
 
-def snapshots(name: str, folder: Path) -> pd.DataFrame:
-    """Churn snapshots of a source, built by the stages themselves."""
+def snapshots(name: str, folder: Path) -> tuple[pd.DataFrame, float]:
+    """Churn snapshots of a source, built by the stages themselves, and how far labels look."""
     variable, default = PLACES[name]
     os.environ.setdefault(variable, str(SHARED / default))
     source = load_source(ROOT / "sources" / f"{name}.yaml")
@@ -64,7 +65,9 @@ def snapshots(name: str, folder: Path) -> pd.DataFrame:
     )
     ingest(source, folder / "tables", truth=folder / "truth", threads=1)
     featurize(source, settings, params.machine, tables=folder / "tables", out=folder / "features")
-    return pd.read_parquet(folder / "features" / "churn.parquet")
+    assert source.churn is not None
+    frame = pd.read_parquet(folder / "features" / "churn.parquet")
+    return frame, float(source.churn.maturity_days)
 
 
 def peers(
@@ -213,13 +216,13 @@ def main() -> None:
     warnings.simplefilter("ignore")
     pd.set_option("display.width", 250)
     pd.set_option("display.max_columns", 20)
-    for name, gap_days in (("telco", 92.0), ("online_retail", 90.0)):
+    for name in PLACES:
         variable, default = PLACES[name]
         if not Path(os.environ.get(variable, SHARED / default)).exists():
             print(f"\n{name}: no data, set {variable}")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            frame = snapshots(name, Path(folder))
+            frame, gap_days = snapshots(name, Path(folder))
         results = pd.concat([repeat(frame, gap_days, seed) for seed in range(repeats)])
         print(
             f"\n{name}: {len(frame):,} snapshots of {frame['customer_id'].nunique():,} customers, "

@@ -77,7 +77,7 @@ def sent_propensity(names: np.ndarray, propensity: Any, index: pd.Index) -> np.n
     ValueError
         If the shape is wrong, an offer has no column, or a value is not in (0, 1].
     """
-    if propensity is None:
+    if propensity is None or bool(np.all(pd.isna(propensity))):
         _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
         return np.asarray((counts / len(names))[place], dtype=np.float64)
     if isinstance(propensity, pd.DataFrame):

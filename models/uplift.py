@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from .bands import effect_bands, interval
 from .crossfit import (
     blend_of_means,
     canonical_order,
@@ -64,6 +65,7 @@ class OfferUplift(BaseEstimator):
     average_effects_ : DataFrame, index offer, columns effect, se (AIPW)
     weights_ : DataFrame, index learner, columns shared, own
     calibration_ : DataFrame, index offer, columns slope, se, of scores on out-of-fold effects
+    bands_ : DataFrame, groups of like out-of-fold effects with their observed average effect
     personalizes_ : bool, whether a choice by customer gains on out-of-fold rows; how surely
         is told by `gain_` and `gain_se_`
     best_single_ : str, the best offer for all (may be the control)
@@ -160,6 +162,16 @@ class OfferUplift(BaseEstimator):
         found = evaluate(self.formula_, as_frame(X), threads=self.threads)
         return found[[f"mean_{name}" for name in arms]].set_axis(arms, axis=1)
 
+    def predict_interval(
+        self, X: pd.DataFrame | np.ndarray, *, coverage: float = 0.9
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Lower and upper ends of the average effect among customers with such a prediction.
+
+        One column per offer; see `bands` for what the interval covers and what it does not.
+        """
+        ends = interval(self.bands_, self.predict(X), coverage=coverage)
+        return ends["lo"], ends["hi"]
+
     def recommend(self, X: pd.DataFrame | np.ndarray) -> np.ndarray:
         """The offer with the greatest effect; the best single one for all unless personalized."""
         effects = self.predict(X)
@@ -190,6 +202,7 @@ class OfferUplift(BaseEstimator):
         held_out = combine(stack, effects, averages)
         self.held_out_ = pd.DataFrame(held_out[back], columns=list(self.offers_), index=index)
         self.scores_ = scores[back]
+        self.bands_ = effect_bands(self.held_out_, contrast[back])
         self.means_ = nuisance[back]
         self.weights_ = pd.DataFrame({"shared": stack.shared, "own": stack.own})
         self._decide(contrast, held_out)

@@ -157,6 +157,39 @@ def test_unequal_propensities_do_not_bias_the_average():
     assert own.average_effects_.equals(model.average_effects_)
 
 
+def test_interval_covers_the_average_effect_of_customers_alike(fitted):
+    model = fitted[0]
+    frame, _, _, truth = experiment(11)
+    effects, (low, high) = model.predict(frame), model.predict_interval(frame, coverage=0.9)
+    covered = []
+    for offer in effects:
+        true = (truth[offer] - truth["none"]).to_numpy()
+        for rows in np.array_split(np.argsort(effects[offer].to_numpy()), 10):
+            ends = low[offer].to_numpy()[rows].mean(), high[offer].to_numpy()[rows].mean()
+            covered.append(ends[0] <= true[rows].mean() <= ends[1])
+    assert 0.75 <= np.mean(covered) <= 1
+    assert (high - low).to_numpy().mean() < 0.3
+    with pytest.raises(ValueError, match="coverage: must lie between 0 and 1, found 2"):
+        model.predict_interval(frame, coverage=2)
+
+
+def test_unknown_propensities_are_the_frequencies():
+    frame, outcome, offer, _ = experiment(12, 1500)
+    fits = [
+        OfferUplift(folds=2).fit(frame, outcome, offer=offer, propensity=one)
+        for one in (None, np.full(1500, np.nan))
+    ]
+    assert fits[0].average_effects_.equals(fits[1].average_effects_)
+
+
+def test_only_the_learners_asked_for_get_a_weight():
+    frame, outcome, offer, _ = experiment(13, 1500)
+    model = OfferUplift(folds=2, learners=["x"]).fit(frame, outcome, offer=offer)
+    assert list(model.weights_.index) == ["x"]
+    with pytest.raises(ValueError, match="found z"):
+        OfferUplift(learners=["z"]).fit(frame, outcome, offer=offer)
+
+
 def test_control_is_the_plausible_name_else_the_first():
     assert choose_control(np.array(["a", "None", "b"]), None) == "None"
     assert choose_control(np.array(["b", "a", "c"]), None) == "a"

@@ -202,7 +202,7 @@ class OfferUplift(BaseEstimator):
         held_out = combine(stack, effects, averages)
         self.held_out_ = pd.DataFrame(held_out[back], columns=list(self.offers_), index=index)
         self.scores_ = scores[back]
-        self.bands_ = effect_bands(self.held_out_, contrast[back])
+        self.bands_ = effect_bands(pd.DataFrame(held_out, columns=self.held_out_.columns), contrast)
         self.means_ = nuisance[back]
         self.weights_ = pd.DataFrame({"shared": stack.shared, "own": stack.own})
         self._decide(contrast, held_out)

@@ -180,7 +180,8 @@ def _calibration_map(
     chance = np.clip(uplift.means_[rows, 0], 1e-6, 1 - 1e-6)
     logit, happened = np.log(chance / (1 - chance)), outcome[rows]
     weight = 1.0 / uplift.propensity_[rows]
-    weight = weight / weight.mean()
+    order = np.lexsort((weight, happened, logit))  # sums must not depend on the order of the rows
+    logit, happened, weight = logit[order], happened[order], weight[order] / weight[order].mean()
 
     def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
         raw = line[0] + line[1] * logit

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.formula import evaluate
+from winback.models.formula import evaluate, to_files
 from winback.models.winback import fit_winback
 
 ROWS = 8000
@@ -105,6 +105,31 @@ def test_held_out_rows_are_calibrated(model):
             half = (predicted <= np.median(predicted)) == low
             error = predicted[half].mean() - returned[sent][half].mean()
             assert abs(error) < 0.04
+
+
+def test_shuffled_rows_fit_the_same_bytes():
+    frame, offer, returned, value, *_ = campaign(4)
+    rng = np.random.default_rng(1)
+    days, ended = rng.exponential(400, ROWS), (rng.random(ROWS) < 0.7).astype(float)
+    files, held_out = [], []
+    for order in (np.arange(ROWS), rng.permutation(ROWS)):
+        model = fit_winback(
+            frame.iloc[order],
+            offer=offer[order],
+            propensity=np.full(ROWS, 1 / 3),
+            returned=returned[order],
+            value=value[order],
+            second_days=days[order],
+            second_ended=ended[order],
+            horizon_days=730,
+            offers=OFFERS,
+            control="none",
+            folds=2,
+        )
+        files.append(to_files(model.formula))
+        held_out.append(model.held_out.sort_index())
+    assert files[0] == files[1]
+    pd.testing.assert_frame_equal(held_out[0], held_out[1])
 
 
 def test_without_values_there_is_no_money():

@@ -47,6 +47,10 @@ def train_winback(
                 seed=params.seed,
             )
             write_readout(found, new.path / "readout")
+        known = frame["value"].notna()
+        if known.any() and not known.all():
+            say(f"{int((~known).sum()):,} offers are too recent for their value to be known yet")
+            frame = frame[known]
         apart = held_out(frame["customer_id"], share=params.test_share, seed=params.seed)
         _fit(frame[~apart], frame[apart], names, source.experiment, params, machine, new)
 

@@ -19,7 +19,7 @@ from .entries import (
     trend,
 )
 from .kinds import feature_stem, of_kind
-from .windows import between, days_since, within
+from .windows import DAY, between, days_since, within
 
 
 def frequency(inputs: Inputs) -> Family:
@@ -90,12 +90,47 @@ def _finer_activity(inputs: Inputs) -> tuple[tuple[Aggregate, ...], list[Feature
             Feature(name, "count", f"activities '{kind}' in the last {days} days", nw.col(name))
         )
     if inputs.has("activity", "quantity"):
-        name = f"activity_quantity_{days}d"
-        sums.append(sum_if(name, "quantity", within(days)))
-        features.append(
-            Feature(
-                name, "number", f"quantity of activity in the last {days} days",
-                divided(nw.col(name), 1000),
-            )
-        )  # fmt: skip
+        more, found = _quantities(min(inputs.windows_days), days)
+        sums += more
+        features += found
     return tuple(sums), features
+
+
+def _quantities(short: int, days: int) -> tuple[list[Aggregate], list[Feature]]:
+    """Quantity of activity lately, whether it changes, and how it compares with her own habit."""
+    sums = [
+        sum_if(f"activity_quantity_{length}d", "quantity", within(length))
+        for length in sorted({short, days})
+    ]
+    sums += [
+        sum_if(f"activity_quantity_before_{short}d", "quantity", between(short, 2 * short)),
+        sum_if("activity_quantity_total", "quantity"),
+        earliest("first_happened_at", "happened_at"),
+    ]
+    recent = nw.col(f"activity_quantity_{short}d")
+    features = [
+        Feature(
+            f"activity_quantity_{length}d", "number",
+            f"quantity of activity in the last {length} days",
+            divided(nw.col(f"activity_quantity_{length}d"), 1000),
+        )
+        for length in sorted({short, days})
+    ]  # fmt: skip
+    features += [
+        Feature(
+            f"activity_quantity_trend_{short}d", "ratio",
+            f"change of the quantity of activity between the last {short} days and the {short} "
+            "before, over their sum",
+            trend(recent, nw.col(f"activity_quantity_before_{short}d")),
+        ),
+        Feature(
+            f"activity_quantity_ratio_{short}d", "ratio",
+            f"quantity of activity per day in the last {short} days over the customer's own "
+            "daily mean since the first activity",
+            ratio(
+                recent * (nw.col("as_of") - nw.col("first_happened_at")),
+                nw.col("activity_quantity_total") * (short * DAY),
+            ),
+        ),
+    ]  # fmt: skip
+    return sums, features

@@ -208,6 +208,17 @@ def of_activity(
         f"activity_trend_{middle}d": share(len(recent) - len(before), len(recent) + len(before)),
         f"activity_quantity_{middle}d": total(recent, "quantity") / 1000,
     }
+    short = min(windows_days)
+    lately = total(in_last(uses, "happened_at", as_of, short), "quantity")
+    earlier = total(in_one_before(uses, "happened_at", as_of, short), "quantity")
+    found |= {
+        f"activity_quantity_{short}d": lately / 1000,
+        f"activity_quantity_trend_{short}d": share(lately - earlier, lately + earlier),
+        f"activity_quantity_ratio_{short}d": share(
+            lately * (as_of - min((row["happened_at"] for row in uses), default=as_of)),
+            total(uses, "quantity") * short * DAY,
+        ),
+    }
     for kind in kinds:
         same = [row for row in uses if row["kind"] == kind]
         found[f"days_since_last_{kind}"] = since([row["happened_at"] for row in same], as_of)

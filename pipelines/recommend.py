@@ -26,7 +26,6 @@ FACTS = {  # what the rules ask for, and the feature that tells it
     "days_since_last_contact": "days_since_last_contact",
     "reason": "departure_reason",
     "value": "margin_360d",
-    "cost_to_serve": "cost_to_serve_360d",
     "growth": "spend_trend_90d",
     "tenure_days": "days_in_lifetime",
     "margin": "margin_total",
@@ -99,6 +98,8 @@ def _facts(asked: pd.DataFrame, features: Path) -> pd.DataFrame:
     for fact, feature in FACTS.items():
         if feature in asked.columns:
             facts[fact] = asked[feature]
+    if "cost_to_serve_monthly" in asked.columns:
+        facts["cost_to_serve"] = 12 * asked["cost_to_serve_monthly"]  # of the year, as the value
     if not why_skipped(features, "winback"):
         tested = pd.read_parquet(features / "winback.parquet")
         facts["experiment_rows"] = rows_alike(

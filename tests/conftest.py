@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SMALL = {  # a small world, trained quickly
     "source: sources/kumar.yaml": "source: sources/small.yaml",
     "snapshots: 8": "snapshots: 5",
-    "rounds: 200": "rounds: 40",
+    "rounds: 300": "rounds: 40",
 }
 
 

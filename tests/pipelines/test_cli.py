@@ -38,7 +38,7 @@ def test_a_typo_in_params_names_the_section_the_key_and_the_nearest(folder):
 
 
 def test_a_mistyped_value_says_what_is_expected(folder):
-    change(folder / "params.yaml", "rounds: 200", "rounds: many")
+    change(folder / "params.yaml", "rounds: 300", "rounds: many")
     message = refused(folder, "run")
     assert "rounds" in message
     assert "whole number" in message

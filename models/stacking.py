@@ -17,10 +17,11 @@ from scipy.optimize import nnls
 
 from .learners import split_effects
 
-_SLOPE_PRIOR_SD = 0.15  # how far the offers' slopes are thought to differ before rows are seen
+_SLOPE_PRIOR_SD = 0.08  # how far the offers' slopes are thought to differ before rows are seen
 _STARTING = 4.0  # squared standard errors that a learner must gain where the base has nothing
-_JOINING = 3.0  # and that each further one must add
-_SHRINKING = 2.0  # taken off the gain in squared standard errors (James-Stein, after a selection)
+_JOINING = 4.0  # and that each further one must add
+_SHRINKING = 1.5  # taken off the gain in squared standard errors (James-Stein, after a selection)
+_SCALE_PRIOR_SD = 0.15  # how far the weights are thought to add up to more than 1
 _LEAST_WEIGHT = 0.04  # a smaller share of the greatest weight is not worth its time in scoring
 
 
@@ -120,7 +121,12 @@ def _weights(candidates: np.ndarray, target: np.ndarray, first: int) -> np.ndarr
         return weights
     weights[chosen], gain = _solve(gram, pull, chosen)
     weights[weights < _LEAST_WEIGHT * weights.max()] = 0.0
-    return weights * max(0.0, 1.0 - _SHRINKING * noise / max(gain, 1e-300))
+    kept = max(0.0, 1.0 - _SHRINKING * noise / max(gain, 1e-300))
+    total = float(weights.sum())
+    if total > 1:  # learners are shrunk already: scaling them up wants evidence
+        trusted = _SCALE_PRIOR_SD**2 / (_SCALE_PRIOR_SD**2 + noise / max(gain, 1e-300))
+        kept = min(kept, 1.0) * (1.0 + (total - 1.0) * trusted) / total
+    return weights * kept
 
 
 def _solve(gram: np.ndarray, pull: np.ndarray, chosen: list[int]) -> tuple[np.ndarray, float]:

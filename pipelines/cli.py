@@ -27,6 +27,8 @@ class Command:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; a mistake of the user's ends in one message, never in a traceback."""
     given = _parser().parse_args(arguments)
+    # Threads that spin while they wait make LightGBM many times slower on a shared machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return COMMANDS[given.command].run(given) or 0
     except (ValueError, FileNotFoundError) as error:
@@ -47,6 +49,10 @@ def script() -> NoReturn:
 
 
 def _exit_code(error: Exception) -> int:
+    from .refusals import Refusal
+
+    if isinstance(error, Refusal):
+        return error.exit_code
     from ..models.randomization import ExperimentError, SampleRatioMismatch
 
     if isinstance(error, SampleRatioMismatch):
@@ -60,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Who is about to leave, who of the lost can be won back, with which offer, "
         "and what that earns.",
         epilog="Exit codes: 0 done; 1 a crash; 2 wrong usage; 3 bad data, parameters or models; "
-        "4 the experiment is broken; 5 its arms have sizes that chance does not explain.",
+        "4 the experiment is broken; 5 its arms have sizes that chance does not explain; "
+        "6 drift beyond the limit; 7 the suppression list is missing or stale; 8 another job "
+        "holds the lock; 9 the model is refused; 10 a gate vetoed the promotion.",
     )
     parser.add_argument("--version", action="version", version=f"winback {version('winback')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -196,6 +204,28 @@ def _register_options(parser: argparse.ArgumentParser) -> None:
     _with_defaults(parser, "features", *MODELS, "metrics", "report")
 
 
+def _promote(given: argparse.Namespace) -> None:
+    from .promote import promote, rollback
+
+    if given.rollback:
+        print(rollback())
+        return
+    print(
+        promote(
+            _source(),
+            _params(),
+            features=given.features,
+            churn=given.churn,
+            winback=given.winback,
+        )
+    )
+
+
+def _promote_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rollback", action="store_true", help="back to the previous champion")
+    _with_defaults(parser, "features", *MODELS)
+
+
 def _score(given: argparse.Namespace) -> None:
     from .score import score
 
@@ -259,5 +289,6 @@ COMMANDS = {
     ),
     "readout": Command("what an experiment says", _readout, add=_readout_options),
     "register": Command("log and register the models", _register, add=_register_options),
+    "promote": Command("make the challenger champion", _promote, add=_promote_options),
     "score": Command("answers for a parquet of customers", _score, add=_score_options),
 }

@@ -36,6 +36,7 @@ METRICS = {
     "lift_10": ".2f",
     "emp": ".3f",
 }
+SLICE_METRICS = ("base_rate", "auc", "log_loss", "ece", "lift_10")
 OBJECTIVES = {
     "profit": "expected profit per customer",
     "returns": "share that returns",
@@ -233,9 +234,10 @@ def _experiment(source: Source, inputs: Inputs) -> Iterator[Block]:
         ),
         "What each arm of the experiment brought.",
     )
-    yield table(
-        levels.drop(columns="se"), title="Per customer in each arm", formats={"rows": ",.0f"}
-    )
+    wide = levels.pivot_table(index=["arm", "rows"], columns="outcome", values="estimate")
+    wide = wide[[name for name in levels["outcome"].unique() if name in wide.columns]]
+    yield table(wide.reset_index(), title="Mean per customer in each arm", formats={"rows": ",.0f"})
+    yield table(levels.drop(columns="se"), title="With their intervals", folded=True)
     yield table(
         effects.drop(columns="se"),
         title=f"Effect against {facts['control']}, with Holm's correction over the arms",
@@ -292,6 +294,18 @@ def _churn(inputs: Inputs) -> Iterator[Block]:
         ),
         "Predicted against observed churn; on the dotted line the model keeps its word.",
     )
+    slices = metrics[(metrics["model"] == "churn") & (metrics["slice"] != "all")]
+    by_slice = slices.pivot_table(
+        index=["slice", "level", "rows"], columns="metric", values="value", sort=False
+    ).reset_index()
+    if len(by_slice):
+        kept = ["slice", "level", "rows", *(n for n in SLICE_METRICS if n in by_slice.columns)]
+        yield table(
+            by_slice[kept],
+            title="The same by slice",
+            formats=METRICS | {"rows": ",.0f", "base_rate": ".1%"},
+            folded=True,
+        )
     drivers = pd.read_csv(inputs.churn / "importance.csv").head(12)
     yield picture(
         charts.bars(

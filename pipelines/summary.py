@@ -35,20 +35,31 @@ def headline(found: Findings) -> Iterator[tuple[str, str]]:
             yield f"{gain:,.0f}", f"expected gain of sending {len(offers):,} offers"
         else:
             yield f"{len(offers):,}", "offers to send"
-        yield str(offers["recommended_offer"].mode().iloc[0]), "the offer sent most"
     if found.decision:
-        ours = _ours(found)
+        ours, decided = _ours(found), _decided(found)
         yield (
-            _money(ours["value_per_customer"], found),
+            _amount(ours["value_per_customer"], found),
             f"{_unit(found)} of our policy on held-out customers, 95% interval "
-            f"{_money(ours['lo'], found)} to {_money(ours['hi'], found)}",
+            f"{_amount(ours['lo'], found)} to {_amount(ours['hi'], found)}",
         )
+        if decided["personalize"]:
+            yield (
+                f"{'+' if ours['gain_over_best_single'] > 0 else ''}"
+                + _amount(ours["gain_over_best_single"], found),
+                f"over {decided['best_single']} for all, 95% interval "
+                f"{_amount(ours['gain_lo'], found)} to {_amount(ours['gain_hi'], found)}",
+            )
+        else:
+            yield decided["best_single"], "for all: personal offers did not beat it"
     if "churn_probability" in customers:
         risk = customers["churn_probability"].dropna()
-        yield f"{len(risk):,}", "active customers"
-        yield f"{risk.sum():,.0f}", "of them expected to leave within the horizon"
+        days = found.source.churn.horizon_days if found.source.churn else 0
+        yield (
+            f"{risk.sum():,.0f}",
+            f"of {len(risk):,} active customers expected to leave within {days} days",
+        )
     if "churn" in found.metrics:
-        yield f"{found.metrics['churn']['churn']['auc']:.3f}", "AUC of the churn model"
+        yield f"{found.metrics['churn']['churn']['auc']:.3f}", "AUC of the churn model, later dates"
 
 
 def summary(found: Findings, *, report: Path) -> str:
@@ -72,7 +83,7 @@ def _lines(found: Findings) -> Iterator[str]:
         )
     if not found.decision:
         return
-    decided = found.decision["by_objective"][_objective(found)]
+    decided = _decided(found)
     offers = _sent(found)
     asked = customers["recommended_offer"].notna().sum()
     who = "lost" if "churn_probability" in customers else "asked"
@@ -83,16 +94,21 @@ def _lines(found: Findings) -> Iterator[str]:
         yield f"          {name:<14}{len(rows):>8,} customers{worth}"
     ours = _ours(found)
     yield (
-        f"policy    {_unit(found)} {_money(ours['value_per_customer'], found)} "
-        f"[{_money(ours['lo'], found)}, {_money(ours['hi'], found)}] on {ours['n']:,.0f} "
+        f"policy    {_unit(found)} {_amount(ours['value_per_customer'], found)} "
+        f"[{_amount(ours['lo'], found)}, {_amount(ours['hi'], found)}] on {ours['n']:,.0f} "
         "held-out customers"
     )
     yield (
-        f"          {_money(ours['gain_over_best_single'], found)} "
-        f"[{_money(ours['gain_lo'], found)}, {_money(ours['gain_hi'], found)}] more than "
+        f"          {_amount(ours['gain_over_best_single'], found)} "
+        f"[{_amount(ours['gain_lo'], found)}, {_amount(ours['gain_hi'], found)}] more than "
         f"{decided['best_single']} for all"
         + ("" if decided["personalize"] else ", which is what is sent")
     )
+
+
+def _decided(found: Findings) -> Mapping[str, Any]:
+    decided: Mapping[str, Any] = found.decision["by_objective"][_objective(found)]
+    return decided
 
 
 def _objective(found: Findings) -> str:
@@ -120,5 +136,5 @@ def _unit(found: Findings) -> str:
     return units.get(_objective(found), f"share with outcome {outcome}")
 
 
-def _money(value: float, found: Findings) -> str:
+def _amount(value: float, found: Findings) -> str:
     return f"{value:.4f}" if _objective(found) == "returns" else f"{value:,.2f}"

@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in $(SUPPORTED); do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation
+BENCH := $(CURDIR)/build/bench
+BENCHMARKS := $(filter-out %_peers.py,$(wildcard benchmarks/*.py))
 RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 ENVIRONMENT := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -24,12 +26,16 @@ lint: $(BIN)/.dev ## ruff, and mypy on the built wheel
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/wheel/site build/wheel/*.whl
 	@cd build/wheel/site && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p winback
 
-bench: $(BIN)/.dev ## every benchmark, side by side with peers; ARGS=--quick for a short one
-	@for b in benchmarks/*.py; do echo "== $$b"; $(ENVIRONMENT) $(BIN)/python $$b $(ARGS) || exit 1; done
+bench: $(BENCH)/.done ## every benchmark, side by side with peers; ARGS=--quick for a short one
+	@for b in $(BENCHMARKS); do echo "== $$b"; \
+	OMP_NUM_THREADS=1 BENCH_PYTHON=$(BENCH)/bin/python $(BENCH)/bin/python $$b $(ARGS) || exit 1; done
 
 lock: $(BIN)/.run ## resolve the dependencies of pyproject.toml anew
 	@$(BIN)/python -m venv build/uv && build/uv/bin/pip install --quiet uv
-	@$(RESOLVE) pyproject.toml --all-extras --group dev --output-file requirements-dev.lock
+	@$(RESOLVE) pyproject.toml --extra postgres --extra spark --extra notebooks --group dev \
+	  --output-file requirements-dev.lock
+	@$(RESOLVE) pyproject.toml --extra bench --extra postgres --group dev -c requirements-dev.lock \
+	  --output-file requirements-bench.lock
 	@$(RESOLVE) pyproject.toml -c requirements-dev.lock --output-file requirements.lock
 	@$(RESOLVE) requirements-build.in -c requirements-dev.lock --output-file requirements-build.lock
 
@@ -53,4 +59,12 @@ $(BIN)/.run: $(BIN)/python pyproject.toml requirements.lock requirements-build.l
 
 $(BIN)/.dev: $(BIN)/.run requirements-dev.lock
 	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+$(BENCH)/.done: $(BIN)/.run requirements-bench.lock
+	@$(BIN)/python -m venv $(BENCH)
+	@$(BENCH)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
+	@$(BENCH)/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+	  --no-build-isolation -r requirements-bench.lock
+	@$(BENCH)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -2,7 +2,7 @@
 
     python benchmarks/uplift.py [--quick] [--seeds N] [--rows N] [--world NAME] [--peers ...]
 
-Peers run in the interpreter named by BENCH_PYTHON (requirements-bench.in), on the same tables,
+Peers run in the interpreter named by BENCH_PYTHON (`make bench` sets it), on the same tables,
 one thread each; without it only ours and the simple rules are shown. Truth is known on the
 simulated worlds; on Hillstrom a policy is valued by AIPW on the half that nobody learned from.
 """

@@ -1,6 +1,6 @@
 """Effects by causalml and EconML on tables that `benchmarks/uplift.py` wrote; one thread.
 
-Runs in an environment of its own (requirements-bench.in): it reads train.parquet (columns, then
+Runs in an environment of its own (`make bench` makes it): it reads train.parquet (columns, then
 offer, outcome, propensity) and score.parquet of a folder and writes `<peer>.parquet` with one
 column per offer and seconds.json with the CPU time of fitting and of predicting.
 """

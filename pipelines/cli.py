@@ -7,11 +7,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-REFUSED, BROKEN_EXPERIMENT, SAMPLE_RATIO = 3, 4, 5  # exit codes; 2 is argparse's
+REFUSED, BROKEN_EXPERIMENT, SAMPLE_RATIO = 3, 4, 5  # more in refusals.py; 2 is argparse's
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a crash; 2 wrong usage; 3 bad data, parameters or models; "
+    "4 the experiment is broken; 5 its arms have sizes that chance does not explain; "
+    "6 drift beyond the limit; 7 the suppression list is missing, stale or unreadable; "
+    "8 another job writes to the same place; 9 the model is missing or not what was registered; "
+    "10 a gate vetoed the promotion."
+)
 
 
 @dataclass(frozen=True)
@@ -65,15 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="winback",
         description="Who is about to leave, who of the lost can be won back, with which offer, "
         "and what that earns.",
-        epilog="Exit codes: 0 done; 1 a crash; 2 wrong usage; 3 bad data, parameters or models; "
-        "4 the experiment is broken; 5 its arms have sizes that chance does not explain; "
-        "6 drift beyond the limit; 7 the suppression list is missing or stale; 8 another job "
-        "holds the lock; 9 the model is refused; 10 a gate vetoed the promotion.",
+        epilog=EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"winback {version('winback')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        one = commands.add_parser(name, help=command.help, description=command.help)
+        one = commands.add_parser(
+            name, help=command.help, description=command.help, epilog=EXIT_CODES
+        )
         for path in command.paths:
             one.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
         command.add(one)
@@ -227,16 +234,49 @@ def _promote_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(given: argparse.Namespace) -> None:
-    from .score import score
+    from .score import Job, score
 
-    rows = score(features=given.features, model=given.model, out=given.out)
-    print(f"{rows:,} customers scored: {given.out}")
+    score(
+        Job(
+            features=given.features,
+            out=given.out,
+            model=given.model,
+            suppressions=given.suppressions,
+            as_of=given.as_of,
+            max_age_days=given.max_age_days,
+            drift_limit=given.drift_limit,
+            part_rows=given.part_rows,
+            threads=given.threads,
+            csv=given.csv,
+        )
+    )
 
 
 def _score_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--features", type=Path, required=True, help="parquet, one row a customer")
-    parser.add_argument("--model", default="models:/winback@challenger", help="registry URI")
-    parser.add_argument("--out", type=Path, required=True, help="parquet to write")
+    add = parser.add_argument
+    add("--features", type=Path, required=True, help="parquet file or folder, one row a customer")
+    add("--out", type=Path, required=True, help="folder to publish")
+    add("--model", default="models:/winback@champion", help="registry URI, or folder of artifacts")
+    lists = parser.add_mutually_exclusive_group(required=True)
+    lists.add_argument("--suppressions", type=Path, help="parquet: customer_id not to be scored")
+    lists.add_argument(
+        "--no-suppressions",
+        dest="suppressions",
+        action="store_const",
+        const=None,
+        help="there is no such list in this business",
+    )
+    add("--max-age-days", type=float, default=7.0, help="of the list, before as-of (default 7)")
+    add("--as-of", type=_moment, help="moment to score, UTC; by default that of the rows")
+    add("--drift-limit", type=float, default=1.0, help="of the worst feature (default 1)")
+    add("--part-rows", type=int, default=100_000, help="rows a part; bounds the memory")
+    add("--threads", type=int, default=1)
+    add("--csv", action="store_true", help="add scores.csv, safe to open in a spreadsheet")
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
 def _with_defaults(parser: argparse.ArgumentParser, *names: str) -> None:

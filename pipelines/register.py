@@ -29,12 +29,20 @@ from ..models.inference import DECISION_FILE, Answers, answer, input_columns
 from .params import PARAMS_FILE
 from .parts import read_answers
 from .progress import say, step
+from .registry import (
+    CONTENT,
+    REFERENCE,
+    content_hash,
+    file_hash,
+    model_texts,
+    populations,
+)
 from .settings import read_yaml
 from .store import verify
 from .tracking import MODEL_NAME, artifact_root, tracking_uri
 
 PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
-CONTENT = "winback.content"
+REFERENCE_ROWS = 5_000  # of each population, to measure drift by
 HERE = Path(__file__).parent
 
 
@@ -67,7 +75,7 @@ def register(
         )
     mlflow.set_tracking_uri(tracking_uri())
     client = MlflowClient()
-    content = _content(churn, winback)
+    content = content_hash(model_texts(churn), model_texts(winback))
     for found in client.search_model_versions(f"name = '{MODEL_NAME}'"):
         if found.tags.get(CONTENT) == content:
             say(f"these models are registered already, as version {found.version}")
@@ -78,14 +86,38 @@ def register(
         mlflow.log_params(dict(_flat(read_yaml(PARAMS_FILE))))
         mlflow.log_metrics({k: v for k, v in _flat(json.loads(metrics.read_text())) if _number(v)})
         mlflow.log_artifact(str(report))
-        example = pd.read_parquet(features / "current.parquet").head(3)
-        made = _log_model(answers, churn, winback, example)
-    client.set_model_version_tag(MODEL_NAME, str(made), CONTENT, content)
+        customers = pd.read_parquet(features / "current.parquet")
+        with tempfile.TemporaryDirectory() as folder:
+            models = Path(folder) / "models"
+            for part in (churn, winback):
+                _copy_model(part, models / part.name)
+            reference = models / REFERENCE
+            marginals(customers, list(input_columns(answers))).to_parquet(reference, index=False)
+            tags["winback.reference"] = file_hash(reference)
+            made = _log_model(answers, models, customers.head(3))
+    for name, text in tags.items():
+        client.set_model_version_tag(MODEL_NAME, str(made), name, text)
     client.set_registered_model_alias(MODEL_NAME, "challenger", str(made))
     return f"models:/{MODEL_NAME}/{made}"
 
 
-def _log_model(answers: Answers, churn: Path, winback: Path, example: pd.DataFrame) -> int:
+def marginals(customers: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """A sample of each feature per population, every column sorted by itself.
+
+    It is what drift is measured by; no row of it is a customer.
+    """
+    kept = [name for name in columns if name in customers.columns]
+    labels = populations(customers)
+    parts = []
+    for label in sorted(labels.unique()):
+        rows = customers.loc[labels == label, kept]
+        rows = rows.sample(min(len(rows), REFERENCE_ROWS), random_state=0)
+        ordered = {name: rows[name].sort_values(ignore_index=True) for name in kept}
+        parts.append(pd.DataFrame(ordered).assign(population=label))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> int:
     columns = input_columns(answers)
     rows = example[list(columns)].astype(
         {name: "float64" if number else "object" for name, number in columns.items()}
@@ -106,9 +138,6 @@ def _log_model(answers: Answers, churn: Path, winback: Path, example: pd.DataFra
         ),
     )
     with tempfile.TemporaryDirectory() as folder:
-        models = Path(folder) / "models"
-        for part in (churn, winback):
-            _copy_model(part, models / part.name)
         script = Path(folder) / "winback_model.py"
         script.write_text(bundle())
         logged = mlflow.pyfunc.log_model(
@@ -152,15 +181,6 @@ def _copy_model(source: Path, target: Path) -> None:
     for name in sorted(named):
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
-
-
-def _content(*folders: Path) -> str:
-    digest = hashlib.sha256()
-    for folder in folders:
-        for name in (FORMULA_FILE, DECISION_FILE):
-            path = folder / name
-            digest.update(path.read_bytes() if path.exists() else b"-")
-    return digest.hexdigest()
 
 
 def _experiment(client: MlflowClient) -> None:

@@ -97,10 +97,10 @@ def test_scores_of_the_registered_model_equal_those_of_the_pipeline(project):
         "winback",
         "score",
         *("--features", "data/features/current.parquet"),
-        *("--model", "models:/winback/1", "--out", "scores.parquet"),
+        *("--model", "models:/winback/1", "--out", "scores", "--no-suppressions"),
     )
     assert done.returncode == 0, done.stderr
-    scores = pd.read_parquet(project / "scores.parquet").set_index("customer_id")
+    scores = pd.read_parquet(project / "scores/part-00000.parquet").set_index("customer_id")
     batch = pd.read_parquet(project / "data/recommendations.parquet").set_index("customer_id")
     column = "expected_profit_discount"
     pd.testing.assert_series_equal(scores.loc[batch.index, column], batch[column])

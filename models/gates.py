@@ -1,0 +1,156 @@
+"""What a new model has to show before it may replace the old one, each with its figure.
+
+The challenger and the champion answer for the same customers, whom the challenger has never seen.
+A gate against chance or a baseline asks the challenger to be better; a gate against the champion
+asks it not to be worse beyond what chance explains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from .grade import ECE_BINS, bootstrap_grades
+from .offpolicy import Estimate, difference
+
+LARGEST_ECE = 0.03
+REPEATS = 100
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition: whether it holds, and the figure that says so."""
+
+    name: str
+    passed: bool
+    figure: str
+
+
+def probability_gates(
+    name: str,
+    outcome: ArrayLike,
+    challenger: ArrayLike,
+    champion: ArrayLike | None = None,
+    *,
+    cluster: ArrayLike | None = None,
+    seed: int,
+) -> list[Gate]:
+    """Ranking better than chance, honest probabilities, ranking not worse than the champion's.
+
+    Parameters
+    ----------
+    name
+        Of the probability; the gates are NAME_auc, NAME_calibration and NAME_auc_over_champion.
+    outcome
+        (n,) 0 or 1.
+    challenger, champion
+        (n,) probabilities of the same rows; no champion, no gate against it.
+    cluster
+        (n,) customers, where one has several rows.
+
+    Notes
+    -----
+    The calibration error (15 bins of equal size) of a perfectly calibrated model is not zero in a
+    sample; what sampling adds on average is allowed on top of `LARGEST_ECE`.
+    """
+    y = np.asarray(outcome, dtype=np.float64)
+    models = {"challenger": challenger} if champion is None else {"champion": champion}
+    grades = bootstrap_grades(
+        y,
+        {**models, "challenger": challenger},
+        cluster=cluster,
+        repeats=REPEATS,
+        seed=seed,
+        metrics=("auc", "ece"),
+    ).set_index(["model", "metric"])
+    auc, ece = grades.loc[("challenger", "auc")], grades.loc[("challenger", "ece"), "value"]
+    by_chance = float(np.sqrt(2 / np.pi * ECE_BINS * y.mean() * (1 - y.mean()) / len(y)))
+    gates = [
+        Gate(
+            f"{name}_auc",
+            bool(auc["lo"] > 0.5),
+            f"{auc['value']:.4f} ({auc['lo']:.4f} to {auc['hi']:.4f}), chance is 0.5",
+        ),
+        Gate(
+            f"{name}_calibration",
+            bool(ece <= LARGEST_ECE + by_chance),
+            f"error {ece:.4f}, at most {LARGEST_ECE} and {by_chance:.4f} by chance",
+        ),
+    ]
+    if champion is not None:
+        gates.append(
+            Gate(
+                f"{name}_auc_over_champion",
+                bool(auc["gain_hi"] >= 0),
+                f"{auc['gain']:+.4f} ({auc['gain_lo']:+.4f} to {auc['gain_hi']:+.4f})",
+            )
+        )
+    return gates
+
+
+def baseline_gate(metrics: pd.DataFrame, *, model: str) -> Gate:
+    """AUC above that of every baseline of the training's own table of grades.
+
+    Parameters
+    ----------
+    metrics
+        Columns model, slice, metric, value, as `models.churn` writes them.
+    model
+        The row that is not a baseline.
+    """
+    whole = metrics[(metrics["slice"] == "all") & (metrics["metric"] == "auc")]
+    aucs = whole.set_index("model")["value"]
+    others = aucs.drop(model)
+    if others.empty:
+        return Gate(f"{model}_auc_over_baselines", True, "no baseline could be fitted")
+    return Gate(
+        f"{model}_auc_over_baselines",
+        bool(aucs[model] > others.max()),
+        f"{aucs[model] - others.max():+.4f} over {others.idxmax()}",
+    )
+
+
+def policy_gates(
+    scores: np.ndarray,
+    names: tuple[str, ...],
+    challenger: ArrayLike,
+    champion: ArrayLike | None = None,
+) -> list[Gate]:
+    """The challenger's offers earn no less than any single offer for all, nor the champion's.
+
+    Parameters
+    ----------
+    scores
+        (n, K) AIPW scores: what each customer would have brought with each offer.
+    names
+        The K offers, the control first.
+    challenger, champion
+        (n,) names of the offer that each recommends, all of them in `names`.
+    """
+    rows = np.arange(len(scores))
+
+    def earned(chosen: ArrayLike) -> np.ndarray:
+        earns: np.ndarray = scores[rows, pd.Index(names).get_indexer(pd.Index(np.asarray(chosen)))]
+        return earns
+
+    ours = earned(challenger)
+    gains = {name: difference(ours, scores[:, place]) for place, name in enumerate(names)}
+    hardest = min(gains, key=lambda name: gains[name].hi)
+    gates = [
+        Gate(
+            "policy_over_single_offers",
+            bool(gains[hardest].hi >= 0),
+            f"{_interval(gains[hardest])} over {hardest} for all",
+        )
+    ]
+    if champion is None:
+        return gates
+    gain = difference(ours, earned(champion))
+    return [*gates, Gate("policy_over_champion", bool(gain.hi >= 0), _interval(gain))]
+
+
+def _interval(gain: Estimate) -> str:
+    return f"{gain.value:+.4g} ({gain.lo:+.4g} to {gain.hi:+.4g})"

@@ -1,0 +1,165 @@
+"""Opening a model, of the registry or of a folder; nothing is parsed before its hash is right.
+
+No code of a registered model is executed here: its files are data, and `models.inference` of this
+package, whose text the model carries for others, answers with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from ..models.formula import FORMULA_FILE
+from ..models.inference import DECISION_FILE, Answers, load_answers
+from .refusals import ModelRefused
+from .store import read_verified
+from .tracking import tracking_uri
+
+CONTENT, AS_OF = "winback.content", "winback.as_of"
+REFERENCE, REFERENCE_TAG = "reference.parquet", "winback.reference"
+PARTS = ("churn", "winback")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model ready to answer.
+
+    Attributes
+    ----------
+    answers
+        What `models.inference.answer` takes.
+    version
+        What the rows that it scores say: NAME/VERSION, or a hash for a folder.
+    content
+        SHA-256 over the formulas and the decision, which hold the hashes of the boosters.
+    reference
+        Features of the customers for whom it was registered (see `register.marginals`), or None.
+    as_of
+        The moment it was trained for; empty if unknown.
+    """
+
+    answers: Answers
+    version: str
+    content: str
+    reference: pd.DataFrame | None = None
+    as_of: str = ""
+
+
+def registry() -> MlflowClient:
+    """The client of the registry in use."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    mlflow.set_tracking_uri(tracking_uri())
+    return MlflowClient()
+
+
+def by_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """The version that an alias points to, or None."""
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException:
+        return None
+
+
+def open_model(model: str) -> Opened:
+    """A model by registry URI (models:/NAME@ALIAS or models:/NAME/VERSION) or by folder.
+
+    A folder holds `churn/` and `winback/` as the training stages write them.
+
+    Raises
+    ------
+    ModelRefused
+        If there is no such model, or a file of it is missing, truncated or changed.
+    """
+    try:
+        return _registered(model) if model.startswith("models:/") else _of_folder(Path(model))
+    except (MlflowException, OSError, ValueError, KeyError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelRefused(f"{model}: refused; {why}") from error
+
+
+def content_hash(*parts: dict[str, bytes]) -> str:
+    """SHA-256 over the formula and the decision of each part."""
+    digest = hashlib.sha256()
+    for files in parts:
+        for name in (FORMULA_FILE, DECISION_FILE):
+            digest.update(files.get(name, b"-"))
+    return digest.hexdigest()
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def model_texts(folder: Path) -> dict[str, bytes]:
+    """The files of a model by name, compared with its manifest; empty where there is no model."""
+    files = read_verified(folder)
+    return files if FORMULA_FILE in files else {}
+
+
+def populations(customers: pd.DataFrame) -> pd.Series:
+    """The population of each row; one for all where there is no such column."""
+    if "population" not in customers.columns:
+        return pd.Series("all", index=customers.index)
+    return customers["population"].astype("str").fillna("unknown")
+
+
+def _of_folder(folder: Path) -> Opened:
+    if not folder.is_dir():
+        raise ValueError("there is no such folder, and a registry URI begins with models:/")
+    texts = [model_texts(folder / part) for part in PARTS]
+    return _opened(texts, version="", reference=None, as_of="")
+
+
+def _registered(model: str) -> Opened:
+    client = registry()
+    name, at, alias = model.removeprefix("models:/").partition("@")
+    if at:
+        found = client.get_model_version_by_alias(name, alias)
+    else:
+        found = client.get_model_version(*name.split("/", 1))
+    with tempfile.TemporaryDirectory() as place:
+        downloaded = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{found.name}/{found.version}", dst_path=place
+        )
+        models = Path(downloaded) / "artifacts" / "models"
+        texts = [
+            {file.name: file.read_bytes() for file in sorted((models / part).glob("*"))}
+            for part in PARTS
+        ]
+        stored = models / REFERENCE
+        sample = stored.read_bytes() if stored.exists() else b""
+    if content_hash(*texts) != found.tags.get(CONTENT):
+        raise ValueError(f"its formulas are not those of version {found.version} at registration")
+    if hashlib.sha256(sample).hexdigest() != found.tags.get(REFERENCE_TAG):
+        raise ValueError(f"{REFERENCE} is not that of version {found.version} at registration")
+    return _opened(
+        texts,
+        version=f"{found.name}/{found.version}",
+        reference=pd.read_parquet(io.BytesIO(sample)),
+        as_of=found.tags.get(AS_OF, ""),
+    )
+
+
+def _opened(
+    texts: list[dict[str, bytes]], *, version: str, reference: pd.DataFrame | None, as_of: str
+) -> Opened:
+    answers = load_answers(*texts)
+    if answers.churn is None and answers.winback is None:
+        raise ValueError("it holds no model")
+    for formula in (answers.churn, answers.winback):
+        for file in formula.boosters if formula else ():
+            formula.booster(file)  # type: ignore[union-attr]
+    content = content_hash(*texts)
+    return Opened(answers, version or content[:12], content, reference, as_of)

@@ -1,0 +1,78 @@
+"""Who objected: read before scoring and again before export, and never silently absent."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from .refusals import SuppressionsUnusable
+
+
+@dataclass(frozen=True)
+class Suppressions:
+    """The list at one moment: the ids, and the SHA-256 of the file they came from."""
+
+    ids: pa.Array
+    sha256: str
+
+    def hit(self, customers: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Whether each customer is on the list, whenever the objection was made.
+
+        Raises
+        ------
+        SuppressionsUnusable
+            If one side has text for an id and the other numbers: nobody would ever be found.
+        """
+        listed, asked = self.ids.type, customers.type
+        if len(self.ids) and pa.types.is_integer(listed) != pa.types.is_integer(asked):
+            raise SuppressionsUnusable(
+                f"suppressions: customer_id is {listed} there and {asked} in the features, so "
+                "nobody would be found; write both alike"
+            )
+        ids = self.ids.cast(asked) if len(self.ids) else pa.array([], asked)
+        return pc.is_in(customers, value_set=ids)
+
+
+def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Suppressions:
+    """The list, if it can be relied on.
+
+    Parameters
+    ----------
+    file
+        Parquet with a column customer_id; it may have no rows.
+    as_of
+        The moment of the scores (UTC).
+    max_age_days
+        A file written longer ago than that before `as_of` is stale.
+
+    Raises
+    ------
+    SuppressionsUnusable
+        If it is missing, unreadable, without ids, or stale.
+    """
+    try:
+        content = file.read_bytes()
+        ids = pq.read_table(pa.BufferReader(content), columns=["customer_id"])["customer_id"]
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise SuppressionsUnusable(
+            f"suppressions: {file} cannot be read ({str(error).splitlines()[0]}); who objected "
+            "must not be scored, so nothing is; mend the list, or give --no-suppressions where "
+            "the business has none"
+        ) from error
+    if ids.null_count:
+        raise SuppressionsUnusable(
+            f"suppressions: {file} has {ids.null_count:,} rows without customer_id; mend the list"
+        )
+    made = datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
+    if as_of - made > timedelta(days=max_age_days):
+        raise SuppressionsUnusable(
+            f"suppressions: {file} was written at {made:%Y-%m-%d %H:%M}, more than "
+            f"{max_age_days:g} days before {as_of:%Y-%m-%d %H:%M}; export it anew"
+        )
+    return Suppressions(ids.combine_chunks(), hashlib.sha256(content).hexdigest())

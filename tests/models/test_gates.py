@@ -1,0 +1,76 @@
+"""What lets a challenger pass, on rows where the answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winback.models.gates import baseline_gate, policy_gates, probability_gates
+
+ROWS = 4_000
+
+
+@pytest.fixture(scope="module")
+def world():
+    rng = np.random.default_rng(3)
+    chance = rng.beta(2, 6, ROWS)
+    return chance, (rng.random(ROWS) < chance).astype(int), rng
+
+
+def passed(gates):
+    return {gate.name: gate.passed for gate in gates}
+
+
+def test_the_truth_passes_and_chance_does_not(world):
+    chance, outcome, rng = world
+    assert all(passed(probability_gates("churn", outcome, chance, seed=1)).values())
+    shuffled = rng.permutation(chance)
+    assert passed(probability_gates("churn", outcome, shuffled, seed=1)) == {
+        "churn_auc": False,
+        "churn_calibration": False,
+    }
+
+
+def test_a_calibrated_model_passes_in_a_small_sample_and_a_doubled_one_does_not(world):
+    chance, outcome, _ = world
+    assert passed(probability_gates("x", outcome[:200], chance[:200], seed=1))["x_calibration"]
+    doubled = np.minimum(2 * chance, 1)
+    assert not passed(probability_gates("x", outcome, doubled, seed=1))["x_calibration"]
+
+
+def test_a_worse_ranking_than_the_champions_is_vetoed_and_an_equal_one_is_not(world):
+    chance, outcome, rng = world
+    noisy = np.clip(chance + rng.normal(0, 0.15, ROWS), 0, 1)
+    name = "churn_auc_over_champion"
+    assert not passed(probability_gates("churn", outcome, noisy, chance, seed=1))[name]
+    assert passed(probability_gates("churn", outcome, chance, chance, seed=1))[name]
+    assert passed(probability_gates("churn", outcome, chance, noisy, seed=1))[name]
+
+
+def test_the_baseline_that_ranks_best_has_to_be_beaten():
+    table = pd.DataFrame(
+        {
+            "model": ["churn", "rfm_logistic", "alert_rule", "alert_rule"],
+            "slice": ["all", "all", "all", "reason"],
+            "metric": "auc",
+            "value": [0.6, 0.55, 0.59, 0.9],
+        }
+    )
+    gate = baseline_gate(table, model="churn")
+    assert (gate.passed, gate.figure) == (True, "+0.0100 over alert_rule")
+    table.loc[2, "value"] = 0.61
+    assert not baseline_gate(table, model="churn").passed
+
+
+def test_offers_that_lose_to_one_offer_for_all_or_to_the_champion_are_vetoed():
+    rng = np.random.default_rng(5)
+    effect = rng.normal(0, 1, (ROWS, 2))  # what each of two offers adds
+    scores = np.column_stack([np.zeros(ROWS), effect + 0.2]) + rng.normal(0, 1, (ROWS, 3))
+    names = ("none", "gift", "call")
+    best = np.array(names)[1 + np.argmax(effect, axis=1)]
+    worst = np.array(names)[1 + np.argmin(effect, axis=1)]
+    single = np.full(ROWS, "gift")
+    assert passed(policy_gates(scores, names, best)) == {"policy_over_single_offers": True}
+    assert passed(policy_gates(scores, names, worst)) == {"policy_over_single_offers": False}
+    assert passed(policy_gates(scores, names, single, best))["policy_over_champion"] is False
+    assert passed(policy_gates(scores, names, best, single))["policy_over_champion"] is True
+    assert passed(policy_gates(scores, names, single, single))["policy_over_champion"] is True

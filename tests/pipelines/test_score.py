@@ -1,0 +1,377 @@
+"""Batch scoring: everybody who may be scored, nobody who may not, and never half of a folder."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+import pytest
+
+from winback.models.inference import answer
+from winback.pipelines import score as scoring
+from winback.pipelines import store
+from winback.pipelines.cli import main
+from winback.pipelines.lock import only_one
+from winback.pipelines.parts import read_answers
+from winback.pipelines.score import Job, score
+from winback.pipelines.spreadsheet import write_csv
+from winback.pipelines.store import verify
+from winback.pipelines.suppression import SuppressionsUnusable, read_suppressions
+
+BAD_DATA, DRIFT, SUPPRESSIONS, LOCK, MODEL = 3, 6, 7, 8, 9
+
+
+@pytest.fixture(scope="module")
+def artifacts(finished):
+    return finished / "artifacts"
+
+
+@pytest.fixture(scope="module")
+def customers(finished):
+    return pd.read_parquet(finished / "data/features/current.parquet").head(1_000)
+
+
+@pytest.fixture
+def job(tmp_path, artifacts, customers):
+    """1,000 customers, 50 of whom objected, in parts of 300."""
+    customers.to_parquet(tmp_path / "customers.parquet", index=False)
+    customers[["customer_id"]][::20].to_parquet(tmp_path / "objected.parquet", index=False)
+    return Job(
+        features=tmp_path / "customers.parquet",
+        out=tmp_path / "scores",
+        model=str(artifacts),
+        suppressions=tmp_path / "objected.parquet",
+        part_rows=300,
+    )
+
+
+def but(job, **changes):
+    return Job(**{**vars(job), **changes})
+
+
+def rows(folder):
+    return pd.concat(
+        [pd.read_parquet(part) for part in sorted(folder.glob("part-*.parquet"))],
+        ignore_index=True,
+    )
+
+
+def command(job, *more):
+    """Exit code of the same job on the command line."""
+    lists = ("--suppressions", str(job.suppressions)) if job.suppressions else ()
+    given = ("--features", str(job.features), "--out", str(job.out), "--model", job.model)
+    return main(["score", *given, *lists, "--part-rows", str(job.part_rows), *more])
+
+
+def test_every_customer_is_answered_as_by_the_models_and_the_suppressed_are_not(job, customers):
+    manifest = score(job)
+    found = rows(job.out)
+    allowed = customers.drop(customers.index[::20]).reset_index(drop=True)
+    pd.testing.assert_series_equal(found["customer_id"], allowed["customer_id"])
+    expected = answer(read_answers(Path(job.model) / "churn", Path(job.model) / "winback"), allowed)
+    pd.testing.assert_frame_equal(found[expected.columns], expected, check_exact=True)
+    assert (manifest["rows_in"], manifest["rows_out"]) == (1_000, 950)
+    assert manifest["excluded"] == {"suppressed": 50}
+    assert set(found["model_version"]) == {manifest["model"]["version"]}
+    assert verify(job.out) == manifest
+    assert (job.out / "_SUCCESS").exists()
+    assert not list(job.out.parent.glob(".scores.work-*"))
+
+
+def test_scores_do_not_depend_on_parts_row_groups_or_files(job, customers, tmp_path):
+    score(job)
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for name, (first, last), group in (
+        ("a", (0, 10), 3),
+        ("b", (10, 640), 100),
+        ("c", (640, 1000), 7),
+    ):
+        customers[first:last].to_parquet(
+            folder / f"{name}.parquet", row_group_size=group, index=False
+        )
+    (folder / "_marker.parquet").write_bytes(b"not one of them")
+    for part_rows in (170, 5_000):
+        other = but(job, features=folder, out=tmp_path / f"other{part_rows}", part_rows=part_rows)
+        score(other)
+        pd.testing.assert_frame_equal(rows(other.out), rows(job.out), check_exact=True)
+
+
+def test_missing_values_in_one_part_leave_the_answers_of_the_others_alone(job, customers, tmp_path):
+    whole = next(
+        n for n in customers.columns if n.startswith("orders_") and customers[n].dtype == "int64"
+    )
+    holes = customers.astype({whole: "Int64"})
+    holes.loc[:299, whole] = pd.NA
+    holes.to_parquet(tmp_path / "holes.parquet", index=False)
+    score(job)
+    score(but(job, features=tmp_path / "holes.parquet", out=tmp_path / "other"))
+    ours, theirs = rows(job.out), rows(tmp_path / "other")
+    later = ours["customer_id"].isin(customers["customer_id"][300:])
+    pd.testing.assert_frame_equal(ours[later], theirs[later], check_exact=True)
+
+
+def test_rows_of_another_moment_are_counted_and_not_scored(job, customers, tmp_path):
+    moment = customers["as_of"].iloc[0]
+    mixed = pd.concat([customers.assign(as_of=moment - pd.Timedelta(days=30)), customers])
+    mixed.to_parquet(tmp_path / "mixed.parquet", index=False)
+    with pytest.raises(ValueError, match=r"several moments, .* choose one by --as-of"):
+        score(but(job, features=tmp_path / "mixed.parquet"))
+    asked = but(job, features=tmp_path / "mixed.parquet", as_of=moment.to_pydatetime())
+    assert score(asked)["excluded"] == {"another as_of": 1_000, "suppressed": 50}
+
+
+def test_the_same_job_again_touches_nothing(job, capsys):
+    before = score(job)
+    written = (job.out / "manifest.json").stat().st_mtime_ns
+    assert score(job) == before
+    assert (job.out / "manifest.json").stat().st_mtime_ns == written
+    assert "holds these scores already" in capsys.readouterr().err
+
+
+def test_a_killed_job_goes_on_where_it_stopped_and_ends_with_the_same_bytes(job, monkeypatch):
+    uninterrupted = score(but(job, part_rows=10, out=job.out.with_name("whole")))
+    code = "import sys\nfrom winback.pipelines.cli import main\nsys.exit(main(sys.argv[1:]))"
+    given = (
+        "--features",
+        job.features,
+        "--out",
+        job.out,
+        "--model",
+        job.model,
+        "--part-rows",
+        "10",
+    )
+    killed = subprocess.Popen(
+        [sys.executable, "-c", code, "score", *given, "--suppressions", job.suppressions],
+        stderr=subprocess.DEVNULL,
+    )
+    while not list(job.out.parent.glob(".scores.work-*/part-00007.json")):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not job.out.exists()
+    kept = len(list(job.out.parent.glob(".scores.work-*/part-*.json")))
+    answered = []
+    once = scoring._answered
+    monkeypatch.setattr(scoring, "_answered", lambda *a: answered.append(1) or once(*a))
+    assert score(but(job, part_rows=10)) == uninterrupted
+    assert kept >= 8
+    assert len(answered) == 100 - kept
+
+
+@pytest.mark.parametrize(
+    ("place", "name"), [(os, "fsync"), (Path, "replace"), (store, "_exchange")]
+)
+def test_a_fault_at_any_write_leaves_the_old_folder_or_the_new_one(job, monkeypatch, place, name):
+    old = score(but(job, suppressions=None))
+    real, calls, faults = getattr(place, name), [0], 0
+    for fault in range(1, 100):
+        calls[0] = 0
+
+        def failing(*given, at=fault):
+            calls[0] += 1
+            if calls[0] == at:
+                raise OSError(28, "No space left on device")
+            return real(*given)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, failing)
+            try:
+                new = score(but(job, part_rows=400))
+            except OSError:
+                faults += 1
+                stands = verify(job.out)
+                assert stands == old or stands["rows_out"] == 950
+                continue
+        break
+    assert calls[0] < fault
+    assert new["rows_out"] == 950
+    assert faults
+    assert [
+        p.name for p in job.out.parent.iterdir() if ".work-" in p.name or ".new-" in p.name
+    ] == []
+
+
+def test_somebody_who_objects_while_the_job_runs_is_not_exported(job, customers, monkeypatch):
+    late = customers["customer_id"].iloc[[1, 999]]
+    write = scoring._write
+
+    def objecting(part, *given):
+        write(part, *given)
+        if part.name == "part-00001.parquet":
+            listed = [*customers["customer_id"][::20], *late]
+            pd.DataFrame({"customer_id": listed}).to_parquet(job.suppressions, index=False)
+
+    monkeypatch.setattr(scoring, "_write", objecting)
+    manifest = score(but(job, csv=True))
+    assert not rows(job.out)["customer_id"].isin(late).any()
+    assert not pd.read_csv(job.out / "scores.csv")["customer_id"].isin(late).any()
+    assert manifest["excluded"] == {"suppressed": 52}
+    assert manifest["rows_out"] == 948 == len(rows(job.out))
+    monkeypatch.undo()
+    again = but(job, csv=True, out=job.out.with_name("again"))
+    assert score(again) == manifest
+
+
+def test_the_list_may_not_disappear_before_the_export(job, monkeypatch):
+    write = scoring._write
+    monkeypatch.setattr(
+        scoring, "_write", lambda *a: (write(*a), job.suppressions.unlink(missing_ok=True))
+    )
+    with pytest.raises(SuppressionsUnusable, match="cannot be read"):
+        score(job)
+    assert not job.out.exists()
+
+
+def test_a_missing_or_stale_list_stops_the_job(job, capsys):
+    assert command(but(job, suppressions=job.out.with_name("nowhere.parquet"))) == SUPPRESSIONS
+    assert "give --no-suppressions where the business has none" in capsys.readouterr().err
+    long_ago = datetime(2010, 1, 1).timestamp()
+    os.utime(job.suppressions, (long_ago, long_ago))
+    assert command(job) == SUPPRESSIONS
+    assert "written at 2010-01-01 00:00, more than 7 days before" in capsys.readouterr().err
+    assert command(job, "--max-age-days", "5000") == 0
+    with pytest.raises(SystemExit):
+        command(but(job, suppressions=None))  # neither a list nor the word that there is none
+    assert command(but(job, suppressions=None), "--no-suppressions") == 0
+    assert len(rows(job.out)) == 1_000
+
+
+def test_a_list_with_other_ids_is_refused_and_an_empty_one_is_not(job, customers):
+    pd.DataFrame({"customer_id": ["1", "2"]}).to_parquet(job.suppressions, index=False)
+    with pytest.raises(SuppressionsUnusable, match="string there and int64 in the features"):
+        score(job)
+    pd.DataFrame({"customer_id": [1, None]}).to_parquet(job.suppressions, index=False)
+    with pytest.raises(SuppressionsUnusable, match="1 rows without customer_id"):
+        score(job)
+    pd.DataFrame({"customer_id": []}, dtype="int64").to_parquet(job.suppressions, index=False)
+    assert score(job)["rows_out"] == 1_000
+    job.suppressions.write_bytes(b"PAR1 but no parquet")
+    with pytest.raises(SuppressionsUnusable, match="cannot be read"):
+        read_suppressions(job.suppressions, as_of=datetime(2020, 1, 1), max_age_days=1)
+
+
+def test_two_jobs_at_once_are_refused(job):
+    with only_one(job.out):
+        assert command(job) == LOCK
+    assert command(job) == 0
+
+
+@pytest.mark.parametrize("fault", ["truncated", "changed", "missing", "nowhere"])
+def test_a_model_that_is_not_what_was_saved_is_refused(job, tmp_path, capsys, fault):
+    models = shutil.copytree(job.model, tmp_path / "models")
+    booster = next((models / "winback").glob("*.txt"))
+    text = booster.read_bytes()
+    if fault == "nowhere":
+        shutil.rmtree(models)
+    elif fault == "missing":
+        booster.unlink()
+    else:
+        booster.write_bytes(text[:-100] if fault == "truncated" else text.replace(b"7", b"8", 1))
+    assert command(but(job, model=str(models))) == MODEL
+    assert (
+        "there is no such folder" if fault == "nowhere" else booster.name
+    ) in capsys.readouterr().err
+    assert not job.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.drop(columns="orders_total"), "1 columns are missing: orders_total"),
+        (lambda f: f.assign(orders_total="many"), "'orders_total' must be a number, found"),
+        (lambda f: f.assign(departure_reason=1.5), "'departure_reason' must be text, found double"),
+        (lambda f: pd.concat([f, f[:2]]), "2 customers stand there twice"),
+        (
+            lambda f: f.assign(customer_id=f["customer_id"].where(f.index > 0)),
+            "without customer_id",
+        ),
+        (lambda f: f[:0], "no rows to score"),
+        (lambda f: f.assign(as_of="today"), "'as_of' must be a timestamp"),
+    ],
+)
+def test_bad_rows_are_refused_by_name(job, customers, capsys, change, words):
+    change(customers).to_parquet(job.features, index=False)
+    assert command(job) == BAD_DATA
+    assert words in capsys.readouterr().err
+    assert not job.out.exists()
+
+
+def test_what_is_no_parquet_and_a_folder_that_is_not_ours_are_refused(job, capsys):
+    assert command(but(job, features=job.out.with_name("nowhere"))) == BAD_DATA
+    assert "there is no parquet file" in capsys.readouterr().err
+    job.out.mkdir()
+    (job.out / "thesis.txt").write_text("years of work")
+    assert command(job) == BAD_DATA
+    assert "holds no scores" in capsys.readouterr().err
+    assert (job.out / "thesis.txt").exists()
+    job.features.write_bytes(b"PAR1")
+    assert command(but(job, out=job.out.with_name("other"))) == BAD_DATA
+    assert "not a readable parquet file" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")  # what mlflow warns of is not ours to mend
+def test_customers_far_from_those_of_the_registration_stop_the_job(
+    job, finished, customers, tmp_path, monkeypatch, capsys
+):
+    project = shutil.copytree(
+        finished, tmp_path / "project", ignore=shutil.ignore_patterns("cache")
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with contextlib.chdir(project):
+        assert main(["register"]) == 0
+        registered = but(job, model="models:/winback@challenger")
+        manifest = score(registered)
+        assert manifest["drift"]["level"] == "ok"
+        assert manifest["model"]["version"] == "winback/1"
+        customers.assign(orders_total=customers["orders_total"] * 50 + 1_000).to_parquet(
+            job.features, index=False
+        )
+        capsys.readouterr()
+        assert command(registered) == DRIFT
+        assert "drift of orders_total among the" in capsys.readouterr().err
+        assert verify(job.out) == manifest
+        assert command(registered, "--drift-limit", "100") == 0
+        assert json.loads((job.out / "manifest.json").read_text())["drift"]["level"] == "alarm"
+        assert command(but(registered, model="models:/winback@nobody")) == MODEL
+
+
+def test_texts_that_a_spreadsheet_would_execute_are_made_harmless(tmp_path):
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", 'a"b,=c', "plain", None]
+    table = pa.table({"customer_id": texts, "=x": [-1.5, *[2.0] * 7]})
+    for name, part in (("a", table.slice(0, 3)), ("b", table.slice(3))):
+        pq.write_table(part, tmp_path / f"{name}.parquet")
+    write_csv([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "out.csv")
+    found = pcsv.read_csv(
+        tmp_path / "out.csv", convert_options=pcsv.ConvertOptions(strings_can_be_null=True)
+    )
+    assert found.column_names == ["customer_id", "'=x"]
+    safe = [text and ("'" + text if text[0] in "=+-@\t" else text) for text in texts]
+    assert found["customer_id"].to_pylist() == safe
+    assert found["'=x"].to_pylist() == [-1.5, *[2.0] * 7]
+
+
+def test_help_explains_every_exit_code(capsys):
+    with pytest.raises(SystemExit):
+        main(["score", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for code, words in (
+        (BAD_DATA, "bad data"),
+        (DRIFT, "drift"),
+        (SUPPRESSIONS, "the suppression"),
+    ):
+        assert f"{code} {words}" in shown
+    assert f"{LOCK} another job" in shown
+    assert f"{MODEL} the model is missing" in shown

@@ -1,0 +1,129 @@
+"""`winback readout`: an honest experiment is shown, a broken one refused by name and exit code."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, run_in
+
+SOURCE = """
+name: mail
+title: An e-mail experiment
+as_of: 2024-06-01
+tables:
+  customers:
+    query: select distinct customer_id from read_parquet('offers.parquet')
+  attributes:
+    query: select customer_id, any_value(age) as age from read_parquet('offers.parquet') group by 1
+  offers:
+    query: select * exclude (age) from read_parquet('offers.parquet')
+experiment:
+  control: none
+  offers:
+    mail: {contact_cost: 1}
+    gift: {contact_cost: 1, cost_on_acceptance: 10}
+"""
+
+
+def an_experiment(rows=6_000, seed=0):
+    rng = np.random.default_rng(seed)
+    offer = rng.choice(["none", "mail", "gift"], rows)
+    chance = pd.Series(offer).map({"none": 0.1, "mail": 0.2, "gift": 0.3}).to_numpy()
+    return pd.DataFrame(
+        {
+            "customer_id": np.arange(rows),
+            "offered_at": pd.Timestamp("2024-01-01"),
+            "offer": offer,
+            "propensity": 1 / 3,
+            "returned": rng.random(rows) < chance,
+            "age": rng.integers(20, 80, rows),
+        }
+    )
+
+
+@pytest.fixture
+def read_out(tmp_path):
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    (tmp_path / "mail.yaml").write_text(SOURCE)
+
+    def run(offers, *options):
+        offers.to_parquet(tmp_path / "offers.parquet", index=False)
+        done = run_in(tmp_path, "winback", "readout", "--source", "mail.yaml", *options)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return run
+
+
+def test_an_honest_experiment_is_shown_and_written(read_out, tmp_path):
+    done = read_out(an_experiment(), "--out", "found")
+    assert done.returncode == 0, done.stderr
+    assert "6,000 customers, control none" in done.stdout
+    effects = pd.read_csv(tmp_path / "found/effects.csv")
+    gift = effects[(effects["arm"] == "gift") & (effects["outcome"] == "returned")]
+    assert (gift["lo"] < 0.2).all()
+    assert (gift["hi"] > 0.2).all()
+    assert gift["adjusted"].tolist() == [False, True]
+
+
+def half_of_the_gifts_gone(offers):
+    gifts = offers.index[offers["offer"] == "gift"]
+    return offers.drop(gifts[: len(gifts) // 2])
+
+
+def test_sizes_that_chance_does_not_explain_are_exit_5_unless_told_to_go_on(read_out):
+    broken = half_of_the_gifts_gone(an_experiment())
+    done = read_out(broken)
+    assert done.returncode == 5
+    assert "sample ratio" in done.stderr
+    assert "gift" in done.stderr
+    told = read_out(broken, "--allow-mismatch")
+    assert told.returncode == 0
+    assert "Note: overridden: sample ratio" in told.stdout
+
+
+def a_lost_arm(offers):
+    return offers[offers["offer"] != "gift"]
+
+
+def in_two_arms(offers):
+    again = offers.head(50).assign(
+        offer=offers["offer"].head(50).map({"none": "mail", "mail": "gift", "gift": "none"}),
+        offered_at=pd.Timestamp("2024-01-02"),
+    )
+    return pd.concat([offers, again])
+
+
+def chances_that_do_not_sum_to_one(offers):
+    return offers.assign(propensity=0.25)
+
+
+def twelve_gifts(offers):
+    gifts = offers.index[offers["offer"] == "gift"]
+    return offers.drop(gifts[12:])
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (a_lost_arm, "lost arm"),
+        (in_two_arms, "contamination"),
+        (chances_that_do_not_sum_to_one, "propensities"),
+        (twelve_gifts, "small arm"),
+    ],
+)
+def test_a_broken_experiment_is_exit_4_and_says_how(read_out, fault, words):
+    done = read_out(fault(an_experiment()))
+    assert done.returncode == 4, done.stderr
+    assert f"experiment, {words}" in done.stderr
+
+
+def test_an_outcome_before_the_offer_is_refused(read_out):
+    offers = an_experiment()
+    offers["returned_at"] = pd.Series(pd.NaT, index=offers.index, dtype="datetime64[us]")
+    early = offers.index[offers["returned"]][:30]
+    offers.loc[early, "returned_at"] = pd.Timestamp("2023-12-25")
+    done = read_out(offers.drop(columns="returned"))
+    assert done.returncode in (3, 4)
+    assert "returned_at" in done.stderr

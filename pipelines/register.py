@@ -23,6 +23,7 @@ import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
 
 from ..models.formula import FORMULA_FILE
 from ..models.inference import DECISION_FILE, Answers, answer, input_columns
@@ -31,7 +32,9 @@ from .parts import read_answers
 from .progress import say, step
 from .registry import (
     CONTENT,
+    PARTS,
     REFERENCE,
+    REFERENCE_TAG,
     content_hash,
     file_hash,
     model_texts,
@@ -89,11 +92,11 @@ def register(
         customers = pd.read_parquet(features / "current.parquet")
         with tempfile.TemporaryDirectory() as folder:
             models = Path(folder) / "models"
-            for part in (churn, winback):
-                _copy_model(part, models / part.name)
+            for part, folder_of in zip(PARTS, (churn, winback), strict=True):
+                _copy_model(folder_of, models / part)
             reference = models / REFERENCE
             marginals(customers, list(input_columns(answers))).to_parquet(reference, index=False)
-            tags["winback.reference"] = file_hash(reference)
+            tags[REFERENCE_TAG] = file_hash(reference)
             made = _log_model(answers, models, customers.head(3))
     for name, text in tags.items():
         client.set_model_version_tag(MODEL_NAME, str(made), name, text)
@@ -119,14 +122,18 @@ def marginals(customers: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> int:
     columns = input_columns(answers)
+    if "population" in example.columns:
+        columns["population"] = False  # who is asked what, see `models.inference.answer`
     rows = example[list(columns)].astype(
         {name: "float64" if number else "object" for name, number in columns.items()}
     )
     outputs = answer(answers, rows)
+    # MLflow's double refuses int64, its long refuses floats: numbers are of any type, and the model
+    # says itself what is not a number.
     signature = ModelSignature(
         inputs=Schema(
             [
-                ColSpec(DataType.double if number else DataType.string, name, required=False)
+                ColSpec(AnyType() if number else DataType.string, name, required=False)
                 for name, number in columns.items()
             ]
         ),

@@ -1,0 +1,125 @@
+"""The registered model over HTTP: one customer in, the batch answer out."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT, run_in
+
+STARTS_WITHIN = 180  # seconds, on a busy machine
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def project(finished, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("serve") / "project"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache"))
+    assert run_in(folder, "winback", "register").returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(project):
+    """A server of the registered model, as the README starts it, on a port of its own."""
+    (line,) = re.findall(r"^mlflow models serve .*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    port = str(free_port())
+    line = line.replace("5001", port).replace("@champion", "@challenger")
+    bin_folder = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(bin_folder), os.environ["PATH"]]),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    with (project / "serve.log").open("wb") as log:
+        server = subprocess.Popen(
+            line.split(),
+            cwd=project,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    base = f"http://127.0.0.1:{port}"
+    until = time.monotonic() + STARTS_WITHIN
+    try:
+        while not alive(base):
+            assert server.poll() is None, (project / "serve.log").read_text()
+            assert time.monotonic() < until, (project / "serve.log").read_text()
+            time.sleep(0.2)
+        yield base
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def alive(base):
+    try:
+        with urllib.request.urlopen(f"{base}/ping", timeout=5) as answered:
+            return answered.status == 200
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def ask(base, customers):
+    body = json.dumps({"dataframe_records": customers}).encode()
+    request = urllib.request.Request(
+        f"{base}/invocations", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answered:
+        return json.loads(answered.read())["predictions"]
+
+
+def record(customer):
+    """A row as JSON has it, every digit kept."""
+    known = customer.drop("as_of").astype("object")
+    return {
+        name: None if pd.isna(value) else getattr(value, "item", lambda value=value: value)()
+        for name, value in known.items()
+    }
+
+
+def test_one_customer_gets_the_batch_answer_over_http(project, address):
+    given = ("--features", "data/features/current.parquet", "--no-suppressions")
+    scored = run_in(
+        project, "winback", "score", *given, "--model", "models:/winback@challenger", "--out", "s"
+    )
+    assert scored.returncode == 0, scored.stderr
+    batch = pd.read_parquet(project / "s/part-00000.parquet").set_index("customer_id")
+    customers = pd.read_parquet(project / "data/features/current.parquet")
+    for population in ("active", "lost"):
+        asked = record(customers[customers["population"] == population].iloc[0])
+        (found,) = ask(address, [asked])
+        expected = batch.loc[asked["customer_id"]]
+        assert len(found) > 10
+        for name, value in found.items():
+            assert value == expected[name] or (pd.isna(value) and pd.isna(expected[name])), name
+
+
+def test_what_cannot_be_answered_is_named_and_the_server_lives(project, address):
+    good = record(pd.read_parquet(project / "data/features/current.parquet").iloc[0])
+    for change, words in (
+        ({"orders_total": "many"}, "orders_total"),
+        (None, "columns are missing"),
+    ):
+        asked = {"orders_total": 1} if change is None else good | change
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(address, [asked])
+        assert refused.value.code >= 400
+        assert words in refused.value.read().decode()
+    assert alive(address)

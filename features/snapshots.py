@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import narwhals as nw
 
@@ -141,10 +142,12 @@ def offer_snapshots(
     Returns
     -------
     LazyFrame
-        customer_id, as_of, offer, arm, propensity (null if unknown), returned (0 or 1), value
-        (currency: margin, or amount where no margin is known, of orders from the return to
-        as_of + value_horizon_days, 0 without a return, null before that horizon has passed;
-        offers.value where given), cost (currency, really paid; null if unknown), second_days
+        customer_id, as_of, offer, arm, campaign (null if unknown), propensity (null if unknown),
+        returned (0 or 1), returned_at (null if not, or not known when), value (currency: margin,
+        or amount where no margin is known, of orders from the return to as_of +
+        value_horizon_days, or offers.value where given; 0 without a return; null before that
+        horizon has passed, where orders tell it), cost (currency, really paid; null if unknown),
+        second_days
         (length of the lifetime after the return, up to `now`; null if unknown), second_ended
         (1 if it ended by then).
     """
@@ -158,8 +161,10 @@ def offer_snapshots(
         *KEYS,
         "offer",
         "arm",
+        "campaign",
         "propensity",
         "returned",
+        "returned_at",
         "value",
         _cost(costs).alias("cost"),
         "second_days",
@@ -195,12 +200,13 @@ def _everyone(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:
 def _plain_offers(offers: nw.LazyFrame) -> nw.LazyFrame:
     """Offers with every optional column present, null where the source has none."""
     columns = columns_of(offers)
-    optional = {
+    optional: dict[str, tuple[str, Any]] = {
         "propensity": ("propensity", nw.Float64),
         "returned": ("stated_returned", nw.Int8),
         "returned_at": ("stated_returned_at", nw.Int64),
         "offer_cost": ("stated_cost", nw.Int64),
         "value": ("stated_value", nw.Int64),
+        "campaign": ("campaign", nw.String),
     }
     plain = {
         name: (nw.col(source) if source in columns else missing("offered_at")).cast(dtype)
@@ -242,6 +248,8 @@ def _returned(offers: nw.LazyFrame) -> nw.LazyFrame:
 def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: int) -> nw.LazyFrame:
     stated = divided(nw.col("stated_value"), 100)
     if "orders" not in tables:
+        if "value" in columns_of(tables["offers"]):
+            stated = nw.when(nw.col("returned") == 0).then(0.0).otherwise(stated)
         return offers.with_columns(value=stated)
     orders = tables["orders"]
     earned = nw.col("amount")
@@ -257,7 +265,7 @@ def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: in
     earned_money = divided(nw.col("earned").fill_null(0).cast(nw.Int64), 100)
     known = matured(days=horizon_days, now=now)
     return offers.join(total, on=list(KEYS), how="left").with_columns(
-        value=nw.coalesce(stated, nw.when(known).then(earned_money))
+        value=nw.when(known).then(nw.coalesce(stated, earned_money))
     )
 
 

@@ -18,6 +18,8 @@ import pandas as pd
 
 from .offpolicy import difference, offer_scores, value
 
+EVIDENCE = 1.645  # standard errors: five of a hundred worlds without effects pass
+
 
 @dataclass(frozen=True)
 class Graded:
@@ -166,7 +168,7 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def decide(graded: Graded, *, errors: float = 1.0) -> dict[str, Any]:
+def decide(graded: Graded, *, errors: float = EVIDENCE) -> dict[str, Any]:
     """Whether personal offers beat the best single one on out-of-fold rows, and which that is.
 
     Parameters
@@ -181,15 +183,12 @@ def decide(graded: Graded, *, errors: float = 1.0) -> dict[str, Any]:
     dict
         best_single (may be the control), personalize, gain, gain_error, n.
     """
-    first = 0 if graded.spent is None else 1
-    singles = [
-        _earned(graded, _always(position, graded)) for position in range(len(graded.names))[first:]
-    ]
+    singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
     best = int(np.argmax([single.mean() for single in singles]))
     personal = _earned(graded, _argmax(graded.expected))
     gain = difference(personal, singles[best])
     return {
-        "best_single": graded.names[best + first],
+        "best_single": graded.names[best],
         "personalize": bool(gain.se > 0 and gain.value > errors * gain.se),
         "gain": gain.value,
         "gain_error": gain.se,
@@ -241,6 +240,8 @@ def _earned(graded: Graded, probabilities: np.ndarray, *, beside: bool = False) 
         return earned
     spent = (probabilities * graded.spent).sum(axis=1) + extra
     mean = spent.mean()
+    if mean == 0:
+        return np.zeros(len(earned))  # nobody is sent anything, so nothing is gained or spent
     ratio = earned.mean() / mean
     return ratio + (earned - ratio * spent) / mean
 

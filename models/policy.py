@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ def recommend(
     *,
     offers: Mapping[str, OfferTerms],
     control: str,
-    objective: Literal["profit", "roi", "returns"] = "profit",
+    objective: str = "profit",
     personalize: bool,
     best_single: str,
     budget: float | None = None,
@@ -169,7 +169,7 @@ def recommend(
         capacity=capacity,
         holdout_share=holdout_share,
     )
-    held, propensity = _hold_out(rows["customer_id"], chosen, holdout_share, seed)
+    held, propensity = _hold_out(rows[["customer_id", "as_of"]], chosen, holdout_share, seed)
     place = np.arange(len(rows))
     profit = _profit_gain(rows, names)[place, chosen]
     decided = outputs.assign(
@@ -386,14 +386,15 @@ def _choose(
 
 
 def _hold_out(
-    customer_id: pd.Series, chosen: np.ndarray, share: float, seed: int
+    keys: pd.DataFrame, chosen: np.ndarray, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Who gets nothing instead (rows,), and the probability of what each is assigned (rows,).
 
-    Within each offer the customers stand in the order of a seeded hash and the first ones are
-    held out; their number is rounded at random, so that everybody's chance is exactly `share`.
+    Within each offer the customers stand in the order of a seeded hash of customer and as_of, so
+    that another campaign holds out others; the first ones are held out, in a number rounded at
+    random, so that everybody's chance is exactly `share`.
     """
-    text = customer_id.astype("str").to_numpy(dtype=object)
+    text = (keys["customer_id"].astype("str") + keys["as_of"].astype("str")).to_numpy(dtype=object)
     place = pd.util.hash_array(text, hash_key=f"holdout{seed:09d}", categorize=False)
     held = np.zeros(len(chosen), dtype=bool)
     for option in np.unique(chosen[chosen > 0]):

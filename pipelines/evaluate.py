@@ -86,11 +86,10 @@ def _winback(
         ).assign(objective=objective)
         graded_policies += table.to_dict("records")
         by_objective[objective] = _headline(table, decided)
-        if objective == decision["objective"]:
-            _budget_curve(judged, experiment, params).to_csv(
-                plots / "budget_curve.csv", index=False
-            )
     pd.DataFrame(graded_policies).to_csv(plots / "policies.csv", index=False)
+    first = "profit" if "profit" in decision["by_objective"] else "returns"
+    curve = _budget_curve(graded(rows, rows, experiment, first), experiment, params)
+    curve.to_csv(plots / "budget_curve.csv", index=False)
     response, reliability = _response(rows, experiment)
     reliability.to_csv(plots / "return_reliability.csv", index=False)
     return {"winback": response, "policy": by_objective}

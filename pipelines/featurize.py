@@ -34,9 +34,13 @@ from .store import NewFolder, replace_folder, verify
 
 @dataclass(frozen=True)
 class Setting:
-    """What every part needs: the tables, the moment that counts as now, and how to look back."""
+    """What every part needs: the tables, the moment that counts as now, and how to look back.
+
+    `told` are the tables as the features see them: to be offered nothing is no offer.
+    """
 
     tables: Mapping[str, nw.LazyFrame]
+    told: Mapping[str, nw.LazyFrame]
     now: int
     definition: ChurnDefinition
     windows_days: tuple[int, ...]
@@ -81,8 +85,12 @@ def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) 
     tables = frames.open_tables(folder, memory_limit=machine.memory_limit, threads=machine.threads)
     as_of = verify(folder).get("as_of")
     attributes = tables["attributes"].collect_schema().names() if "attributes" in tables else []
+    told = dict(tables)
+    if source.experiment is not None and "offers" in tables:
+        told["offers"] = tables["offers"].filter(nw.col("offer") != source.experiment.control)
     return Setting(
         tables=tables,
+        told=told,
         now=frames.seconds(as_of) if as_of else frames.last_event(tables),
         definition=source.churn or ChurnDefinition(),
         windows_days=params.windows_days,
@@ -130,7 +138,7 @@ def _winback(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
 def _write(setting: Setting, snapshots: nw.LazyFrame, path: Path) -> None:
     kept = frames.persist(snapshots)
     rows = features(
-        setting.tables,
+        setting.told,
         kept,
         windows_days=setting.windows_days,
         definition=setting.definition,
@@ -143,7 +151,7 @@ def _write(setting: Setting, snapshots: nw.LazyFrame, path: Path) -> None:
 
 def _dictionary(setting: Setting) -> list[dict[str, str]]:
     entries = dictionary(
-        setting.tables,
+        setting.told,
         windows_days=setting.windows_days,
         definition=setting.definition,
         leave_out=setting.leave_out,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import pandas as pd
 
 from ..models.comparison import Graded, grade_rows
-from .sources import Experiment
+from .sources import Experiment, Source
 
 
 def costs(experiment: Experiment) -> dict[str, tuple[float, float]]:
@@ -39,3 +40,24 @@ def graded(
         rule=experiment.tailored,
         rule_cost=experiment.tailoring_cost,
     )
+
+
+def chosen_objective(source: Source, asked: str | None, decision: Mapping[str, Any]) -> str:
+    """What the campaign shall maximize: what params.yaml asks for, else the source, else profit.
+
+    Raises
+    ------
+    ValueError
+        If this source's experiment cannot tell it.
+    """
+    if not decision:
+        return asked or "profit"
+    named = source.experiment.objective if source.experiment else None
+    objective = asked or named or str(decision["objective"])
+    if objective not in decision["by_objective"]:
+        raise ValueError(
+            f"recommend: objective '{objective}' cannot be told from {source.path}; its experiment "
+            f"knows {', '.join(decision['by_objective'])}. Profit needs what a return is worth "
+            "(orders, or offers.value), roi costs as well"
+        )
+    return objective

@@ -37,7 +37,6 @@ class Featurize:
     windows_days: tuple[int, ...]
     snapshots: int
     snapshot_every_days: int
-    smallest_history_days: int
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,17 @@ class Evaluate:
 class Recommend:
     """Who gets which offer: the objective, its limits and the rules that exclude."""
 
-    objective: Literal["profit", "roi", "returns"]
+    objective: Literal["profit", "roi", "returns"] | None
     budget: float | None
     capacity: dict[str, int]
     holdout_share: float
     cooldown_days: float
     lost_limit: int
+    hopeless_reasons: tuple[str, ...]
+    least_experiment_rows: int
     smallest_profit: float
+    new_days: float
+    high_risk: float
     explained: int
     seed: int
 

@@ -20,6 +20,7 @@ from .parts import feature_names, why_skipped
 from .sources import Experiment, Source
 from .store import replace_folder
 
+OPTIONAL = ("campaign", "propensity", "returned_at", "value")
 TAILORED = "tailored"  # the arm in which the offer follows the stated reason
 TABLES = ("balance", "overlap", "levels", "effects", "offers", "pairs", "power")
 
@@ -84,8 +85,9 @@ def experiment_readout(
         If the experiment is broken, and why.
     """
     frame = rows.drop(columns=features)
-    if frame["value"].isna().all():
-        frame = frame.drop(columns=["value", "cost"])
+    unknown = [name for name in OPTIONAL if frame[name].isna().all()]
+    unknown += ["cost"] if "value" in unknown else []
+    frame = frame.drop(columns=unknown)
     contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
     if experiment.tailored:
         contact[TAILORED] = max(contact.values()) + experiment.tailoring_cost
@@ -95,6 +97,7 @@ def experiment_readout(
         rng=np.random.default_rng(seed),
         contact_cost=contact,
         expected=[experiment.control, *contact],
+        planned=experiment.shares or None,
         covariates=rows[features],
         alpha=smallest_p,
         allow_mismatch=allow_mismatch,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,24 @@ from ..models.explain import drivers
 from ..models.formula import Formula
 from ..models.inference import Answers, answer
 from ..models.policy import recommend as choose
+from .grading import chosen_objective
 from .params import Machine, Recommend
 from .parts import read_answers, read_dictionary, why_skipped
 from .progress import say, step
 from .sources import Source
 from .store import MANIFEST, replace_file
 
-FACTS = {  # what the rules ask for, and the feature that tells it
-    "population": "population",
-    "times_lost": "departures_so_far",
-    "days_since_last_contact": "days_since_last_contact",
-    "reason": "departure_reason",
-    "value": "margin_360d",
-    "growth": "spend_trend_90d",
-    "tenure_days": "days_in_lifetime",
-    "margin": "margin_total",
-    "turnover": "spend_total",
+FACTS = {  # what the rules ask for, and the features that can tell it, the best first
+    "population": ("population",),
+    "times_lost": ("departures_so_far",),
+    "reason": ("departure_reason",),
+    "value": (r"margin_\d+d", r"spend_\d+d"),
+    "growth": (r"spend_trend_\d+d",),
+    "tenure_days": ("days_in_lifetime",),
+    "margin": ("margin_total", "spend_total"),
+    "turnover": ("spend_total",),
 }
+MESSAGES = ["days_since_last_contact", "days_since_last_offer"]
 KEYS = ["customer_id", "as_of"]
 
 
@@ -54,9 +56,7 @@ def recommend(
         predictions = answer(answers, asked, threads=machine.threads)
         predictions = pd.concat([asked[KEYS], predictions], axis=1)
     experiment = source.experiment if answers.winback is not None else None
-    objective = params.objective
-    if experiment is not None and experiment.objective is not None:
-        objective = experiment.objective
+    objective = chosen_objective(source, params.objective, answers.decision)
     decided = answers.decision["by_objective"][objective] if experiment else {}
     facts = _facts(asked, features)
     with step(f"decisions, objective {objective}"):
@@ -73,7 +73,11 @@ def recommend(
             holdout_share=params.holdout_share,
             cooldown_days=params.cooldown_days,
             lost_limit=params.lost_limit,
+            hopeless_reasons=params.hopeless_reasons,
+            least_experiment_rows=params.least_experiment_rows,
             smallest_profit=params.smallest_profit,
+            new_days=params.new_days,
+            high_risk=params.high_risk,
             seed=params.seed,
         )
     with step(f"reasons of the first {params.explained:,}"):
@@ -95,17 +99,32 @@ def _suppressed(tables: Path, current: pd.DataFrame) -> pd.Series:
 
 def _facts(asked: pd.DataFrame, features: Path) -> pd.DataFrame:
     facts = asked[["customer_id"]].copy()
-    for fact, feature in FACTS.items():
-        if feature in asked.columns:
-            facts[fact] = asked[feature]
+    for fact, patterns in FACTS.items():
+        if named := _longest(asked, patterns):
+            facts[fact] = asked[named]
+    messages = [name for name in MESSAGES if name in asked.columns]
+    if messages:
+        facts["days_since_last_contact"] = asked[messages].min(axis=1)
+    unknown = [fact for fact in FACTS if fact not in facts.columns]
+    if unknown:
+        say(f"rules that need {', '.join(unknown)} do not apply: this source does not tell it")
     if "cost_to_serve_monthly" in asked.columns:
         facts["cost_to_serve"] = 12 * asked["cost_to_serve_monthly"]  # of the year, as the value
     if not why_skipped(features, "winback"):
         tested = pd.read_parquet(features / "winback.parquet")
         facts["experiment_rows"] = rows_alike(
-            tested, asked, reason=FACTS["reason"], lapse="days_since_departure"
+            tested, asked, reason="departure_reason", lapse="days_since_departure"
         )
     return facts
+
+
+def _longest(asked: pd.DataFrame, patterns: Sequence[str]) -> str:
+    """The column of the first pattern that has any, over the longest window; empty if none."""
+    for pattern in patterns:
+        found = [name for name in asked.columns if re.fullmatch(pattern, name)]
+        if found:
+            return max(found, key=lambda name: int("".join(re.findall(r"\d", name)) or 0))
+    return ""
 
 
 def _with_drivers(

@@ -6,21 +6,23 @@ Each chapter reads the files of one stage; a chapter without files is left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ..models.comparison import EVIDENCE
 from . import charts
+from .grading import chosen_objective
 from .page import Block, Chapter, Tile, picture, render, table, text
-from .params import Report
+from .params import Params, Report
 from .parts import read_dictionary, why_skipped
 from .progress import say, step
 from .sources import Source
 from .store import replace_file, verify
-from .summary import Findings, headline, summary
+from .summary import Findings, headline, sent, summary
 
 MODELS = {
     "churn": "this model (LightGBM, calibrated)",
@@ -67,13 +69,13 @@ class Inputs:
     recommendations: Path
 
 
-def report(source: Source, params: Report, inputs: Inputs, *, out: Path, summary_out: Path) -> None:
+def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary_out: Path) -> None:
     """Write the page and the summary."""
-    found = _findings(source, inputs)
+    found = _findings(source, inputs, params.recommend.objective, params.evaluate.level)
     with step("report"):
         chapters = [
             Chapter(name, title, blocks)
-            for name, title, blocks in _chapters(source, params, inputs, found)
+            for name, title, blocks in _chapters(source, params.report, inputs, found)
             if blocks
         ]
         page = render(
@@ -88,7 +90,7 @@ def report(source: Source, params: Report, inputs: Inputs, *, out: Path, summary
         say(f"left out of the report: {part}")
 
 
-def _findings(source: Source, inputs: Inputs) -> Findings:
+def _findings(source: Source, inputs: Inputs, objective: str | None, level: float) -> Findings:
     manifest = verify(inputs.features)
     skipped = dict(manifest["skipped"])
     decision: dict[str, Any] = {}
@@ -102,6 +104,8 @@ def _findings(source: Source, inputs: Inputs) -> Findings:
         decision=decision,
         recommendations=pd.read_parquet(inputs.recommendations),
         skipped=skipped,
+        objective=chosen_objective(source, objective, decision),
+        level=level,
     )
 
 
@@ -124,15 +128,16 @@ def _campaign(params: Report, found: Findings) -> Iterator[Block]:
     for part, why in found.skipped.items():
         words = {"churn": "No churn model", "winback": "No win-back offers"}[part]
         yield text(f"{words}: {why}.")
-    offered = customers.dropna(subset=["recommended_offer"])
-    if found.decision and len(offered):
+    offered = sent(found)
+    if len(offered):
+        held = int(customers["holdout"].sum())
         yield text(
-            "What to send to whom. Customers in the holdout get nothing, at random, so that the "
-            "next readout of this campaign is as honest as the experiment was."
+            f"What to send to whom, by {found.objective}, under the rules of params.yaml. "
+            f"{held:,} more customers are held out at random and get nothing, so that the next "
+            "readout of this campaign is as honest as the experiment was."
         )
         by_offer = offered.groupby("recommended_offer", sort=False).agg(
             customers=("customer_id", "size"),
-            of_them_held_out=("holdout", "sum"),
             expected_gain=("expected_incremental_profit", "sum"),
             gain_per_customer=("expected_incremental_profit", "mean"),
         )
@@ -140,7 +145,6 @@ def _campaign(params: Report, found: Findings) -> Iterator[Block]:
             by_offer.sort_values("customers", ascending=False).reset_index(),
             formats={
                 "customers": ",.0f",
-                "of_them_held_out": ",.0f",
                 "expected_gain": ",.0f",
                 "gain_per_customer": ",.2f",
             },
@@ -183,19 +187,16 @@ def _campaign(params: Report, found: Findings) -> Iterator[Block]:
 def _policies(found: Findings) -> Iterator[Block]:
     yield text(
         "Each policy is valued on customers of the experiment that no model has seen (doubly "
-        "robust, 95% intervals). The gain over the best single offer is paired, customer by "
-        "customer; an interval that contains zero is within noise."
+        f"robust, {found.level:.0%} intervals), before budget and rules of practice. The gain over "
+        "the best single offer is paired, customer by customer; an interval that contains zero is "
+        "within noise. Personal offers are sent where they beat the best single one by more than "
+        f"{EVIDENCE:.2f} standard errors on the training part, out of fold."
     )
     for objective, rows in found.policies.groupby("objective", sort=False):
         decided = found.decision["by_objective"][objective]
         spec = ",.4f" if objective == "returns" else ",.2f"
         shown = rows.sort_values("value_per_customer", ascending=False)
-        verdict = (
-            "personal offers are sent: on rows apart they beat the best single offer"
-            if decided["personalize"]
-            else "personal offers did not beat the best single offer on rows apart, so it goes to "
-            "everybody"
-        )
+        verdict = _verdict(rows[rows["policy"] == "ours"].to_dict("records")[0], decided)
         yield picture(
             charts.intervals(
                 shown,
@@ -215,6 +216,14 @@ def _policies(found: Findings) -> Iterator[Block]:
             mark="ours",
             folded=True,
         )
+
+
+def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any]) -> str:
+    if not decided["personalize"]:
+        return "personal offers did not beat it out of fold, so it goes to everybody"
+    if ours["gain_lo"] <= 0 <= ours["gain_hi"]:
+        return "personal offers are sent; on held-out customers their gain is within noise"
+    return "personal offers are sent, and gain on held-out customers beyond noise"
 
 
 def _experiment(source: Source, inputs: Inputs) -> Iterator[Block]:

@@ -59,6 +59,8 @@ class Experiment:
         What a return earns is summed over so many days from the offer.
     objective
         What a campaign shall maximize here, where that differs from params.yaml.
+    shares
+        Planned share of each arm, where the logged propensities do not tell it.
     tailored
         The policy sent in the arm 'tailored': offer by stated reason.
     tailoring_cost
@@ -72,6 +74,7 @@ class Experiment:
     return_window_days: int = 90
     value_horizon_days: int = 365
     objective: Literal["profit", "roi", "returns"] | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
     tailored: Mapping[str, str] = field(default_factory=dict)
     tailoring_cost: float = 0.0
     outcome: str = "returned"

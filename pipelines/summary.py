@@ -23,12 +23,14 @@ class Findings:
     decision: Mapping[str, Any]
     recommendations: pd.DataFrame
     skipped: Mapping[str, str]
+    objective: str
+    level: float
 
 
 def headline(found: Findings) -> Iterator[tuple[str, str]]:
     """Figures and their meanings, the most important first."""
     customers = found.recommendations
-    offers = _sent(found)
+    offers = sent(found)
     if len(offers):
         gain = offers["expected_incremental_profit"].sum()
         if gain == gain and gain != 0:
@@ -39,14 +41,14 @@ def headline(found: Findings) -> Iterator[tuple[str, str]]:
         ours, decided = _ours(found), _decided(found)
         yield (
             _amount(ours["value_per_customer"], found),
-            f"{_unit(found)} of our policy on held-out customers, 95% interval "
+            f"{_unit(found)} of our policy on held-out customers, {found.level:.0%} interval "
             f"{_amount(ours['lo'], found)} to {_amount(ours['hi'], found)}",
         )
         if decided["personalize"]:
             yield (
                 f"{'+' if ours['gain_over_best_single'] > 0 else ''}"
                 + _amount(ours["gain_over_best_single"], found),
-                f"over {decided['best_single']} for all, 95% interval "
+                f"over {decided['best_single']} for all, {found.level:.0%} interval "
                 f"{_amount(ours['gain_lo'], found)} to {_amount(ours['gain_hi'], found)}",
             )
         else:
@@ -84,7 +86,7 @@ def _lines(found: Findings) -> Iterator[str]:
     if not found.decision:
         return
     decided = _decided(found)
-    offers = _sent(found)
+    offers = sent(found)
     asked = customers["recommended_offer"].notna().sum()
     who = "lost" if "churn_probability" in customers else "asked"
     yield f"{who:<10}{asked:,} customers, {len(offers):,} of them to be sent an offer"
@@ -107,15 +109,12 @@ def _lines(found: Findings) -> Iterator[str]:
 
 
 def _decided(found: Findings) -> Mapping[str, Any]:
-    decided: Mapping[str, Any] = found.decision["by_objective"][_objective(found)]
+    decided: Mapping[str, Any] = found.decision["by_objective"][found.objective]
     return decided
 
 
-def _objective(found: Findings) -> str:
-    return str(found.decision["objective"])
-
-
-def _sent(found: Findings) -> pd.DataFrame:
+def sent(found: Findings) -> pd.DataFrame:
+    """Customers who are to be sent an offer: not the holdout, not those who get none."""
     customers = found.recommendations
     if not found.decision:
         return customers.iloc[:0]
@@ -125,7 +124,7 @@ def _sent(found: Findings) -> pd.DataFrame:
 
 def _ours(found: Findings) -> dict[str, Any]:
     rows = found.policies
-    ours = rows[(rows["objective"] == _objective(found)) & (rows["policy"] == "ours")]
+    ours = rows[(rows["objective"] == found.objective) & (rows["policy"] == "ours")]
     return {str(name): value for name, value in ours.to_dict("records")[0].items()}
 
 
@@ -133,8 +132,8 @@ def _unit(found: Findings) -> str:
     experiment = found.source.experiment
     outcome = experiment.outcome if experiment else "returned"
     units = {"profit": "profit per customer", "roi": "gain per money spent"}
-    return units.get(_objective(found), f"share with outcome {outcome}")
+    return units.get(found.objective, f"share with outcome {outcome}")
 
 
 def _amount(value: float, found: Findings) -> str:
-    return f"{value:.4f}" if _objective(found) == "returns" else f"{value:,.2f}"
+    return f"{value:.4f}" if found.objective == "returns" else f"{value:,.2f}"

@@ -16,6 +16,7 @@ from ..models.comparison import decide
 from ..models.formula import evaluate
 from ..models.inference import DECISION_FILE
 from ..models.split import held_out
+from ..models.trial_rows import sent_propensity
 from ..models.winback import fit_winback
 from .grading import costs, graded, objectives
 from .params import Machine, TrainWinback
@@ -47,12 +48,26 @@ def train_winback(
                 seed=params.seed,
             )
             write_readout(found, new.path / "readout")
-        known = frame["value"].notna()
-        if known.any() and not known.all():
-            say(f"{int((~known).sum()):,} offers are too recent for their value to be known yet")
-            frame = frame[known]
+        frame = _with_known_value(frame)
+        frame["propensity"] = sent_propensity(
+            frame["offer"].to_numpy(), frame["propensity"], frame.index
+        )
         apart = held_out(frame["customer_id"], share=params.test_share, seed=params.seed)
         _fit(frame[~apart], frame[apart], names, source.experiment, params, machine, new)
+
+
+def _with_known_value(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose value is known: those of which the horizon has passed, returned or not."""
+    known = frame["value"].notna()
+    if known.all() or not known.any():
+        return frame
+    if frame.loc[~known, "returned"].all():
+        raise ValueError(
+            f"offers: column 'value' is empty for {int((~known).sum()):,} customers who returned; "
+            "give what each return was worth, or leave the column out"
+        )
+    say(f"{int((~known).sum()):,} offers are too recent for their value to be known yet")
+    return frame[known].copy()
 
 
 def _fit(
@@ -87,7 +102,7 @@ def _fit(
         objective: decide(graded(train, model.held_out, experiment, objective))
         for objective in objectives(experiment, model.formula.outputs)
     }
-    objective = experiment.objective or ("profit" if "profit" in decisions else "returns")
+    objective = "returns" if experiment.objective == "returns" else next(iter(decisions))
     document = {
         "control": experiment.control,
         "offers": list(experiment.offers),

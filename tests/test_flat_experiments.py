@@ -1,0 +1,128 @@
+"""Anybody's table of features, offer and outcome, in the forms in which such tables come."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from winback.pipelines.cli import main
+from winback.pipelines.settings import read_yaml
+
+ATTRIBUTES = "select customer_id, age, region from read_parquet('offers.parquet')"
+SOURCE = {
+    "customers": "select customer_id from read_parquet('offers.parquet')",
+    "attributes": ATTRIBUTES,
+    "offers": "select * exclude (age, region) from read_parquet('offers.parquet')",
+}
+
+
+def an_experiment(*, effects, rows=3_000, seed=0):
+    """Three equal arms; the effect of the gift depends on the region."""
+    rng = np.random.default_rng(seed)
+    offer = rng.choice(["none", "mail", "gift"], rows)
+    region = rng.choice(["north", "south"], rows)
+    lift = {"none": 0.0, "mail": effects[0], "gift": effects[1]}
+    chance = 0.2 + pd.Series(offer).map(lift).to_numpy() * np.where(region == "north", 1.5, 0.5)
+    returned = rng.random(rows) < chance
+    return pd.DataFrame(
+        {
+            "customer_id": np.arange(rows),
+            "offered_at": pd.Timestamp("2024-01-01"),
+            "offer": offer,
+            "propensity": 1 / 3,
+            "returned": returned,
+            "value": np.where(returned, rng.gamma(2.0, 40.0, rows).round(2), 0.0),
+            "age": rng.integers(20, 80, rows),
+            "region": region,
+        }
+    )
+
+
+@pytest.fixture
+def run_all(tmp_path, monkeypatch):
+    """Every stage of dvc.yaml on a table; what they left in the folder."""
+
+    def run(offers, *, costs="{mail: {contact_cost: 1}, gift: {cost_on_acceptance: 20}}"):
+        offers.to_parquet(tmp_path / "offers.parquet", index=False)
+        tables = "".join(f"  {name}:\n    query: {sql}\n" for name, sql in SOURCE.items())
+        (tmp_path / "source.yaml").write_text(
+            f"name: flat\ntitle: A flat table\nas_of: 2024-06-01\ntables:\n{tables}"
+            f"experiment:\n  control: none\n  offers: {costs}\n"
+        )
+        shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+        params = (tmp_path / "params.yaml").read_text()
+        (tmp_path / "params.yaml").write_text(params.replace("sources/kumar.yaml", "source.yaml"))
+        monkeypatch.chdir(tmp_path)
+        for stage in read_yaml(ROOT / "dvc.yaml")["stages"].values():
+            code = main(stage["cmd"].split()[1:])
+            assert code == 0, stage["cmd"]
+        return tmp_path
+
+    return run
+
+
+def policies(folder, objective):
+    table = pd.DataFrame(json.loads((folder / "reports/policies.json").read_text()))
+    return table[table["objective"] == objective].set_index("policy")
+
+
+def test_a_value_that_stands_only_where_somebody_returned_is_zero_elsewhere(run_all):
+    offers = an_experiment(effects=(0.1, 0.3))
+    folder = run_all(offers.assign(value=offers["value"].where(offers["returned"])))
+    held_out = pd.read_parquet(folder / "artifacts/winback/held_out.parquet")
+    assert 0.2 < held_out["returned"].mean() < 0.5
+    assert held_out.loc[held_out["returned"] == 0, "value"].eq(0).all()
+    # 0.2 x 80 without an offer; the mean over regions of the gift's return is 0.5.
+    value = policies(folder, "profit")["value_per_customer"]
+    assert value["treat_none"] == pytest.approx(16, abs=5)
+    assert value["gift_for_all"] == pytest.approx(0.5 * 60, abs=6)
+
+
+def test_without_value_the_campaign_is_for_returns(run_all, capfd):
+    folder = run_all(an_experiment(effects=(0.1, 0.3)).drop(columns="value"))
+    assert set(policies(folder, "returns").index) >= {"ours", "gift_for_all", "treat_none"}
+    assert policies(folder, "profit").empty
+    assert "objective returns" in capfd.readouterr().err
+    recommended = pd.read_parquet(folder / "data/recommendations.parquet")
+    assert (recommended["recommended_offer"] == "gift").mean() > 0.5
+
+
+def test_without_logged_propensities_the_frequencies_stand_in(run_all):
+    folder = run_all(an_experiment(effects=(0.1, 0.3)).drop(columns="propensity"))
+    held_out = pd.read_parquet(folder / "artifacts/winback/held_out.parquet")
+    assert held_out["propensity"].between(0.3, 0.37).all()
+    facts = json.loads((folder / "artifacts/winback/readout/readout.json").read_text())
+    assert any("propensit" in note for note in facts["notes"])
+
+
+def test_offers_that_do_nothing_and_cost_money_are_sent_to_nobody(run_all):
+    costs = "{mail: {contact_cost: 2}, gift: {cost_on_acceptance: 20, contact_cost: 1}}"
+    folder = run_all(an_experiment(effects=(0.0, 0.0)), costs=costs)
+    decision = json.loads((folder / "artifacts/winback/decision.json").read_text())
+    assert decision["best_single"] == "none"
+    assert decision["by_objective"]["roi"]["best_single"] == "none"
+    recommended = pd.read_parquet(folder / "data/recommendations.parquet")
+    assert (recommended["recommended_offer"] == "none").mean() > 0.9
+    assert "A flat table" in (folder / "reports/summary.txt").read_text()
+
+
+def test_returns_without_a_value_beside_returns_with_one_are_refused(run_all, capfd):
+    offers = an_experiment(effects=(0.1, 0.3))
+    back = offers.index[offers["returned"]][:100]
+    offers["value"] = offers["value"].where(offers["returned"])
+    offers.loc[back, "value"] = np.nan
+    with pytest.raises(AssertionError, match="train_winback"):
+        run_all(offers)
+    assert "'value' is empty for 100 customers who returned" in capfd.readouterr().err
+
+
+def test_an_objective_that_the_source_cannot_tell_is_refused(run_all, capfd):
+    folder = run_all(an_experiment(effects=(0.1, 0.3)).drop(columns="value"))
+    params = folder / "params.yaml"
+    params.write_text(params.read_text().replace("  objective: ", "  objective: profit", 1))
+    stage = read_yaml(ROOT / "dvc.yaml")["stages"]["recommend"]
+    assert main(stage["cmd"].split()[1:]) == 3
+    assert "objective 'profit' cannot be told from source.yaml" in capfd.readouterr().err

@@ -253,10 +253,6 @@ def _summary(uplift: OfferUplift, names: np.ndarray, valued: ValueModel | None) 
         "average_effects": uplift.average_effects_.to_dict("index"),
         "weights": uplift.weights_.to_dict("index"),
         "calibration": uplift.calibration_.to_dict("index"),
-        "personalizes": uplift.personalizes_,
-        "best_single": uplift.best_single_,
-        "gain": uplift.gain_,
-        "gain_se": uplift.gain_se_,
     }
     if valued is not None:
         found["value"] = {"way": valued.way, "slope": valued.slope}

@@ -166,7 +166,7 @@ def _report(given: argparse.Namespace) -> None:
     from .report import Inputs, report
 
     inputs = Inputs(**{name: getattr(given, name) for name in COMMANDS["report"].paths[:-2]})
-    report(_source(), _params().report, inputs, out=given.report, summary_out=given.summary)
+    report(_source(), _params(), inputs, out=given.report, summary_out=given.summary)
 
 
 def _run(given: argparse.Namespace) -> int:

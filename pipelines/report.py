@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ..models.comparison import EVIDENCE
 from . import charts
@@ -254,6 +255,9 @@ def _experiment(source: Source, inputs: Inputs) -> Iterator[Block]:
     )
     for note in facts["notes"]:
         yield text(f"Note: {note}.")
+    orders = inputs.tables / "orders.parquet"
+    if orders.exists() and "margin" not in pq.read_schema(orders).names:
+        yield text("Note: orders tell no margin, so value and profit here are revenue.")
 
 
 def _return(inputs: Inputs, found: Findings) -> Iterator[Block]:

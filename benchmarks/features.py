@@ -129,6 +129,7 @@ def run_features(folder: Path, out: Path, threads: int, memory_limit: str = "250
             windows_days=WINDOWS_DAYS,
             definition=ChurnDefinition(),
             kinds=("premium", "support", "usage"),
+            keep=frames.persist,
         )
         frames.write(rows, out)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import narwhals as nw
 
@@ -36,11 +36,6 @@ VIEWS = {
     "referrals_received": ("referrals", "referred_at", "referred_id"),
 }
 COUNTED = ("count", "sum")  # without any event: 0, not null
-TYPES: dict[str, nw.dtypes.DType] = {
-    "count": nw.Int64(),
-    "flag": nw.Int8(),
-    "category": nw.String(),
-}
 
 
 def features(
@@ -52,6 +47,7 @@ def features(
     deny: Mapping[str, str] | None = None,
     leave_out: Sequence[str] = (),
     kinds: Sequence[str] | None = None,
+    keep: Callable[[nw.LazyFrame], nw.LazyFrame] | None = None,
 ) -> nw.LazyFrame:
     """Every feature of every snapshot, as it was known at as_of.
 
@@ -70,12 +66,15 @@ def features(
         Attribute columns deliberately not used.
     kinds
         Activity kinds with features of their own; None finds them in the table.
+    keep
+        Computes a frame once and gives it back, such as `pipelines.frames.persist`; without it an
+        engine that does not share common parts finds the distinct snapshots once per table.
 
     Returns
     -------
     LazyFrame
-        customer_id, as_of, then the columns of `dictionary` in its order: counts int64, flags
-        int8, categories text, all else float64; what does not apply is null.
+        customer_id, as_of, then the columns of `dictionary` in its order: categories text, all
+        else float64; what does not apply is null.
 
     Raises
     ------
@@ -85,16 +84,10 @@ def features(
     """
     families = _families(tables, windows_days, definition, deny or {}, leave_out, kinds)
     keys = distinct(snapshots, *KEYS)
-    joined = keys
-    for view, aggregates in _by_view(families).items():
-        joined = joined.join(_reduced(tables, keys, view, aggregates), on=list(KEYS), how="left")
-        counted = [aggregate.name for aggregate in aggregates if aggregate.how in COUNTED]
-        joined = joined.with_columns(nw.col(*counted).fill_null(0))
-    for family in families:
-        if family.frame is not None:
-            joined = joined.join(family.frame(keys), on=list(KEYS), how="left")
+    keys = keys if keep is None else keep(keys)
+    joined = _joined(tables, keys, families)
     values = {
-        feature.name: feature.value.cast(TYPES.get(feature.unit, nw.Float64()))
+        feature.name: feature.value.cast(nw.String if feature.unit == "category" else nw.Float64)
         for family in families
         for feature in family.features
     }
@@ -161,6 +154,22 @@ def _families(
     return families
 
 
+def _joined(tables: Tables, keys: nw.LazyFrame, families: Sequence[Family]) -> nw.LazyFrame:
+    """Snapshots with everything that features are computed from; without events 0, not null.
+
+    The widest parts are joined last: what is joined already is carried through every later join.
+    """
+    joined = keys
+    for family in families:
+        if family.frame is not None:
+            joined = joined.join(family.frame(keys), on=list(KEYS), how="left")
+    views = _by_view(families)
+    for view, aggregates in sorted(views.items(), key=lambda item: len(item[1])):
+        joined = joined.join(_reduced(tables, keys, view, aggregates), on=list(KEYS), how="left")
+    counted = [one.name for every in views.values() for one in every if one.how in COUNTED]
+    return joined.with_columns(nw.col(*counted).fill_null(0)) if counted else joined
+
+
 def _by_view(families: Sequence[Family]) -> dict[str, tuple[Aggregate, ...]]:
     """Aggregates of all families by view, each once, so that every table is read in one pass."""
     found: dict[str, dict[str, Aggregate]] = {}
@@ -180,4 +189,6 @@ def _reduced(
     reduced = marked.group_by(*KEYS).agg(
         *(getattr(nw.col(one.name), one.how)().alias(one.name) for one in aggregates)
     )
-    return reduced.with_columns(*(nw.col(one.name).cast(nw.Int64) for one in aggregates))
+    return reduced.with_columns(
+        *(nw.col(one.name).cast(nw.Int64) for one in aggregates if one.how != "sum")
+    )

@@ -44,7 +44,7 @@ def _resolution(inputs: Inputs) -> tuple[list[Aggregate], list[Feature]]:
     took = nw.when(happened("resolved_at")).then(nw.col("resolved_at") - nw.col("opened_at"))
     sums = [
         count_if("complaints_resolved", happened("resolved_at")),
-        Aggregate("seconds_to_resolve", "sum", took.fill_null(0)),
+        Aggregate("seconds_to_resolve", "sum", took.cast(nw.Float64).fill_null(0.0)),
     ]
     resolved = nw.col("complaints_resolved")
     return sums, [

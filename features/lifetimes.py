@@ -108,13 +108,14 @@ def _known_departures(
     after = _orders_after(tables, ends)
     if after is None:
         return known.with_columns(returned_at=missing("departed_at")).select(*wanted)
-    key = (*KEYS, "departed_at")
-    first = (
-        visible(after, snapshots, time="ordered_at")
-        .group_by(*key)
-        .agg(nw.col("ordered_at").min().alias("returned_at"))
-    )
-    return _drop_undone(known.join(first, on=list(key), how="left"), definition).select(*wanted)
+    key = ["customer_id", "departed_at"]
+    if "recorded_at" in columns_of(after):
+        key += ["as_of"]
+        seen = visible(after, snapshots, time="ordered_at")
+        after = seen.group_by(*key).agg(nw.col("ordered_at").min())
+    back = nw.when(happened("ordered_at")).then(nw.col("ordered_at"))
+    known = known.join(after, on=key, how="left").with_columns(returned_at=back)
+    return _drop_undone(known, definition).select(*wanted)
 
 
 def _contract_ends(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:

@@ -36,6 +36,7 @@ EVENT_TIMES = {
     "offers": ("offered_at", "returned_at"),
 }
 ROWS_PER_GROUP = 122_880
+MOST_IN_DICTIONARY = 1_000  # distinct values of a column; looking for more costs and saves nothing
 
 
 def seconds(when: datetime | str) -> int:
@@ -161,7 +162,12 @@ def write(frame: nw.LazyFrame, path: Path, *, sort_by: Sequence[str] = KEYS) -> 
     )
     timed = native.project(f"* replace ({stamps})" if stamps else "*")
     order = ", ".join(f'"{name}"' for name in sort_by)
-    timed.order(order).write_parquet(str(path), compression="snappy", row_group_size=ROWS_PER_GROUP)
+    target = "'" + str(path).replace("'", "''") + "'"
+    timed.order(order).query(
+        "rows_to_write",
+        f"copy rows_to_write to {target} (format parquet, compression snappy, "
+        f"row_group_size {ROWS_PER_GROUP}, dictionary_size_limit {MOST_IN_DICTIONARY})",
+    )
     return pq.read_metadata(path).num_rows
 
 

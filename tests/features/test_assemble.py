@@ -3,8 +3,10 @@
 import re
 from typing import Any
 
+import duckdb
+import narwhals as nw
 import pytest
-from feature_tables import DAY, KINDS, START, frames_on, many_tables
+from feature_tables import DAY, KINDS, START, arrow, frames_on, many_tables, on_engine
 
 from winback.features.assemble import dictionary, features, with_features
 from winback.features.definition import ChurnDefinition
@@ -15,7 +17,7 @@ SETTING: dict[str, Any] = {"windows_days": (2, 5), "definition": ChurnDefinition
 UNIT_IN_NAME = {
     "days": r"(^|_)days_",
     "share": r"_share(_|$)|_depth_",
-    "ratio": r"_ratio$|_trend_\d+d$",
+    "ratio": r"_ratio(_\d+d)?$|_trend_\d+d$",
 }
 
 
@@ -36,6 +38,33 @@ def test_columns_are_the_dictionary_in_its_order() -> None:
     table = features(tables, snapshots(), **SETTING)
     assert table.collect_schema().names() == ["customer_id", "as_of", *(e["name"] for e in entries)]
     assert 50 <= len(entries) <= 80
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb", "pandas"])
+def test_every_feature_is_a_float_or_a_text(engine: str) -> None:
+    """A model signature declares doubles and refuses whole numbers."""
+    session = duckdb.connect() if engine == "duckdb" else None
+    tables = frames_on(engine, many_tables(1), session)
+    rows = [{"customer_id": 1, "as_of": START + 9 * DAY}]
+    keys = on_engine(engine, arrow("snapshots", rows), session)
+    schema = features(tables, keys, **SETTING).collect_schema()
+    for entry in dictionary(tables, **SETTING):
+        is_text = entry["unit"] == "category"
+        assert schema[entry["name"]] == (nw.String if is_text else nw.Float64), entry
+
+
+def test_what_is_kept_are_the_distinct_snapshots_once() -> None:
+    tables = frames_on("polars", many_tables(1))
+    kept = []
+
+    def keep(frame: Any) -> Any:
+        kept.append(frame.collect().lazy())
+        return kept[-1]
+
+    found = features(tables, snapshots(), keep=keep, **SETTING).sort("customer_id").collect()
+    plain = features(tables, snapshots(), **SETTING).sort("customer_id").collect()
+    assert found.to_native().equals(plain.to_native())
+    assert [frame.collect().shape for frame in kept] == [(3, 2)]
 
 
 def test_every_entry_says_unit_and_meaning_and_names_carry_the_unit() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from winback.pipelines import frames
 
 NOON = datetime(2024, 2, 29, 12, 0, 0)

@@ -144,3 +144,28 @@ def test_an_experiment_in_a_temporary_copy_leaves_the_workspace_alone(finished, 
     assert queued.returncode == 0, queued.stderr
     shown = run_in(project, "dvc", "exp", "show", "--csv").stdout
     assert {"apart", "later"} <= {line.split(",")[0] for line in shown.splitlines()}
+
+
+def test_to_be_offered_nothing_is_no_offer(finished):
+    offers = pd.read_parquet(finished / "data/tables/offers.parquet")
+    current = pd.read_parquet(finished / "data/features/current.parquet").set_index("customer_id")
+    nothing = offers.loc[offers["offer"] == "none", "customer_id"]
+    something = offers.loc[offers["offer"] != "none", "customer_id"]
+    assert len(nothing) > 100
+    assert (current.loc[nothing, "past_offers"] == 0).all()
+    assert (current.loc[something, "past_offers"] == 1).all()
+
+
+def test_the_readout_knows_the_plan_and_the_moments_of_return(finished):
+    facts = json.loads((finished / "artifacts/winback/readout/readout.json").read_text())
+    assert not [note for note in facts["notes"] if "not given" in note]
+
+
+def test_another_campaign_holds_out_other_customers(finished, recommendations):
+    from winback.models.policy import _hold_out
+
+    keys = recommendations[["customer_id", "as_of"]]
+    chosen = np.ones(len(keys), dtype=int)
+    first, _ = _hold_out(keys, chosen, 0.1, 1)
+    later, _ = _hold_out(keys.assign(as_of=keys["as_of"] + pd.Timedelta(days=30)), chosen, 0.1, 1)
+    assert 0.05 < later[first].mean() < 0.15

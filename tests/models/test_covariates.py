@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.covariates import MOST_LEVELS, covariate_design, leading_components
 
 

@@ -4,6 +4,7 @@ import time
 import numpy as np
 import pytest
 from scipy.optimize import linprog
+
 from winback.models.qini import area, average_qini, gain_at, multi_armed_qini
 
 

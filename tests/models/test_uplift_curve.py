@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winback.models.uplift_curve import uplift_curve, uplift_scores
 
 

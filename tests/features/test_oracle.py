@@ -16,7 +16,7 @@ from winback.features.snapshots import churn_snapshots
 KEYS = ("customer_id", "as_of")
 # ORACLE_EXAMPLES=1500 is the long run, drawn anew each time; the default is the same every time.
 ASKED = int(os.environ.get("ORACLE_EXAMPLES", "0"))
-EXAMPLES = {"polars": ASKED or 120, "duckdb": ASKED or 12, "pandas": ASKED or 6}
+EXAMPLES = {"polars": ASKED or 60, "duckdb": ASKED or 8, "pandas": ASKED or 5}
 
 
 def rows_of(engine: str, tables: Any, snapshots: Any, definition: Any) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_features_equal_the_plain_oracle(engine: str) -> None:
 
 def test_churn_labels_equal_the_plain_oracle() -> None:
     @settings(
-        max_examples=ASKED or 60,
+        max_examples=ASKED or 40,
         derandomize=not ASKED,
         deadline=None,
         database=None,

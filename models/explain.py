@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .formula import Expression, Formula, design, encode
+from .formula import Expression, Formula, encode
 
 OFFER = "offer"  # share of the offer itself, where a booster takes it as an input
 
@@ -171,8 +171,6 @@ class _Walk:
                 return self.known[name]
             case ["booster", file, extra]:
                 return self._booster(file, extra)
-            case ["linear", coefficients, intercept]:
-                return self._linear(np.asarray(coefficients, dtype=np.float64), float(intercept))
             case ["additive", intercept, terms]:
                 return self._additive(float(intercept), terms)
             case ["sum", *terms]:
@@ -206,16 +204,6 @@ class _Walk:
         shares = np.column_stack([found[:, :width], offer])
         base = float(found[0, -1]) if len(found) else 0.0
         return _Shares(found.sum(axis=1), base, shares)
-
-    def _linear(self, coefficients: np.ndarray, intercept: float) -> _Shares:
-        scaled = design(self.formula.columns, self.formula.scaling, self.matrix) * coefficients
-        shares = self.empty.copy()
-        place = 0
-        for position, column in enumerate(self.formula.columns):
-            width = 1 if column.levels is None else len(column.levels)
-            shares[:, position] = scaled[:, place : place + width].sum(axis=1)
-            place += width
-        return _Shares(scaled.sum(axis=1) + intercept, intercept, shares)
 
     def _additive(self, intercept: float, terms: Sequence[Sequence[Any]]) -> _Shares:
         shares = self.empty.copy()

@@ -12,7 +12,6 @@ Expressions are lists whose first element names the operation:
 ``["ref", name]``                  another named expression of the same formula, evaluated once
 ``["booster", file, extra]``       raw score of a booster on the encoded columns followed by the
                                    constants in `extra` (the one-hot offer of an S-learner)
-``["linear", coef, intercept]``    encoded columns (filled and scaled, see `Formula.scaling`) @ coef
 ``["additive", intercept, terms]``  a sum of piecewise linear functions of single encoded columns:
                                    each term is [column position, xs, ys, value where missing];
                                    a category's xs are its codes
@@ -30,7 +29,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,15 +63,12 @@ class Formula:
         Names in `expressions` that `evaluate` returns, in order.
     boosters
         LightGBM text models by file name.
-    scaling
-        For linear terms: (fill, mean, scale) per encoded design column; categories are one-hot.
     """
 
     columns: tuple[Column, ...]
     expressions: Mapping[str, Expression]
     outputs: tuple[str, ...]
     boosters: Mapping[str, str] = field(default_factory=dict)
-    scaling: tuple[tuple[float, float, float], ...] = ()
     _parsed: dict[str, lgb.Booster] = field(default_factory=dict, repr=False, compare=False)
 
     def booster(self, file: str) -> lgb.Booster:
@@ -135,39 +131,6 @@ def encode(columns: Sequence[Column], frame: pd.DataFrame) -> np.ndarray:
     return matrix
 
 
-def design(
-    columns: Sequence[Column], scaling: Sequence[tuple[float, float, float]], matrix: np.ndarray
-) -> np.ndarray:
-    """Encoded columns as the filled, scaled, one-hot design of a linear term."""
-    raw = np.column_stack(list(_design_columns(columns, matrix)))
-    fill, mean, scale = np.asarray(scaling, dtype=np.float64).T
-    return (np.where(np.isnan(raw), fill, raw) - mean) / scale
-
-
-def learn_scaling(
-    columns: Sequence[Column], matrix: np.ndarray
-) -> tuple[tuple[float, float, float], ...]:
-    """Per design column: the median to fill with, the mean, and the scale (1 if constant)."""
-    scaling = []
-    for values in _design_columns(columns, matrix):
-        known = values[~np.isnan(values)]
-        fill = float(np.median(known)) if len(known) else 0.0
-        filled = np.where(np.isnan(values), fill, values)
-        spread = float(filled.std())
-        scaling.append((fill, float(filled.mean()), spread if spread > 1e-12 else 1.0))
-    return tuple(scaling)
-
-
-def _design_columns(columns: Sequence[Column], matrix: np.ndarray) -> Iterable[np.ndarray]:
-    for position, column in enumerate(columns):
-        values = matrix[:, position]
-        if column.levels is None:
-            yield values
-        else:
-            for code in range(len(column.levels)):
-                yield (values == code).astype(np.float64)
-
-
 def evaluate(formula: Formula, frame: pd.DataFrame, *, threads: int = 1) -> pd.DataFrame:
     """Outputs of a formula, one float64 column each, in the row order of the frame."""
     matrix = encode(formula.columns, frame)
@@ -204,9 +167,6 @@ def _value(
                 return np.empty(0)
             raw = formula.booster(file).predict(rows, raw_score=True, num_threads=threads)
             return np.asarray(raw, dtype=np.float64)
-        case ["linear", coefficients, intercept]:
-            scaled = design(formula.columns, formula.scaling, matrix)
-            return scaled @ np.asarray(coefficients, dtype=np.float64) + float(intercept)
         case ["additive", intercept, terms]:
             total = np.full(len(matrix), float(intercept))
             for position, xs, ys, missing in terms:
@@ -253,7 +213,6 @@ def to_files(formula: Formula) -> dict[str, bytes]:
         ],
         "expressions": dict(formula.expressions),
         "outputs": list(formula.outputs),
-        "scaling": [list(row) for row in formula.scaling],
         "sha256": {name: hashlib.sha256(body).hexdigest() for name, body in boosters.items()},
     }
     text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
@@ -286,5 +245,4 @@ def from_files(files: Mapping[str, bytes]) -> Formula:
         expressions=document["expressions"],
         outputs=tuple(document["outputs"]),
         boosters=boosters,
-        scaling=tuple((row[0], row[1], row[2]) for row in document["scaling"]),
     )

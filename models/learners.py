@@ -308,16 +308,3 @@ def split_effects(effects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Effects (rows, offers) as what the offers share (rows,) and each one's own (rows, offers)."""
     shared = effects.mean(axis=1)
     return shared, effects - shared[:, None]
-
-
-def aipw_scores(
-    outcome: np.ndarray, arm: np.ndarray, propensity: np.ndarray, means: np.ndarray
-) -> np.ndarray:
-    """Doubly robust scores of the mean outcome under every offer, (rows, offers).
-
-    `propensity` is the probability of the offer that was sent (Robins, Rotnitzky & Zhao 1994).
-    """
-    scores = means.copy()
-    rows = np.arange(len(outcome))
-    scores[rows, arm] += (outcome - means[rows, arm]) / propensity
-    return scores

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from .formula import Expression, Formula
 
-_COSTLY = ("additive", "booster", "linear")
+_COSTLY = ("additive", "booster")
 
 
 def share_parts(formula: Formula) -> Formula:

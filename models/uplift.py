@@ -29,12 +29,12 @@ from .learners import (
     EFFECT_LEARNERS,
     OUTCOME_LEARNERS,
     Experiment,
-    aipw_scores,
     choose_s_trees,
     fit_effect_models,
     fit_outcome_models,
     outcome_learners,
 )
+from .offpolicy import offer_scores
 from .stacking import Stack, combine, fit_stack, policy_gain, slope_of
 from .trial_rows import as_frame, check_counts, check_rows, choose_control
 from .uplift_formula import UpliftFormula
@@ -191,7 +191,13 @@ class OfferUplift(BaseEstimator):
         base = "two_part" if "two_part" in means else "additive"
         blend = blend_of_means(means, experiment, base)
         nuisance = blend * means["s"] + (1 - blend) * means[base]
-        scores = aipw_scores(experiment.outcome, experiment.arm, experiment.propensity, nuisance)
+        scores = offer_scores(
+            experiment.arm,
+            experiment.outcome,
+            experiment.propensity,
+            offers=[str(arm) for arm in range(experiment.offers)],
+            predictions=nuisance,
+        )
         effects = {name: mean[:, 1:] - mean[:, :1] for name, mean in means.items()}
         effects |= held_out_effects(experiment, splits, nuisance, scores)
         contrast = scores[:, 1:] - scores[:, :1]

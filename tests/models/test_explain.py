@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from winback.models.explain import contributions, drivers, importance
-from winback.models.formula import Column, Formula, encode, evaluate, learn_columns, learn_scaling
+from winback.models.formula import Column, Formula, encode, evaluate, learn_columns
 
 
 def boosted(rows=800):
@@ -23,10 +23,13 @@ def boosted(rows=800):
         "plain.txt": lgb.train(settings, lgb.Dataset(matrix, target), 20).model_to_string(),
         "offer.txt": lgb.train(settings, with_offer, 20).model_to_string(),
     }
-    coefficients = [0.3, -0.2, 0.0, 0.5, -0.5]
     expressions = {
         "raw": ["booster", "plain.txt", []],
-        "line": ["linear", coefficients, 0.1],
+        "line": [
+            "additive",
+            0.1,
+            [[1, [-2.0, 2.0], [0.4, -0.4], 0.0], [3, [0, 1], [0.5, -0.5], 0]],
+        ],
         "curve": ["additive", 0.2, [[0, [-1.0, 1.0], [-0.5, 0.5], 0.0]]],
         "probability": ["interp", [-2.0, 0.0, 3.0], [0.05, 0.2, 0.9], ["ref", "raw"]],
         "uplift": [
@@ -38,8 +41,7 @@ def boosted(rows=800):
         "profit": ["product", ["ref", "probability"], ["ref", "value"], ["ref", "curve"]],
     }
     outputs = ("probability", "uplift", "value", "profit", "curve")
-    scaling = learn_scaling(columns, matrix)
-    return Formula(columns, expressions, outputs, boosters, scaling), frame
+    return Formula(columns, expressions, outputs, boosters), frame
 
 
 @pytest.mark.parametrize("output", ["probability", "uplift", "value", "profit", "curve"])
@@ -51,19 +53,14 @@ def test_shares_and_base_add_up_to_every_kind_of_output(output):
     assert isinstance(base, float)
 
 
-def test_a_linear_model_gives_coefficient_times_distance_from_the_mean():
-    frame = pd.DataFrame({"a": [0.0, 2.0, 4.0], "b": [1.0, 1.0, 1.0]})
-    columns = (Column("a"), Column("b"))
-    formula = Formula(
-        columns,
-        {"y": ["linear", [3.0, 5.0], 7.0]},
-        ("y",),
-        scaling=learn_scaling(columns, encode(columns, frame)),
-    )
+def test_an_additive_model_gives_each_column_its_own_curve():
+    frame = pd.DataFrame({"a": [0.0, 2.0, np.nan], "b": [1.0, 1.0, 1.0]})
+    terms = [[0, [0.0, 4.0], [0.0, 8.0], -1.0], [1, [0.0, 2.0], [5.0, 7.0], 0.0]]
+    formula = Formula((Column("a"), Column("b")), {"y": ["additive", 7.0, terms]}, ("y",))
     shares, base = contributions(formula, frame, "y")
     assert base == 7
-    np.testing.assert_allclose(shares["a"], 3 * np.array([-2, 0, 2]) / frame["a"].std(ddof=0))
-    np.testing.assert_allclose(shares["b"], 0)
+    assert shares["a"].tolist() == [0.0, 4.0, -1.0]
+    assert shares["b"].tolist() == [6.0, 6.0, 6.0]
 
 
 def test_importance_ranks_what_matters_and_says_which_way():

@@ -8,6 +8,7 @@ asks it not to be worse beyond what chance explains.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,15 +59,17 @@ def probability_gates(
     """
     y = np.asarray(outcome, dtype=np.float64)
     models = {"challenger": challenger} if champion is None else {"champion": champion}
-    grades = bootstrap_grades(
+    table = bootstrap_grades(
         y,
         {**models, "challenger": challenger},
         cluster=cluster,
         repeats=REPEATS,
         seed=seed,
         metrics=("auc", "ece"),
-    ).set_index(["model", "metric"])
-    auc, ece = grades.loc[("challenger", "auc")], grades.loc[("challenger", "ece"), "value"]
+    )
+    rows = table[table["model"] == "challenger"].to_dict("records")
+    grades: dict[str, dict[Any, Any]] = {row["metric"]: row for row in rows}
+    auc, ece = grades["auc"], float(grades["ece"]["value"])
     by_chance = float(np.sqrt(2 / np.pi * ECE_BINS * y.mean() * (1 - y.mean()) / len(y)))
     gates = [
         Gate(

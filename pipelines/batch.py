@@ -100,7 +100,8 @@ def survey(files: Sequence[Path], *, as_of: datetime | None, now: datetime) -> S
         hashes.append(pd.util.hash_array(ids.to_numpy(), categorize=False))
     if not rows:
         raise ValueError(f"{files[0]}: there are no rows to score")
-    seen = np.sort(np.concatenate(hashes))
+    seen = np.concatenate(hashes)
+    seen.sort()
     repeated = int((seen[1:] == seen[:-1]).sum())
     if repeated:
         raise ValueError(
@@ -177,19 +178,17 @@ def of_moment(when: pa.ChunkedArray, as_of: datetime) -> pa.ChunkedArray:
 def _batches(files: Sequence[Path], columns: Sequence[str], start: int) -> Iterator[pa.Table]:
     for file in files:
         reader = _open(file)
-        sizes = [reader.metadata.row_group(at).num_rows for at in range(reader.num_row_groups)]
-        first = 0
-        while first < len(sizes) and start >= sizes[first]:
-            start -= sizes[first]
-            first += 1
-        groups = list(range(first, len(sizes)))
-        if not groups:
-            continue
-        for batch in reader.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns)):
-            kept = batch.slice(start)
-            start = max(0, start - len(batch))
-            if len(kept):
-                yield pa.Table.from_batches([kept])
+        for group in range(reader.num_row_groups):
+            size = reader.metadata.row_group(group).num_rows
+            if start >= size:
+                start -= size
+                continue
+            # One at a time: a reader of several keeps the bytes of all that it has read.
+            for batch in reader.iter_batches(BATCH_ROWS, [group], columns=list(columns)):
+                kept = batch.slice(start)
+                start = max(0, start - len(batch))
+                if len(kept):
+                    yield pa.Table.from_batches([kept])
 
 
 def _open(file: Path) -> pq.ParquetFile:

@@ -167,7 +167,7 @@ def _answered(
     outputs = answer(opened.answers, frame, threads=threads)
     values: dict[str, Any] = {name: outputs[name] for name in outputs.columns}
     values |= {
-        "customer_id": kept["customer_id"],
+        "customer_id": kept["customer_id"].cast(schema.field("customer_id").type),
         "as_of": pa.repeat(pa.scalar(as_of, batch.MOMENT), len(kept)),
         "model_version": pa.repeat(opened.version, len(kept)),
     }
@@ -185,7 +185,11 @@ def _column(values: Any, kind: pa.DataType) -> Any:
 
 def _schema(answers: Answers, given: pa.Schema) -> pa.Schema:
     """The columns of every part, whatever rows are in it."""
-    fields = [given.field("customer_id"), pa.field("as_of", batch.MOMENT)]
+    whole = pa.types.is_integer(given.field("customer_id").type)
+    fields = [
+        pa.field("customer_id", pa.int64() if whole else pa.string()),
+        pa.field("as_of", batch.MOMENT),
+    ]
     if "population" in given.names:
         fields.append(pa.field("population", pa.string()))
     for formula in (answers.churn, answers.winback):
@@ -193,7 +197,7 @@ def _schema(answers: Answers, given: pa.Schema) -> pa.Schema:
     if answers.winback is not None:
         fields.append(pa.field("recommended_offer", pa.string()))
     fields.append(pa.field("model_version", pa.string()))
-    return pa.schema([field.remove_metadata() for field in fields])
+    return pa.schema(fields)
 
 
 def _write(part: Path, table: pa.Table, facts: dict[str, Any], listed: Suppressions | None) -> None:

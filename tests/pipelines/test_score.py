@@ -108,17 +108,29 @@ def test_scores_do_not_depend_on_parts_row_groups_or_files(job, customers, tmp_p
 
 
 def test_missing_values_in_one_part_leave_the_answers_of_the_others_alone(job, customers, tmp_path):
-    whole = next(
-        n for n in customers.columns if n.startswith("orders_") and customers[n].dtype == "int64"
-    )
-    holes = customers.astype({whole: "Int64"})
-    holes.loc[:299, whole] = pd.NA
+    whole = customers.astype({"orders_total": "int64"})
+    whole.to_parquet(job.features, index=False)
+    holes = whole.astype({"orders_total": "Int64"})
+    holes.loc[:299, "orders_total"] = pd.NA
     holes.to_parquet(tmp_path / "holes.parquet", index=False)
     score(job)
     score(but(job, features=tmp_path / "holes.parquet", out=tmp_path / "other"))
     ours, theirs = rows(job.out), rows(tmp_path / "other")
     later = ours["customer_id"].isin(customers["customer_id"][300:])
     pd.testing.assert_frame_equal(ours[later], theirs[later], check_exact=True)
+
+
+def test_ids_of_text_and_moments_with_a_zone_mean_the_same(job, customers, tmp_path):
+    score(job)
+    as_of = customers["as_of"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    texts = customers.assign(customer_id="c" + customers["customer_id"].astype("str"), as_of=as_of)
+    other = but(job, features=tmp_path / "texts.parquet", out=tmp_path / "other")
+    texts.to_parquet(other.features, index=False)
+    texts[["customer_id"]][::20].to_parquet(other.suppressions, index=False)
+    score(other)
+    expected = rows(job.out)
+    expected["customer_id"] = "c" + expected["customer_id"].astype("str")
+    pd.testing.assert_frame_equal(rows(other.out), expected, check_exact=True)
 
 
 def test_rows_of_another_moment_are_counted_and_not_scored(job, customers, tmp_path):

@@ -85,13 +85,14 @@ def recommend(
         table["reasons"] = _with_drivers(table, asked, answers, params.explained, meanings)
     table["model_version"] = _version(churn, winback)
     replace_file(out, lambda handle: table.to_parquet(handle, index=False))
-    say(f"{int(suppressed.sum()):,} suppressed customers left out")
+    say(f"{int(suppressed.sum()):,} customers left out because they objected")
 
 
 def _suppressed(tables: Path, current: pd.DataFrame) -> pd.Series:
     """Who objected before the moment of scoring: neither scored nor exported."""
     path = tables / "suppressions.parquet"
     if not path.exists():
+        say("this source has no table of suppressions: nobody is left out")
         return pd.Series(False, index=current.index)
     listed = pd.read_parquet(path)
     return current["customer_id"].isin(listed["customer_id"])

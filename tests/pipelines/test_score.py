@@ -11,6 +11,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pcsv
@@ -18,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from winback.models.inference import answer
+from winback.pipelines import batch, store
 from winback.pipelines import score as scoring
-from winback.pipelines import store
 from winback.pipelines.cli import main
 from winback.pipelines.lock import only_one
 from winback.pipelines.parts import read_answers
@@ -118,6 +119,20 @@ def test_missing_values_in_one_part_leave_the_answers_of_the_others_alone(job, c
     ours, theirs = rows(job.out), rows(tmp_path / "other")
     later = ours["customer_id"].isin(customers["customer_id"][300:])
     pd.testing.assert_frame_equal(ours[later], theirs[later], check_exact=True)
+
+
+def test_reading_holds_one_row_group_at_a_time_however_many_there_are(tmp_path):
+    file = tmp_path / "long.parquet"
+    rng = np.random.default_rng(1)
+    table = pa.table({f"x{number}": rng.random(5_000) for number in range(20)})  # .8 MB, noise
+    with pq.ParquetWriter(file, table.schema) as writer:
+        for _ in range(40):
+            writer.write_table(table)
+    del table
+    before, most = pa.total_allocated_bytes(), 0
+    for _chunk in batch.chunks([file], [f"x{number}" for number in range(20)], rows=5_000):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < 8_000_000  # of 32 MB
 
 
 def test_ids_of_text_and_moments_with_a_zone_mean_the_same(job, customers, tmp_path):

@@ -60,9 +60,7 @@ def snapshots(name: str, folder: Path) -> tuple[pd.DataFrame, float]:
     os.environ.setdefault(variable, str(SHARED / default))
     source = load_source(ROOT / "sources" / f"{name}.yaml")
     params = read_params(ROOT / "params.yaml")
-    settings = replace(
-        params.featurize, snapshots=18, snapshot_every_days=30
-    )
+    settings = replace(params.featurize, snapshots=18, snapshot_every_days=30)
     ingest(source, folder / "tables", truth=folder / "truth", threads=1)
     featurize(source, settings, params.machine, tables=folder / "tables", out=folder / "features")
     assert source.churn is not None

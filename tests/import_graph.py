@@ -46,6 +46,6 @@ def closure(module: Path) -> frozenset[Path]:
 def _files(inner: Path, names: list[str]) -> set[Path]:
     if (ROOT / inner.with_suffix(".py")).exists():
         return {inner.with_suffix(".py")}
-    return {
-        inner / f"{name}.py" for name in names if (ROOT / inner / f"{name}.py").exists()
-    } or {inner / "__init__.py"}
+    return {inner / f"{name}.py" for name in names if (ROOT / inner / f"{name}.py").exists()} or {
+        inner / "__init__.py"
+    }

@@ -145,6 +145,7 @@ def _write(setting: Setting, snapshots: nw.LazyFrame, path: Path) -> None:
         deny=setting.deny,
         leave_out=setting.leave_out,
         kinds=setting.kinds,
+        keep=frames.persist,
     )
     frames.write(with_features(kept, rows), path)
 

@@ -49,7 +49,7 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Su
     as_of
         The moment of the scores (UTC).
     max_age_days
-        A file written longer ago than that before `as_of` is stale.
+        A file written longer ago than that, before now or `as_of`, is stale.
 
     Raises
     ------
@@ -70,9 +70,10 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Su
             f"suppressions: {file} has {ids.null_count:,} rows without customer_id; mend the list"
         )
     made = datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
-    if as_of - made > timedelta(days=max_age_days):
+    latest = max(as_of, datetime.now(UTC).replace(tzinfo=None))
+    if latest - made > timedelta(days=max_age_days):
         raise SuppressionsUnusable(
             f"suppressions: {file} was written at {made:%Y-%m-%d %H:%M}, more than "
-            f"{max_age_days:g} days before {as_of:%Y-%m-%d %H:%M}; export it anew"
+            f"{max_age_days:g} days before {latest:%Y-%m-%d %H:%M}; export it anew"
         )
     return Suppressions(ids.combine_chunks(), hashlib.sha256(content).hexdigest())

@@ -54,7 +54,7 @@ def test_importing_every_module_prints_nothing_and_seeds_nothing():
         if m.name not in ("__init__.py", "registered_model.py")
     ]
     code = (
-        "import random, numpy\n"
+        "import random, duckdb, lightgbm, mlflow, numpy, sklearn.base\n"  # theirs is not ours
         "before = (random.getstate(), numpy.random.get_state()[1].tolist())\n"
         f"import {', '.join(names)}\n"
         "assert before == (random.getstate(), numpy.random.get_state()[1].tolist())\n"

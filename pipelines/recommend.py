@@ -105,7 +105,9 @@ def _facts(asked: pd.DataFrame, features: Path) -> pd.DataFrame:
             facts[fact] = asked[named]
     messages = [name for name in MESSAGES if name in asked.columns]
     if messages:
-        facts["days_since_last_contact"] = asked[messages].min(axis=1)
+        # A flat table is asked about the moment of its experiment: its offers are not a past.
+        past = asked["population"] != "experiment"
+        facts["days_since_last_contact"] = asked[messages].min(axis=1).where(past)
     unknown = [fact for fact in FACTS if fact not in facts.columns]
     if unknown:
         say(f"rules that need {', '.join(unknown)} do not apply: this source does not tell it")

@@ -67,6 +67,7 @@ def test_hillstrom_personal_offers_are_judged_against_the_mens_email(run_source)
     assert "mens_email for all" in output
     recommended = pd.read_parquet(folder / "data/recommendations.parquet")
     assert len(recommended) == 64_000
+    assert (recommended["recommended_offer"] == "mens_email").all()
 
 
 def test_telco_grades_churn_and_says_why_there_is_no_uplift(run_source):

@@ -23,6 +23,8 @@ from .eligibility import (
     not_worth_it,
     too_little_evidence,
 )
+from .holdout import hold_out
+from .sentences import Forecast, sentences
 from .strategy import priorities, strategies
 
 OBJECTIVES = ("profit", "roi", "returns")
@@ -60,17 +62,6 @@ class OfferCost:
     contact_cost: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Forecast:
-    """Per customer and option, control first: (rows, options) each."""
-
-    names: tuple[str, ...]
-    probability: np.ndarray
-    uplift: np.ndarray
-    gain: np.ndarray
-    cost: np.ndarray
-
-
 def recommend(
     predictions: pd.DataFrame,
     facts: pd.DataFrame,
@@ -106,7 +97,7 @@ def recommend(
         One row per customer: customer_id, population ("active", "lost", "experiment"), and as
         far as known: suppressed (bool), times_lost, days_since_last_contact, reason, value,
         cost_to_serve, growth, tenure_days, margin, turnover, experiment_rows (customers of her
-        kind in the experiment), drivers (words of `explain.drivers`).
+        kind in the experiment).
     offers
         Terms of each offer but the control; empty without an experiment.
     control
@@ -169,7 +160,7 @@ def recommend(
         capacity=capacity,
         holdout_share=holdout_share,
     )
-    held, propensity = _hold_out(rows[["customer_id", "as_of"]], chosen, holdout_share, seed)
+    held, propensity = hold_out(rows[["customer_id", "as_of"]], chosen, holdout_share, seed)
     place = np.arange(len(rows))
     profit = _profit_gain(rows, names)[place, chosen]
     decided = outputs.assign(
@@ -191,13 +182,13 @@ def recommend(
         holdout=held,
         propensity=np.where(asked, propensity, np.nan),
     )
-    decided["reasons"] = _reasons(
-        rows,
+    decided["reasons"] = sentences(
         forecast,
         allowed,
         chosen,
         asked,
         barred,
+        risk=_fact(rows, "churn_probability"),
         objective=objective,
         personalize=personalize,
     )
@@ -280,10 +271,10 @@ def _forecast(
     names: tuple[str, ...],
     offers: Mapping[str, OfferTerms],
     objective: str,
-) -> _Forecast:
+) -> Forecast:
     if not offers:
         nothing = np.zeros((len(rows), 1))
-        return _Forecast(names, nothing, nothing, nothing, nothing)
+        return Forecast(names, nothing, nothing, nothing, nothing)
     probability = _outputs(rows, "return_probability_", names)
     uplift = np.column_stack([np.zeros(len(rows)), _outputs(rows, "uplift_", tuple(names[1:]))])
     if objective == "returns":
@@ -293,7 +284,7 @@ def _forecast(
         gain = profit - profit[:, :1]
     paid = np.array([0.0, *(offer.cost_on_acceptance for offer in offers.values())])
     contact = np.array([0.0, *(offer.contact_cost for offer in offers.values())])
-    return _Forecast(names, probability, uplift, gain, probability * paid + contact)
+    return Forecast(names, probability, uplift, gain, probability * paid + contact)
 
 
 def _asked(rows: pd.DataFrame, control: str, offers: Mapping[str, OfferTerms]) -> np.ndarray:
@@ -332,7 +323,7 @@ def _barred(
 
 
 def _allowed(
-    forecast: _Forecast,
+    forecast: Forecast,
     open_rows: np.ndarray,
     objective: str,
     personalize: bool,
@@ -361,7 +352,7 @@ def _allowed(
 
 
 def _choose(
-    forecast: _Forecast,
+    forecast: Forecast,
     allowed: np.ndarray,
     *,
     personalize: bool,
@@ -385,26 +376,6 @@ def _choose(
     return allocate(gain, cost, budget=None if budget is None else budget / sent, capacity=room)
 
 
-def _hold_out(
-    keys: pd.DataFrame, chosen: np.ndarray, share: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Who gets nothing instead (rows,), and the probability of what each is assigned (rows,).
-
-    Within each offer the customers stand in the order of a seeded hash of customer and as_of, so
-    that another campaign holds out others; the first ones are held out, in a number rounded at
-    random, so that everybody's chance is exactly `share`.
-    """
-    text = (keys["customer_id"].astype("str") + keys["as_of"].astype("str")).to_numpy(dtype=object)
-    place = pd.util.hash_array(text, hash_key=f"holdout{seed:09d}", categorize=False)
-    held = np.zeros(len(chosen), dtype=bool)
-    for option in np.unique(chosen[chosen > 0]):
-        rows = np.flatnonzero(chosen == option)
-        rounding = np.random.default_rng([seed, int(option)]).random()
-        number = int(np.floor(share * len(rows) + rounding))
-        held[rows[np.argsort(place[rows], kind="stable")[:number]]] = True
-    return held, np.where(chosen == 0, 1.0, np.where(held, share, 1 - share))
-
-
 def _priority(rows: pd.DataFrame, gain: np.ndarray) -> np.ndarray:
     """A, B, C among the active and among the others: margin, turnover and what lies ahead."""
     active = (rows["population"] == "active").to_numpy()
@@ -417,52 +388,3 @@ def _priority(rows: pd.DataFrame, gain: np.ndarray) -> np.ndarray:
                 _fact(rows, "margin")[part], _fact(rows, "turnover")[part], prospects[part]
             )
     return letters
-
-
-def _reasons(
-    rows: pd.DataFrame,
-    forecast: _Forecast,
-    allowed: np.ndarray,
-    chosen: np.ndarray,
-    asked: np.ndarray,
-    barred: np.ndarray,
-    *,
-    objective: str,
-    personalize: bool,
-) -> list[str]:
-    """One sentence per customer: the rule that applied, or the forecast behind the offer."""
-    drivers = rows["drivers"].fillna("").tolist() if "drivers" in rows else [""] * len(rows)
-    risk = _fact(rows, "churn_probability")
-    lines = []
-    for row, option in enumerate(chosen):
-        if not asked[row]:
-            line = "" if np.isnan(risk[row]) else f"leaves with probability {risk[row]:.2f}"
-        elif barred[row]:
-            line = str(barred[row])
-        elif option:
-            line = _praise(forecast, row, int(option), objective)
-            line += "" if personalize else "; the best single offer, personal ones did not beat it"
-        elif allowed[row, 1:].any():
-            line = "worth an offer, but beyond the budget or the capacity"
-        elif not personalize or forecast.gain.shape[1] == 1:
-            line = "no offer to all: none beat it"
-        elif (forecast.uplift[row, 1:] < 0).all():
-            line = "do not disturb: every offer makes a return less likely"
-        else:
-            best = 1 + int(np.argmax(forecast.gain[row, 1:]))
-            gain = _amount(forecast.gain[row, best], objective)
-            line = f"not worth it: {forecast.names[best]} would gain {gain}"
-        lines.append("; ".join(part for part in (line, drivers[row]) if part))
-    return lines
-
-
-def _praise(forecast: _Forecast, row: int, option: int, objective: str) -> str:
-    before, after = forecast.probability[row, 0], forecast.probability[row, option]
-    gain = _amount(forecast.gain[row, option], objective)
-    return (
-        f"{forecast.names[option]}: returns with {after:.2f} instead of {before:.2f}, gain {gain}"
-    )
-
-
-def _amount(gain: float, objective: str) -> str:
-    return f"{gain:+.3f} returns" if objective == "returns" else f"{gain:+.2f}"

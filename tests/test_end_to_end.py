@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from conftest import run_in
 
+from winback.models.holdout import hold_out
+
 POLICY_COLUMNS = {
     "policy",
     "objective",
@@ -162,10 +164,8 @@ def test_the_readout_knows_the_plan_and_the_moments_of_return(finished):
 
 
 def test_another_campaign_holds_out_other_customers(finished, recommendations):
-    from winback.models.policy import _hold_out
-
     keys = recommendations[["customer_id", "as_of"]]
     chosen = np.ones(len(keys), dtype=int)
-    first, _ = _hold_out(keys, chosen, 0.1, 1)
-    later, _ = _hold_out(keys.assign(as_of=keys["as_of"] + pd.Timedelta(days=30)), chosen, 0.1, 1)
+    first, _ = hold_out(keys, chosen, 0.1, 1)
+    later, _ = hold_out(keys.assign(as_of=keys["as_of"] + pd.Timedelta(days=30)), chosen, 0.1, 1)
     assert 0.05 < later[first].mean() < 0.15

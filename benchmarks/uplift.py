@@ -10,6 +10,7 @@ simulated worlds; on Hillstrom a policy is valued by AIPW on the half that nobod
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -37,6 +38,7 @@ from winback.models.world import World
 from winback.pipelines.frames import collect, last_event, open_tables, persist
 
 CONTROL = "none"
+KEPT = Path("build/peers")
 WORLDS = ("plain", "kumar", "hillstrom-visit", "hillstrom-spend")
 PEERS = (
     "causalml S",
@@ -258,24 +260,37 @@ def _scores(table: Table, offers: list[str]) -> np.ndarray:
     return scores
 
 
-def run_peers(table: Table, peers: Sequence[str]) -> tuple[dict[str, pd.DataFrame], dict]:
-    """Effects of the peers on the rows to score, and their CPU seconds."""
+def run_peers(
+    table: Table, peers: Sequence[str], kept: Path
+) -> tuple[dict[str, pd.DataFrame], dict[str, list[float]]]:
+    """Effects of the peers on the rows to score, and their CPU seconds.
+
+    They take hours, so what each said of a table is kept under a hash of that table.
+    """
     python = os.environ.get("BENCH_PYTHON")
     if not python or not peers:
         return {}, {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        wide = numbers(pd.concat([table.train, table.score], ignore_index=True))
-        size = len(table.train)
-        train = wide[:size].assign(
-            offer=table.offer, outcome=table.outcome, propensity=table.propensity
-        )
+    wide = numbers(pd.concat([table.train, table.score], ignore_index=True))
+    size = len(table.train)
+    train = wide[:size].assign(
+        offer=table.offer, outcome=table.outcome, propensity=table.propensity
+    )
+    digest = hashlib.sha256()
+    for frame in (train, wide[size:]):
+        digest.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    script = Path(__file__).with_name("uplift_peers.py")
+    digest.update(script.read_bytes())
+    folder = kept / digest.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [peer for peer in peers if not (folder / f"{peer}.json").exists()]
+    if missing:
         train.to_parquet(folder / "train.parquet")
         wide[size:].to_parquet(folder / "score.parquet")
-        script = Path(__file__).with_name("uplift_peers.py")
-        subprocess.run([python, str(script), str(folder), *peers], check=True)
-        found = {peer: pd.read_parquet(folder / f"{peer}.parquet") for peer in peers}
-        return found, json.loads((folder / "seconds.json").read_text())
+        subprocess.run([python, str(script), str(folder), *missing], check=True)
+        (folder / "train.parquet").unlink()
+        (folder / "score.parquet").unlink()
+    found = {peer: pd.read_parquet(folder / f"{peer}.parquet") for peer in peers}
+    return found, {peer: json.loads((folder / f"{peer}.json").read_text()) for peer in peers}
 
 
 def numbers(frame: pd.DataFrame) -> pd.DataFrame:
@@ -285,13 +300,15 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
     return wide.fillna(wide.median()).fillna(0.0).set_axis(names, axis=1)
 
 
-def compare(world: str, *, seeds: int, rows: int, peers: Sequence[str], each: bool) -> None:
+def compare(
+    world: str, *, seeds: int, rows: int, peers: Sequence[str], each: bool, kept: Path
+) -> None:
     """Print means over the seeds, and the value against ours with a paired interval."""
     records = []
     for seed in range(seeds):
         table = draw(world, seed, rows)
         effects, seconds = ours(table, each=each)
-        others, other_seconds = run_peers(table, peers)
+        others, other_seconds = run_peers(table, peers, kept)
         for name, found in {**effects, **others, **rules(table)}.items():
             fit, predict = (seconds | other_seconds).get(name, [np.nan, np.nan])
             record = {"method": name, "seed": seed, **judge(table, found)}
@@ -321,6 +338,7 @@ def main() -> None:
         "--each", action=argparse.BooleanOptionalAction, help="also each of our learners alone"
     )
     parser.add_argument("--peers", nargs="*", default=list(PEERS))
+    parser.add_argument("--kept", type=Path, default=KEPT, help="where the peers' answers are kept")
     asked = parser.parse_args()
     for world in asked.world or WORLDS:
         halves = world.startswith("hillstrom")
@@ -331,6 +349,7 @@ def main() -> None:
             rows=asked.rows or (5_000 if asked.quick else 50_000),
             peers=forest_free,
             each=not asked.quick if asked.each is None else asked.each,
+            kept=asked.kept,
         )
 
 

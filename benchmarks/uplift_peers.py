@@ -2,7 +2,7 @@
 
 Runs in an environment of its own (`make bench` makes it): it reads train.parquet (columns, then
 offer, outcome, propensity) and score.parquet of a folder and writes `<peer>.parquet` with one
-column per offer and seconds.json with the CPU time of fitting and of predicting.
+column per offer and `<peer>.json` with the CPU seconds of fitting and of predicting.
 """
 
 from __future__ import annotations
@@ -131,15 +131,14 @@ def main() -> None:
     X, rows = train.to_numpy(dtype=float), score.to_numpy(dtype=float)
     share = dict(pd.Series(offer).value_counts(normalize=True))
     offers = sorted(set(offer) - {CONTROL})
-    seconds = {}
     for name in sys.argv[2:]:
         started = time.process_time()
         effects = fit_peer(name, X, offer, outcome, share)
         fitted = time.process_time()
         found = pd.DataFrame(effects(rows), columns=offers)
-        seconds[name] = [fitted - started, time.process_time() - fitted]
+        seconds = [fitted - started, time.process_time() - fitted]
         found.to_parquet(folder / f"{name}.parquet")
-    (folder / "seconds.json").write_text(json.dumps(seconds))
+        (folder / f"{name}.json").write_text(json.dumps(seconds))
 
 
 if __name__ == "__main__":

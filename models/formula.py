@@ -3,7 +3,8 @@
 Every estimator of this package ends as one `Formula`: how raw columns become numbers, a few
 LightGBM text models, and a small expression per output. It is what predicts in the estimators,
 what is saved (JSON and booster text, never a pickle), what batch scoring runs and what the
-registered model carries. This module therefore stands alone: it imports nothing of winback.
+registered model carries. It therefore stands alone: with `forest` and `curves`, which evaluate the
+costly operations as tables, it imports nothing of winback.
 
 Expressions are lists whose first element names the operation:
 
@@ -30,6 +31,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +39,13 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from .curves import Curves, add_up, gather
+from .forest import Forest, look_up, plant
+
 Expression = list[Any]
 FORMULA_FILE = "formula.json"
+_BLOCK = 4096  # rows at once, so that what is made of them stays in the processor's cache
+_FEWEST = 8  # fewer rows are filled up: NumPy sums a single row in another order
 
 
 @dataclass(frozen=True)
@@ -70,12 +77,33 @@ class Formula:
     outputs: tuple[str, ...]
     boosters: Mapping[str, str] = field(default_factory=dict)
     _parsed: dict[str, lgb.Booster] = field(default_factory=dict, repr=False, compare=False)
+    _compiled: list[_Compiled] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def booster(self, file: str) -> lgb.Booster:
         """The booster of that name, parsed once."""
         if file not in self._parsed:
             self._parsed[file] = lgb.Booster(model_str=self.boosters[file])
         return self._parsed[file]
+
+    def compile(self) -> None:
+        """Make the tables that `evaluate` looks up, which else happens when it is first called.
+
+        Raises
+        ------
+        ValueError
+            If an expression is unknown or a booster is not one that winback trains.
+        """
+        if not self._compiled:
+            self._compiled.append(_compile(self))
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """A formula whose boosters and additive parts are rows of `look_up` and then `add_up`."""
+
+    expressions: Mapping[str, Expression]
+    forest: Forest
+    curves: Curves
 
 
 def learn_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
@@ -96,10 +124,13 @@ def learn_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def encode(columns: Sequence[Column], frame: pd.DataFrame) -> np.ndarray:
+def encode(
+    columns: Sequence[Column], frame: pd.DataFrame, *, asked: np.ndarray | None = None
+) -> np.ndarray:
     """Raw columns as a float64 matrix (rows, columns), by name; missing and unknown are NaN.
 
-    Columns are picked by name whatever their order; extra ones are ignored.
+    Columns are picked by name whatever their order; extra ones are ignored. `asked` (rows,) says
+    which rows are wanted; all of them where it is None.
 
     Raises
     ------
@@ -114,74 +145,104 @@ def encode(columns: Sequence[Column], frame: pd.DataFrame) -> np.ndarray:
             f"features: {len(missing)} columns are missing: {', '.join(missing[:8])}; "
             f"columns not asked for: {', '.join(extra[:8]) or 'none'}; rename or rebuild them"
         )
-    matrix = np.empty((len(frame), len(columns)), dtype=np.float64)
+    picked = None if asked is None else np.flatnonzero(asked)
+    rows = len(frame) if picked is None else len(picked)
+    matrix = np.empty((len(columns), rows), dtype=np.float64)
     for position, column in enumerate(columns):
         values = frame[column.name]
-        if column.levels is not None:
-            codes = pd.Index(list(column.levels)).get_indexer(pd.Index(values.astype("str")))
-            matrix[:, position] = np.where((codes < 0) | values.isna().to_numpy(), np.nan, codes)
-            continue
-        try:
-            matrix[:, position] = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"features: column '{column.name}' must be a number, found "
-                f"{values.dtype}; cast it before scoring"
-            ) from error
-    return matrix
+        found = _numbers(column.name, values) if column.levels is None else _codes(column, values)
+        matrix[position] = found if picked is None else found.take(picked)
+    return matrix.T
 
 
-def evaluate(formula: Formula, frame: pd.DataFrame, *, threads: int = 1) -> pd.DataFrame:
-    """Outputs of a formula, one float64 column each, in the row order of the frame."""
-    matrix = encode(formula.columns, frame)
-    known: dict[str, np.ndarray] = {}
-    values = {
-        name: _value(formula, ["ref", name], matrix, known, threads) for name in formula.outputs
-    }
-    return pd.DataFrame(values, index=frame.index)
+def _numbers(name: str, values: pd.Series) -> np.ndarray:
+    if values.dtype == np.float64:
+        return np.asarray(values.to_numpy())
+    try:
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"features: column '{name}' must be a number, found {values.dtype}; "
+            "cast it before scoring"
+        ) from error
+
+
+def _codes(column: Column, values: pd.Series) -> np.ndarray:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        codes, found = values.cat.codes.to_numpy(), values.cat.categories
+    else:
+        codes, found = pd.factorize(values)
+    known = {level: float(code) for code, level in enumerate(column.levels or ())}
+    return np.array([*(known.get(str(value), np.nan) for value in found), np.nan])[codes]
+
+
+def evaluate(
+    formula: Formula, frame: pd.DataFrame, *, threads: int = 1, asked: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Outputs of a formula, one float64 column each, in the row order of the frame.
+
+    A row's outputs depend on nothing but that row, bit by bit: neither on the rows beside it nor on
+    `threads`. `asked` (rows,) says which rows are wanted; all of them where it is None.
+    """
+    formula.compile()
+    columns = encode(formula.columns, frame, asked=asked).T
+    rows = columns.shape[1]
+    outputs = np.empty((len(formula.outputs), rows))
+
+    def block(first: int) -> None:
+        outputs[:, first : first + _BLOCK] = _block(formula, columns[:, first : first + _BLOCK])
+
+    firsts = range(0, rows, _BLOCK)
+    if threads > 1 and len(firsts) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(block, firsts))
+    else:
+        for first in firsts:
+            block(first)
+    index = frame.index if asked is None else frame.index[asked]
+    return pd.DataFrame(outputs.T, columns=list(formula.outputs), index=index)
+
+
+def _block(formula: Formula, columns: np.ndarray) -> np.ndarray:
+    """Outputs (outputs, rows) of encoded columns (columns, rows)."""
+    rows = columns.shape[1]
+    if rows < _FEWEST:
+        columns = np.pad(columns, ((0, 0), (0, _FEWEST - rows)), mode="edge")
+    compiled = formula._compiled[0]
+    parts = np.vstack([look_up(compiled.forest, columns), add_up(compiled.curves, columns)])
+    known: dict[str, Any] = {}
+    outputs = np.empty((len(formula.outputs), columns.shape[1]))
+    for place, name in enumerate(formula.outputs):
+        outputs[place] = _value(compiled, ["ref", name], parts, known)
+    return outputs[:, :rows]
 
 
 def _value(
-    formula: Formula,
-    expression: Expression,
-    matrix: np.ndarray,
-    known: dict[str, np.ndarray],
-    threads: int,
-) -> np.ndarray:
-    def value(part: Expression) -> np.ndarray:
-        return _value(formula, part, matrix, known, threads)
+    compiled: _Compiled, expression: Expression, parts: np.ndarray, known: dict[str, Any]
+) -> Any:
+    """One number per row, or one for all rows."""
+
+    def value(part: Expression) -> Any:
+        return _value(compiled, part, parts, known)
 
     match expression:
         case ["const", number]:
-            return np.full(len(matrix), float(number))
+            return float(number)
         case ["ref", name]:
             if name not in known:
-                known[name] = value(formula.expressions[name])
+                known[name] = value(compiled.expressions[name])
             return known[name]
-        case ["booster", file, extra]:
-            rows = matrix
-            if extra:
-                constants = np.broadcast_to(np.asarray(extra, float), (len(matrix), len(extra)))
-                rows = np.hstack([matrix, constants])
-            if not len(rows):
-                return np.empty(0)
-            raw = formula.booster(file).predict(rows, raw_score=True, num_threads=threads)
-            return np.asarray(raw, dtype=np.float64)
-        case ["additive", intercept, terms]:
-            total = np.full(len(matrix), float(intercept))
-            for position, xs, ys, missing in terms:
-                values = matrix[:, position]
-                total += np.where(np.isnan(values), missing, np.interp(values, xs, ys))
-            return total
+        case ["part", place]:
+            return parts[place]
         case ["sum", *terms]:
-            total = np.zeros(len(matrix))
+            total: Any = 0.0
             for weight, part in terms:
-                total += float(weight) * value(part)
+                total += value(part) if weight == 1.0 else float(weight) * value(part)
             return total
-        case ["product", *parts]:
-            result = np.ones(len(matrix))
-            for part in parts:
-                result *= value(part)
+        case ["product", *factors]:
+            result: Any = 1.0
+            for factor in factors:
+                result *= value(factor)
             return result
         case ["sigmoid", part]:
             return 1.0 / (1.0 + np.exp(-np.clip(value(part), -500.0, 500.0)))
@@ -192,6 +253,46 @@ def _value(
         case ["clip", low, high, part]:
             return np.clip(value(part), low, high)
     raise ValueError(f"formula: unknown expression {str(expression)[:80]}")
+
+
+def _compile(formula: Formula) -> _Compiled:
+    """Each different booster and additive part that the outputs need becomes ["part", row]."""
+    boosters: dict[str, tuple[str, tuple[float, ...]]] = {}
+    sums: dict[str, tuple[float, Sequence[Any]]] = {}
+    needed: dict[str, Expression] = {}
+    waiting = list(formula.outputs)
+
+    def collect(expression: Expression) -> None:
+        match expression:
+            case ["booster", file, extra]:
+                boosters.setdefault(repr(expression), (file, tuple(extra)))
+            case ["additive", constant, terms]:
+                sums.setdefault(repr(expression), (constant, terms))
+            case ["ref", name]:
+                waiting.append(name)
+            case _:
+                for part in expression:
+                    if isinstance(part, list):
+                        collect(part)
+
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed[name] = formula.expressions[name]
+            collect(needed[name])
+    places = {text: place for place, text in enumerate([*boosters, *sums])}
+
+    def placed(expression: Expression) -> Expression:
+        if expression and expression[0] in ("booster", "additive"):
+            return ["part", places[repr(expression)]]
+        return [placed(part) if isinstance(part, list) else part for part in expression]
+
+    given = [(file, formula.boosters[file], extra) for file, extra in boosters.values()]
+    return _Compiled(
+        expressions={name: placed(expression) for name, expression in needed.items()},
+        forest=plant(given, len(formula.columns)),
+        curves=gather(list(sums.values())),
+    )
 
 
 def booster_text(booster: lgb.Booster, *, rounds: int | None = None) -> str:

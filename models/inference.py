@@ -134,5 +134,5 @@ def _answer_rows(
     formula: Formula, frame: pd.DataFrame, asked: np.ndarray, threads: int
 ) -> pd.DataFrame:
     values = np.full((len(frame), len(formula.outputs)), np.nan)
-    values[asked] = evaluate(formula, frame[asked], threads=threads).to_numpy()
+    values[asked] = evaluate(formula, frame, threads=threads, asked=asked).to_numpy()
     return pd.DataFrame(values, columns=list(formula.outputs), index=frame.index)

@@ -6,7 +6,6 @@ no second version.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import os
@@ -27,16 +26,19 @@ from mlflow.types.schema import AnyType
 
 from ..models.formula import FORMULA_FILE
 from ..models.inference import DECISION_FILE, Answers, answer, input_columns
+from .bundle import bundle
 from .params import PARAMS_FILE
 from .parts import read_answers
 from .progress import say, step
 from .registry import (
     CONTENT,
+    FILES,
     PARTS,
     REFERENCE,
-    REFERENCE_TAG,
     content_hash,
-    file_hash,
+    download,
+    files_hash,
+    hashes,
     model_texts,
     populations,
 )
@@ -46,7 +48,6 @@ from .tracking import MODEL_NAME, artifact_root, tracking_uri
 
 PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by
-HERE = Path(__file__).parent
 
 
 def register(
@@ -96,8 +97,10 @@ def register(
                 _copy_model(folder_of, models / part)
             reference = models / REFERENCE
             marginals(customers, list(input_columns(answers))).to_parquet(reference, index=False)
-            tags[REFERENCE_TAG] = file_hash(reference)
             made = _log_model(answers, models, customers.head(3))
+    with tempfile.TemporaryDirectory() as folder:
+        found = client.get_model_version(MODEL_NAME, str(made))
+        tags[FILES] = files_hash(download(found, Path(folder)))
     for name, text in tags.items():
         client.set_model_version_tag(MODEL_NAME, str(made), name, text)
     client.set_registered_model_alias(MODEL_NAME, "challenger", str(made))
@@ -146,7 +149,7 @@ def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> int:
     )
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "winback_model.py"
-        script.write_text(bundle())
+        script.write_bytes(bundle(hashes(models)).encode())
         logged = mlflow.pyfunc.log_model(
             name=MODEL_NAME,
             python_model=str(script),
@@ -157,23 +160,6 @@ def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> int:
             registered_model_name=MODEL_NAME,
         )
     return int(logged.registered_model_version)
-
-
-def bundle() -> str:
-    """The registered model's code as one text without imports of this package."""
-    sources = [HERE.parent / "models" / "formula.py", HERE.parent / "models" / "inference.py"]
-    texts = [_standalone(path.read_text()) for path in (*sources, HERE / "registered_model.py")]
-    return "from __future__ import annotations\n\n" + "\n\n".join(texts)
-
-
-def _standalone(text: str) -> str:
-    lines = text.splitlines()
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.ImportFrom) and (node.level or node.module == "__future__"):
-            lines[node.lineno - 1 : node.end_lineno] = [""] * (
-                (node.end_lineno or node.lineno) - node.lineno + 1
-            )
-    return "\n".join(lines)
 
 
 def _copy_model(source: Path, target: Path) -> None:

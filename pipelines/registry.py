@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import tempfile
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ from .store import read_verified
 from .tracking import tracking_uri
 
 CONTENT, AS_OF = "winback.content", "winback.as_of"
-REFERENCE, REFERENCE_TAG = "reference.parquet", "winback.reference"
+FILES = "winback.files"
+REFERENCE = "reference.parquet"
+ADDED_BY_MLFLOW = ("registered_model_meta",)  # to what it downloads
 PARTS = ("churn", "winback")
 
 
@@ -102,6 +105,20 @@ def file_hash(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file below a folder, by its path in it."""
+    return {
+        file.relative_to(folder).as_posix(): file_hash(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name not in ADDED_BY_MLFLOW
+    }
+
+
+def files_hash(folder: Path) -> str:
+    """One SHA-256 over the paths and hashes of all files below a folder."""
+    return hashlib.sha256(json.dumps(hashes(folder), sort_keys=True).encode()).hexdigest()
+
+
 def model_texts(folder: Path) -> dict[str, bytes]:
     """The files of a model by name, compared with its manifest; empty where there is no model."""
     files = read_verified(folder)
@@ -113,6 +130,12 @@ def populations(customers: pd.DataFrame) -> pd.Series:
     if "population" not in customers.columns:
         return pd.Series("all", index=customers.index)
     return customers["population"].astype("str").fillna("unknown")
+
+
+def download(found: ModelVersion, place: Path) -> Path:
+    """The folder with everything that the registry keeps of a version."""
+    uri = f"models:/{found.name}/{found.version}"
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(place)))
 
 
 def _of_folder(folder: Path) -> Opened:
@@ -130,20 +153,15 @@ def _registered(model: str) -> Opened:
     else:
         found = client.get_model_version(*name.split("/", 1))
     with tempfile.TemporaryDirectory() as place:
-        downloaded = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"models:/{found.name}/{found.version}", dst_path=place
-        )
-        models = Path(downloaded) / "artifacts" / "models"
+        folder = download(found, Path(place))
+        if files_hash(folder) != found.tags.get(FILES):
+            raise ValueError(f"its files are not those of version {found.version} at registration")
+        models = folder / "artifacts" / "models"
         texts = [
             {file.name: file.read_bytes() for file in sorted((models / part).glob("*"))}
             for part in PARTS
         ]
-        stored = models / REFERENCE
-        sample = stored.read_bytes() if stored.exists() else b""
-    if content_hash(*texts) != found.tags.get(CONTENT):
-        raise ValueError(f"its formulas are not those of version {found.version} at registration")
-    if hashlib.sha256(sample).hexdigest() != found.tags.get(REFERENCE_TAG):
-        raise ValueError(f"{REFERENCE} is not that of version {found.version} at registration")
+        sample = (models / REFERENCE).read_bytes()
     return _opened(
         texts,
         version=f"{found.name}/{found.version}",

@@ -14,12 +14,20 @@ def tracking_uri() -> str:
     A path relative to the working directory would be lost with the temporary copy in which
     `dvc exp run --temp` works; DVC_ROOT names that of the repository.
     """
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
 
 
 def artifact_root() -> str | None:
-    """Where the default store keeps files; None leaves it to the server that is named."""
-    return None if os.environ.get("MLFLOW_TRACKING_URI") else (root() / "mlartifacts").as_uri()
+    """Where the default store keeps files; None leaves it to the server that is named.
+
+    Left to itself the default store would write below the working directory.
+    """
+    # MLflow writes the uri that it is given into the environment, so that tells nothing.
+    return (root() / "mlartifacts").as_uri() if tracking_uri() == _default_uri() else None
+
+
+def _default_uri() -> str:
+    return f"sqlite:///{root() / 'mlflow.db'}"
 
 
 def root() -> Path:

@@ -1,14 +1,20 @@
 """The registry: one version per content, loadable by people who have never heard of winback."""
 
 import json
+import random
 import shutil
 import sys
+from pathlib import Path
 
+import mlflow
 import pandas as pd
 import pytest
 from conftest import run_in
+from mlflow.exceptions import MlflowException
 
-from winback.pipelines.register import bundle
+from winback.pipelines.bundle import bundle
+from winback.pipelines.refusals import ModelRefused
+from winback.pipelines.registry import open_model
 from winback.pipelines.store import write_manifest
 
 CONSUMER = """
@@ -126,8 +132,87 @@ def test_a_tampered_model_is_refused_before_it_is_parsed(project, tmp_path, faul
     assert booster.name in done.stderr
 
 
+def faulty(body, rng):
+    """Truncated, one bit flipped, empty, another document, missing (None)."""
+    place = rng.randrange(len(body))
+    flipped = body[:place] + bytes([body[place] ^ 1 << rng.randrange(8)]) + body[place + 1 :]
+    return body[:place], flipped, b"", b"{}", None
+
+
+def folder_of(project, version):
+    """Where the artifact store keeps a version."""
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    return Path(client.get_model_version_download_uri("winback", version).removeprefix("file://"))
+
+
+@pytest.mark.filterwarnings("ignore")  # of mlflow
+def test_a_consumers_process_refuses_every_changed_file_before_it_parses_it(project, tmp_path):
+    copy = shutil.copytree(folder_of(project, 1), tmp_path / "model")
+    files = sorted((copy / "artifacts").rglob("*.*"))
+    assert {"formula.json", "decision.json", "reference.parquet"} <= {file.name for file in files}
+    rng = random.Random(6)
+    for file in files:
+        whole = file.read_bytes()
+        for body in faulty(whole, rng):
+            file.unlink() if body is None else file.write_bytes(body)
+            with pytest.raises(ValueError, match=f"{file.name}' has SHA-256"):
+                mlflow.pyfunc.load_model(str(copy))
+        file.write_bytes(whole)
+    mlflow.pyfunc.load_model(str(copy))
+
+
+@pytest.mark.filterwarnings("ignore")  # of mlflow
+def test_changed_code_is_refused_before_it_defines_anything(project, tmp_path, monkeypatch):
+    copy = shutil.copytree(folder_of(project, 1), tmp_path / "model")
+    code = copy / "winback_model.py"
+    whole = code.read_text()
+    for body in (
+        whole.replace("500.0", "50.0", 1),
+        whole + "\n",
+        whole.replace("Formula", "Other"),
+    ):
+        code.write_text(body)
+        with pytest.raises(MlflowException, match="code was changed or truncated"):
+            mlflow.pyfunc.load_model(str(copy))
+    for body in faulty(whole.encode(), random.Random(6)):
+        code.unlink() if body is None else code.write_bytes(body)
+        # MLflow keeps the last model of the process; a new process has none.
+        monkeypatch.setattr("mlflow.models.model.__mlflow_model__", None)
+        with pytest.raises(MlflowException):
+            mlflow.pyfunc.load_model(str(copy))
+
+
+@pytest.mark.filterwarnings("ignore")  # of mlflow
+def test_the_pipeline_refuses_a_version_of_which_any_file_was_changed(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db")
+    folder = folder_of(project, 1)
+    for name in ("MLmodel", "winback_model.py", "requirements.txt", "artifacts/models/more.txt"):
+        file = folder / name
+        whole = file.read_bytes() if file.exists() else None
+        file.write_bytes((whole or b"") + b"#")
+        with pytest.raises(ModelRefused, match="files are not those of version 1 at registration"):
+            open_model("models:/winback/1")
+        file.unlink() if whole is None else file.write_bytes(whole)
+    assert open_model("models:/winback/1").version == "winback/1"
+
+
 def test_what_is_registered_stands_alone():
-    text = bundle()
+    text = bundle({"churn/formula.json": "0" * 64})
     assert "from .." not in text
     assert "import winback" not in text
     compile(text, "winback_model.py", "exec")
+
+
+def test_modules_of_the_registered_model_may_not_hide_each_others_names(tmp_path, monkeypatch):
+    for name, text in (
+        ("registered_model.py", "from .one import a\nfrom .two import b\n"),
+        ("one.py", "def a(): ...\ndef _same(): ...\n"),
+        ("two.py", "def b(): ...\ndef _same(): ...\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("winback.pipelines.bundle.HERE", tmp_path)
+    with pytest.raises(ValueError, match=r"one\.py and two\.py both define '_same'"):
+        bundle({})
+    (tmp_path / "two.py").write_text("from .one import a as b\n")
+    with pytest.raises(ValueError, match="from a module, as they are"):
+        bundle({})

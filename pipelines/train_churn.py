@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from ..models.churn import fit_churn
 from .params import Machine, TrainChurn
-from .parts import feature_names, why_skipped, write_formula
+from .parts import training_rows, why_skipped, write_formula
 from .progress import say, step
 from .sources import Source
 from .store import replace_folder
@@ -24,11 +22,11 @@ def train_churn(
             new.extra["skipped"] = {"churn": why}
             say(f"no churn model: {why}")
             return
-        frame = pd.read_parquet(features / "churn.parquet")
+        frame, names = training_rows(features, "churn")
         with step(f"churn model on {len(frame):,} snapshots"):
             model = fit_churn(
                 frame,
-                features=feature_names(features, frame),
+                features=names,
                 gap_days=source.churn.maturity_days,
                 learning_rate=params.learning_rate,
                 num_leaves=params.num_leaves,

@@ -20,7 +20,7 @@ from ..models.trial_rows import sent_propensity
 from ..models.winback import fit_winback
 from .grading import costs, graded, objectives
 from .params import Machine, TrainWinback
-from .parts import feature_names, why_skipped, write_formula
+from .parts import training_rows, why_skipped, write_formula
 from .progress import say, step
 from .readout import experiment_readout, write_readout
 from .sources import Experiment, Source
@@ -37,8 +37,7 @@ def train_winback(
             new.extra["skipped"] = {"winback": why}
             say(f"no win-back models: {why}")
             return
-        frame = pd.read_parquet(features / "winback.parquet")
-        names = feature_names(features, frame)
+        frame, names = training_rows(features, "winback")
         with step(f"readout of the experiment with {len(frame):,} customers"):
             found = experiment_readout(
                 frame,

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .bombs import MOST_TEXT, refuse_bombs, too_long
+
 KEYS = ("customer_id", "as_of", "population")
 MOMENT = pa.timestamp("us")
 BATCH_ROWS = 16_384
@@ -43,15 +45,20 @@ def input_files(path: Path) -> list[Path]:
 
 
 def check_columns(files: Sequence[Path], columns: Mapping[str, bool]) -> None:
-    """Every file has the customer and what the model reads, in types that it can read.
+    """Every file has the customer and what the model reads, in types and sizes that it can read.
 
     Raises
     ------
     ValueError
-        If a column is missing, text stands for a number, or a number for a category.
+        If a column is missing, stands there twice, is text for a number or a number for a
+        category, or would unfold to more than the memory.
     """
     for file in files:
         schema = _schema(file)
+        asked = {*KEYS, *columns}
+        twice = sorted(name for name in asked if schema.names.count(name) > 1)
+        if twice:
+            raise ValueError(f"{file}: column '{twice[0]}' stands there twice; rename one")
         missing = [name for name in ("customer_id", *columns) if name not in schema.names]
         if missing:
             raise ValueError(
@@ -66,6 +73,15 @@ def check_columns(files: Sequence[Path], columns: Mapping[str, bool]) -> None:
                     f"{file}: column '{name}' must be {'a number' if number else 'text'}, found "
                     f"{found}; cast it"
                 )
+        for name, fits, kind in (
+            ("customer_id", _is_id, "text or a whole number"),
+            ("population", _is_text, "text"),
+            ("as_of", _is_moment, "a timestamp"),
+        ):
+            found = schema.field(name).type if name in schema.names else pa.null()
+            if not (fits(found) or (pa.types.is_null(found) and name != "customer_id")):
+                raise ValueError(f"{file}: column '{name}' must be {kind}, found {found}; cast it")
+        refuse_bombs(_open(file), file, asked)
 
 
 def survey(files: Sequence[Path], *, as_of: datetime | None, now: datetime) -> Survey:
@@ -136,7 +152,7 @@ def sample(files: Sequence[Path], columns: Sequence[str], *, rows: int) -> pa.Ta
     parts, offset = [], 0
     for file, group in chosen:
         reader = _open(file)
-        for batch in reader.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns)):
+        for batch in _read(reader, group, columns):
             taken = np.arange(-offset % step, len(batch), step)
             parts.append(pa.Table.from_batches([batch]).take(taken))
             offset += len(batch)
@@ -184,17 +200,39 @@ def _batches(files: Sequence[Path], columns: Sequence[str], start: int) -> Itera
                 start -= size
                 continue
             # One at a time: a reader of several keeps the bytes of all that it has read.
-            for batch in reader.iter_batches(BATCH_ROWS, [group], columns=list(columns)):
+            for batch in _read(reader, group, columns):
                 kept = batch.slice(start)
                 start = max(0, start - len(batch))
                 if len(kept):
                     yield pa.Table.from_batches([kept])
 
 
-def _open(file: Path) -> pq.ParquetFile:
+def _read(reader: pq.ParquetFile, group: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Rows of a row group with their texts as plain strings."""
     try:
-        return pq.ParquetFile(file)
-    except pa.ArrowException as error:
+        for batch in reader.iter_batches(BATCH_ROWS, [group], columns=list(columns)):
+            yield _plain(batch)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"a row group cannot be read ({error}); write the file anew") from error
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for position, field in enumerate(batch.schema):
+        if pa.types.is_dictionary(field.type) and _is_text(field.type):
+            column = batch.column(position)
+            if (pc.max(pc.binary_length(column.dictionary)).as_py() or 0) > MOST_TEXT:
+                raise ValueError(too_long(field.name))
+            batch = batch.set_column(position, field.name, column.cast(pa.string()))
+    return batch
+
+
+def _open(file: Path) -> pq.ParquetFile:
+    """A reader that leaves texts as dictionaries: one of a megabyte in every row is read once."""
+    try:
+        schema = pq.read_schema(file)
+        texts = [field.name for field in schema if _is_text(field.type)]
+        return pq.ParquetFile(file, read_dictionary=texts)
+    except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{file}: not a readable parquet file ({error})") from error
 
 
@@ -210,6 +248,14 @@ def _is_number(found: pa.DataType) -> bool:
         or kinds.is_boolean(found)
         or kinds.is_decimal(found)
     )
+
+
+def _is_id(found: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(found)) or _is_text(found)
+
+
+def _is_moment(found: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(found) or pa.types.is_date(found))
 
 
 def _is_text(found: pa.DataType) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -86,8 +87,7 @@ def score(job: Job) -> dict[str, Any]:
     DriftBeyondLimit, SuppressionsUnusable, LockHeld, ModelRefused
         See `refusals`; the output stays as it was.
     """
-    if job.part_rows < 1:
-        raise ValueError(f"--part-rows must be at least 1, found {job.part_rows}")
+    _check_job(job)
     with only_one(job.out):
         _check_out(job.out)
         opened = open_model(job.model)
@@ -293,6 +293,20 @@ def _read_list(job: Job, as_of: datetime) -> Suppressions | None:
     if job.suppressions is None:
         return None
     return read_suppressions(job.suppressions, as_of=as_of, max_age_days=job.max_age_days)
+
+
+def _check_job(job: Job) -> None:
+    for option, least in (
+        ("part_rows", 1),
+        ("threads", 1),
+        ("max_age_days", 0),
+        ("drift_limit", 0),
+    ):
+        value = getattr(job, option)
+        if not (math.isfinite(value) and value >= least):  # NaN would switch a limit off
+            raise ValueError(
+                f"--{option.replace('_', '-')} must be at least {least} and finite, found {value:g}"
+            )
 
 
 def _check_out(out: Path) -> None:

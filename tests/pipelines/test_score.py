@@ -322,8 +322,12 @@ def test_a_model_that_is_not_what_was_saved_is_refused(job, tmp_path, capsys, fa
         (lambda f: f.assign(departure_reason=1.5), "'departure_reason' must be text, found double"),
         (lambda f: pd.concat([f, f[:2]]), "2 customers stand there twice"),
         (
-            lambda f: f.assign(customer_id=f["customer_id"].where(f.index > 0)),
+            lambda f: f.assign(customer_id=f["customer_id"].astype("Int64").where(f.index > 0)),
             "without customer_id",
+        ),
+        (
+            lambda f: f.assign(customer_id=f["customer_id"].where(f.index > 0)),
+            "'customer_id' must be text or a whole number, found double",
         ),
         (lambda f: f[:0], "no rows to score"),
         (lambda f: f.assign(as_of="today"), "'as_of' must be a timestamp"),

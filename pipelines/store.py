@@ -3,7 +3,7 @@
 A result is first written beside its place, flushed to the disk, and then takes the place in one
 rename. A process killed at any moment leaves what stood before, or what is new, and perhaps a
 hidden leftover beside it, which the next writer removes. A folder carries `manifest.json` with the
-size, the rows and the SHA-256 of each of its files.
+size, the rows and the SHA-256 of each of its files, and a digest of the manifest itself.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 import pyarrow.parquet as pq
 
 MANIFEST = "manifest.json"
+_DIGEST = "digest"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -88,6 +89,7 @@ def replace_folder(path: Path) -> Iterator[NewFolder]:
     NewFolder
         Write into its `path`; put what the manifest shall carry into its `extra`.
     """
+    path = path.resolve()  # a link to a folder stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     clean_leftovers(path)
     new = NewFolder(path.with_name(f".{path.name}.new-{os.getpid()}"))
@@ -109,9 +111,8 @@ def write_manifest(folder: Path, extra: Mapping[str, Any] | None = None) -> dict
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file != folder / MANIFEST
     }
-    manifest = {"files": files, **(extra or {})}
-    text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    replace_file(folder / MANIFEST, text.encode())
+    manifest = _sealed({**(extra or {}), "files": files})
+    replace_file(folder / MANIFEST, _text(manifest))
     for inner in [folder, *(each for each in folder.rglob("*") if each.is_dir())]:
         _sync_folder(inner)
     return manifest
@@ -206,16 +207,29 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     file = folder / MANIFEST
     if not file.is_file():
         raise StoreError(f"{file}: not found; run the stage that writes {folder}")
+    text = file.read_bytes()
     try:
-        manifest = json.loads(file.read_bytes())
-    except ValueError as error:
+        manifest = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{file}: not valid JSON ({error}); run the stage again") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise StoreError(f"{file}: has no 'files'; run the stage again")
     for name in manifest["files"]:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise StoreError(f"{file}: lists '{name}', which lies outside the folder")
+    if text != _text(_sealed(manifest)):
+        raise StoreError(f"{file}: was changed or damaged; run the stage again")
     return manifest
+
+
+def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with the SHA-256 of all the rest of it."""
+    bare = {name: value for name, value in manifest.items() if name != _DIGEST}
+    return {**bare, _DIGEST: hashlib.sha256(_text(bare)).hexdigest()}
+
+
+def _text(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def _describe(file: Path) -> dict[str, Any]:

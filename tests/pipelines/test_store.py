@@ -143,6 +143,31 @@ def test_a_damaged_manifest_is_refused(tmp_path, text, message):
         read_verified(tmp_path / "t")
 
 
+def test_every_byte_of_a_manifest_counts(tmp_path):
+    with replace_folder(tmp_path / "t") as new:
+        (new.path / "a.txt").write_text("one")
+        new.extra["split"] = "time"
+    file = tmp_path / "t" / "manifest.json"
+    text = file.read_bytes()
+    for position in range(len(text)):
+        file.write_bytes(text[:position] + bytes([text[position] ^ 1]) + text[position + 1 :])
+        with pytest.raises(StoreError, match=r"manifest\.json"):
+            read_verified(tmp_path / "t")
+        file.write_bytes(text[:position])
+        with pytest.raises(StoreError, match=r"manifest\.json"):
+            verify(tmp_path / "t")
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path):
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / "t").symlink_to(tmp_path / "large disk" / "t")
+    for generation in ("one", "two"):
+        write_generation(tmp_path / "t", generation)
+        assert (tmp_path / "t").is_symlink()
+        assert generation_of(tmp_path / "large disk" / "t") == generation
+    assert hidden(tmp_path) == hidden(tmp_path / "large disk") == []
+
+
 def test_a_folder_without_manifest_is_refused(tmp_path):
     (tmp_path / "t").mkdir()
     with pytest.raises(StoreError, match=r"manifest\.json: not found; run the stage"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..models.churn import fit_churn
+from ..models.unseen import remember_snapshots
 from .params import Machine, TrainChurn
 from .parts import training_rows, why_skipped, write_formula
 from .progress import say, step
@@ -41,4 +42,11 @@ def train_churn(
         write_formula(new.path, model.formula)
         for name in ("metrics", "reliability", "parts", "importance"):
             getattr(model, name).to_csv(new.path / f"{name}.csv", index=False)
-        new.extra.update(split=model.split, notes=list(model.notes))
+        memory = remember_snapshots(
+            frame,
+            gap_days=source.churn.maturity_days,
+            calibrate_share=params.calibrate_share,
+            test_share=params.test_share,
+            seed=params.seed,
+        )
+        new.extra.update(split=model.split, notes=list(model.notes), unseen=memory)

@@ -17,6 +17,7 @@ from ..models.formula import evaluate
 from ..models.inference import DECISION_FILE
 from ..models.split import held_out
 from ..models.trial_rows import sent_propensity
+from ..models.unseen import remember_customers
 from ..models.winback import fit_winback
 from .grading import costs, graded, objectives
 from .params import Machine, TrainWinback
@@ -47,6 +48,7 @@ def train_winback(
                 seed=params.seed,
             )
             write_readout(found, new.path / "readout")
+        new.extra["unseen"] = remember_customers(frame, share=params.test_share, seed=params.seed)
         frame = _with_known_value(frame)
         frame["propensity"] = sent_propensity(
             frame["offer"].to_numpy(), frame["propensity"], frame.index

@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from winback.models.inference import answer
-from winback.pipelines import batch, store
-from winback.pipelines import score as scoring
+from winback.pipelines import answering, batch, store
 from winback.pipelines.cli import main
 from winback.pipelines.lock import only_one
 from winback.pipelines.parts import read_answers
@@ -191,8 +190,8 @@ def test_a_killed_job_goes_on_where_it_stopped_and_ends_with_the_same_bytes(job,
     assert not job.out.exists()
     kept = len(list(job.out.parent.glob(".scores.work-*/part-*.json")))
     answered = []
-    once = scoring._answered
-    monkeypatch.setattr(scoring, "_answered", lambda *a: answered.append(1) or once(*a))
+    once = answering.answered
+    monkeypatch.setattr(answering, "answered", lambda *a: answered.append(1) or once(*a))
     assert score(but(job, part_rows=10)) == uninterrupted
     assert kept >= 8
     assert len(answered) == 100 - kept
@@ -233,7 +232,7 @@ def test_a_fault_at_any_write_leaves_the_old_folder_or_the_new_one(job, monkeypa
 
 def test_somebody_who_objects_while_the_job_runs_is_not_exported(job, customers, monkeypatch):
     late = customers["customer_id"].iloc[[1, 999]]
-    write = scoring._write
+    write = answering.write_part
 
     def objecting(part, *given):
         write(part, *given)
@@ -241,7 +240,7 @@ def test_somebody_who_objects_while_the_job_runs_is_not_exported(job, customers,
             listed = [*customers["customer_id"][::20], *late]
             pd.DataFrame({"customer_id": listed}).to_parquet(job.suppressions, index=False)
 
-    monkeypatch.setattr(scoring, "_write", objecting)
+    monkeypatch.setattr(answering, "write_part", objecting)
     manifest = score(but(job, csv=True))
     assert not rows(job.out)["customer_id"].isin(late).any()
     assert not pd.read_csv(job.out / "scores.csv")["customer_id"].isin(late).any()
@@ -253,9 +252,9 @@ def test_somebody_who_objects_while_the_job_runs_is_not_exported(job, customers,
 
 
 def test_the_list_may_not_disappear_before_the_export(job, monkeypatch):
-    write = scoring._write
+    write = answering.write_part
     monkeypatch.setattr(
-        scoring, "_write", lambda *a: (write(*a), job.suppressions.unlink(missing_ok=True))
+        answering, "write_part", lambda *a: (write(*a), job.suppressions.unlink(missing_ok=True))
     )
     with pytest.raises(SuppressionsUnusable, match="cannot be read"):
         score(job)

@@ -97,7 +97,7 @@ def register(
                 _copy_model(folder_of, models / part)
             reference = models / REFERENCE
             marginals(customers, list(input_columns(answers))).to_parquet(reference, index=False)
-            made = _log_model(answers, models, customers.head(3))
+            made = _log_model(answers, models, typical(customers))
     with tempfile.TemporaryDirectory() as folder:
         found = client.get_model_version(MODEL_NAME, str(made))
         tags[FILES] = files_hash(download(found, Path(folder)))
@@ -121,6 +121,20 @@ def marginals(customers: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         ordered = {name: rows[name].sort_values(ignore_index=True) for name in kept}
         parts.append(pd.DataFrame(ordered).assign(population=label))
     return pd.concat(parts, ignore_index=True)
+
+
+def typical(customers: pd.DataFrame) -> pd.DataFrame:
+    """One row per population, of medians and most frequent values: an example who is nobody."""
+    rows = []
+    for label, group in customers.groupby(populations(customers)):
+        row = {
+            name: values.median()
+            if pd.api.types.is_numeric_dtype(values)
+            else next(iter(values.mode()), None)
+            for name, values in group.items()
+        }
+        rows.append(row | ({"population": label} if "population" in row else {}))
+    return pd.DataFrame(rows).reindex(columns=customers.columns)
 
 
 def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> int:

@@ -7,6 +7,7 @@ asks it not to be worse beyond what chance explains.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .grade import ECE_BINS, bootstrap_grades
-from .offpolicy import Estimate, difference
+from .offpolicy import Estimate, difference, value
 
 LARGEST_ECE = 0.03
 REPEATS = 100
+LEAST_IN_SLICE = 100  # customers; fewer say nothing by themselves
+FALSE_ALARMS = 0.05  # of all slices together, where the two are equally good
 
 
 @dataclass(frozen=True)
@@ -133,13 +136,7 @@ def policy_gates(
     challenger, champion
         (n,) names of the offer that each recommends, all of them in `names`.
     """
-    rows = np.arange(len(scores))
-
-    def earned(chosen: ArrayLike) -> np.ndarray:
-        earns: np.ndarray = scores[rows, pd.Index(names).get_indexer(pd.Index(np.asarray(chosen)))]
-        return earns
-
-    ours = earned(challenger)
+    ours = earned(scores, names, challenger)
     gains = {name: difference(ours, scores[:, place]) for place, name in enumerate(names)}
     hardest = min(gains, key=lambda name: gains[name].hi)
     gates = [
@@ -151,8 +148,95 @@ def policy_gates(
     ]
     if champion is None:
         return gates
-    gain = difference(ours, earned(champion))
+    gain = difference(ours, earned(scores, names, champion))
     return [*gates, Gate("policy_over_champion", bool(gain.hi >= 0), _interval(gain))]
+
+
+def log_loss(outcome: ArrayLike, probability: ArrayLike) -> np.ndarray:
+    """Surprise of each row in nats, (n,)."""
+    y = np.asarray(outcome, dtype=np.float64)
+    p = np.clip(np.asarray(probability, dtype=np.float64), 1e-9, 1 - 1e-9)
+    loss: np.ndarray = -np.where(y == 1, np.log(p), np.log1p(-p))
+    return loss
+
+
+def earned(scores: np.ndarray, names: tuple[str, ...], chosen: ArrayLike) -> np.ndarray:
+    """Score of the offer chosen for each row, (n,), of the (n, K) scores of the K names."""
+    places = pd.Index(names).get_indexer(pd.Index(np.asarray(chosen)))
+    earns: np.ndarray = scores[np.arange(len(scores)), places]
+    return earns
+
+
+def slice_gate(
+    name: str,
+    gain: ArrayLike,
+    slices: Mapping[str, ArrayLike],
+    *,
+    cluster: ArrayLike | None = None,
+) -> Gate:
+    """No slice of customers is worse off with the challenger than with the champion, beyond noise.
+
+    Parameters
+    ----------
+    name
+        Of the gate.
+    gain
+        (n,) how much better the challenger did on each row, such as the champion's loss less its
+        own.
+    slices
+        Name of the slice -> (n,) level of each row; a missing level is one of its own.
+    cluster
+        (n,) customers, where one has several rows.
+
+    Notes
+    -----
+    Each level of at least 100 customers is tested one-sidedly at 5% over the number of levels
+    (Bonferroni), so that two equally good models pass in at least 95 of 100 cases.
+    """
+    gains = np.asarray(gain, dtype=np.float64)
+    customers = None if cluster is None else pd.factorize(np.asarray(cluster))[0]
+    kept = {}
+    for slice_name, levels in slices.items():
+        labels = pd.Series(np.asarray(levels, dtype=object)).fillna("missing").astype("str")
+        for level, rows in labels.groupby(labels).indices.items():
+            number = len(rows) if customers is None else len(np.unique(customers[rows]))
+            if number >= LEAST_IN_SLICE:
+                kept[f"{slice_name} {level}"] = rows
+    if not kept:
+        return Gate(name, True, f"no slice has {LEAST_IN_SLICE} customers")
+    level = 1 - 2 * FALSE_ALARMS / len(kept)
+    found = {
+        label: value(
+            gains[rows], clusters=None if customers is None else customers[rows], level=level
+        )
+        for label, rows in kept.items()
+    }
+    worst = min(found, key=lambda label: (found[label].hi, found[label].value))
+    figure = f"{_interval(found[worst])} at {worst}, the worst of {len(kept)}"
+    return Gate(name, bool(found[worst].hi >= 0), figure)
+
+
+def moment_gates(
+    *, as_of: pd.Timestamp, champion: pd.Timestamp | None, today: pd.Timestamp, oldest_days: float
+) -> list[Gate]:
+    """Trained for a moment not before the champion's, and not too long before today's data.
+
+    Parameters
+    ----------
+    as_of, champion
+        The moments for which the two were trained; no champion, no gate against it.
+    today
+        The moment of today's features.
+    oldest_days
+        Largest age allowed.
+    """
+    age = (today - as_of) / pd.Timedelta(days=1)
+    gates = [
+        Gate("age", bool(0 <= age <= oldest_days), f"{age:g} days, at most {oldest_days:g}"),
+    ]
+    if champion is not None:
+        gates.append(Gate("as_of_not_older", as_of >= champion, f"{as_of}, champion {champion}"))
+    return gates
 
 
 def _interval(gain: Estimate) -> str:

@@ -192,23 +192,15 @@ def _readout_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _register(given: argparse.Namespace) -> None:
-    from .register import register
+    from .register import Finished, register
 
-    print(
-        register(
-            features=given.features,
-            churn=given.churn,
-            winback=given.winback,
-            metrics=given.metrics,
-            report=given.report,
-            allow_dirty=given.allow_dirty,
-        )
-    )
+    run = Finished(**{name: getattr(given, name) for name in FINISHED})
+    print(register(_source(), run, allow_dirty=given.allow_dirty))
 
 
 def _register_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-dirty", action="store_true", help="with uncommitted changes")
-    _with_defaults(parser, "features", *MODELS, "metrics", "report")
+    _with_defaults(parser, *FINISHED)
 
 
 def _promote(given: argparse.Namespace) -> None:
@@ -220,17 +212,18 @@ def _promote(given: argparse.Namespace) -> None:
     print(
         promote(
             _source(),
-            _params(),
+            _params().promote,
             features=given.features,
-            churn=given.churn,
-            winback=given.winback,
+            unopposed=given.unopposed,
         )
     )
 
 
 def _promote_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rollback", action="store_true", help="back to the previous champion")
-    _with_defaults(parser, "features", *MODELS)
+    add = parser.add_argument
+    add("--rollback", action="store_true", help="back to the previous champion")
+    add("--unopposed", action="store_true", help="judge it without the champion")
+    _with_defaults(parser, "features")
 
 
 def _score(given: argparse.Namespace) -> None:
@@ -322,11 +315,14 @@ COMMANDS = {
         _recommend,
         ("features", "tables", *MODELS, "recommendations"),
     ),
+FINISHED = ("features", *MODELS, *GRADES, "report")
     "report": Command(
         "one page that shows it all",
         _report,
         ("tables", "features", *MODELS, *GRADES, "recommendations", "report", "summary"),
     ),
+    "policies": "reports/policies.json",
+    "plots": "reports/plots",
     "readout": Command("what an experiment says", _readout, add=_readout_options),
     "register": Command("log and register the models", _register, add=_register_options),
     "promote": Command("make the challenger champion", _promote, add=_promote_options),

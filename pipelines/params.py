@@ -93,6 +93,16 @@ class Recommend:
 
 @dataclass(frozen=True)
 class Report:
+@dataclass(frozen=True)
+class Promote:
+    """What a challenger is allowed, and how much it has to be graded on."""
+
+    oldest_days: float
+    drift_limit: float
+    least_rows: int
+    seed: int
+
+
     """Size of the tables of customers in the report."""
 
     rows: int
@@ -112,6 +122,7 @@ class Params:
     report: Report
 
 
+    promote: Promote
 def read_params(path: Path = PARAMS_FILE) -> Params:
     """params.yaml, checked.
 

@@ -6,13 +6,11 @@ no second version.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,84 +25,134 @@ from mlflow.types.schema import AnyType
 from ..models.formula import FORMULA_FILE
 from ..models.inference import DECISION_FILE, Answers, answer, input_columns
 from .bundle import bundle
+from .model_card import model_card
+from .origin import origin, uncommitted
 from .params import PARAMS_FILE
 from .parts import read_answers
 from .progress import say, step
 from .registry import (
     CONTENT,
+    EVIDENCE,
     FILES,
     PARTS,
     REFERENCE,
     content_hash,
-    download,
+    download_model,
     files_hash,
     hashes,
     model_texts,
     populations,
+    registry,
 )
 from .settings import read_yaml
-from .store import verify
-from .tracking import MODEL_NAME, artifact_root, tracking_uri
+from .sources import Source
+from .store import MANIFEST, verify
+from .tracking import MODEL_NAME, artifact_root
 
 PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by
+CARD = "model_card.md"
 
 
-def register(
-    *,
-    features: Path,
-    churn: Path,
-    winback: Path,
-    metrics: Path,
-    report: Path,
-    allow_dirty: bool = False,
-) -> str:
+@dataclass(frozen=True)
+class Finished:
+    """Where the stages left what is registered; metrics, policies and report are files."""
+
+    features: Path
+    churn: Path
+    winback: Path
+    metrics: Path
+    policies: Path
+    plots: Path
+    report: Path
+
+
+def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str:
     """Log and register; the URI of the model version.
 
     Raises
     ------
     ValueError
-        If there is no model, or tracked files are changed and `allow_dirty` is not set.
+        If there is no model, or files that made it are not committed and `allow_dirty` is not set.
     """
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    answers = read_answers(churn, winback)
+    answers = read_answers(run.churn, run.winback)
     if answers.churn is None and answers.winback is None:
         raise ValueError("register: there is no model to register; run `winback run` first")
-    changed = _changed_files()
+    changed = uncommitted(source.path)
     if changed and not allow_dirty:
         raise ValueError(
-            f"register: {len(changed)} tracked files differ from the last commit "
+            f"register: {len(changed)} files are not as in the last commit "
             f"({', '.join(changed[:5])}), so nobody could find out later what made this model; "
             "commit them, or register --allow-dirty"
         )
-    mlflow.set_tracking_uri(tracking_uri())
-    client = MlflowClient()
-    content = content_hash(model_texts(churn), model_texts(winback))
+    client = registry()
+    content = content_hash(model_texts(run.churn), model_texts(run.winback))
     for found in client.search_model_versions(f"name = '{MODEL_NAME}'"):
         if found.tags.get(CONTENT) == content:
             say(f"these models are registered already, as version {found.version}")
             return f"models:/{MODEL_NAME}/{found.version}"
+    features = verify(run.features)
+    tags = origin(features, dirty=bool(changed)) | {CONTENT: content}
+    card = model_card(
+        source,
+        as_of=features["as_of"],
+        decision=answers.decision,
+        churn=run.churn,
+        policies=run.policies,
+    )
     _experiment(client)
-    tags = _origin(verify(features)["as_of"], bool(changed)) | {CONTENT: content}
     with step("logging the run and registering the models"), mlflow.start_run(tags=tags):
-        mlflow.log_params(dict(_flat(read_yaml(PARAMS_FILE))))
-        mlflow.log_metrics({k: v for k, v in _flat(json.loads(metrics.read_text())) if _number(v)})
-        mlflow.log_artifact(str(report))
-        customers = pd.read_parquet(features / "current.parquet")
+        _log_run(run, card)
         with tempfile.TemporaryDirectory() as folder:
-            models = Path(folder) / "models"
-            for part, folder_of in zip(PARTS, (churn, winback), strict=True):
-                _copy_model(folder_of, models / part)
-            reference = models / REFERENCE
-            marginals(customers, list(input_columns(answers))).to_parquet(reference, index=False)
-            made = _log_model(answers, models, typical(customers))
-    with tempfile.TemporaryDirectory() as folder:
-        found = client.get_model_version(MODEL_NAME, str(made))
-        tags[FILES] = files_hash(download(found, Path(folder)))
-    for name, text in tags.items():
-        client.set_model_version_tag(MODEL_NAME, str(made), name, text)
-    client.set_registered_model_alias(MODEL_NAME, "challenger", str(made))
-    return f"models:/{MODEL_NAME}/{made}"
+            customers = pd.read_parquet(run.features / "current.parquet")
+            models = _gather(run, answers, customers, Path(folder) / "models")
+            model_uri = _log_model(answers, models, typical(customers))
+            logged = download_model(model_uri, Path(folder) / "logged")
+            tags[FILES] = files_hash(logged)
+        # The tags come with the version: killed before, there is none; after, it is whole.
+        made = mlflow.register_model(model_uri, MODEL_NAME, tags=tags)
+    client.update_model_version(MODEL_NAME, made.version, card)
+    client.set_registered_model_alias(MODEL_NAME, "challenger", made.version)
+    return f"models:/{MODEL_NAME}/{made.version}"
+
+
+def _log_run(run: Finished, card: str) -> None:
+    """What `dvc exp show` knows of the run, the report, and the tables behind its pictures."""
+    mlflow.log_params(dict(_flat(read_yaml(PARAMS_FILE))))
+    mlflow.log_metrics({k: v for k, v in _flat(json.loads(run.metrics.read_text())) if _number(v)})
+    mlflow.log_text(card, CARD)
+    mlflow.log_artifact(str(run.report))
+    mlflow.log_artifact(str(run.policies))
+    mlflow.log_artifacts(str(run.plots), "plots")
+    mlflow.log_artifact(str(run.features / MANIFEST), "features")
+
+
+def _gather(run: Finished, answers: Answers, customers: pd.DataFrame, models: Path) -> Path:
+    """The folder that is registered: both models, today's customers in outline, the evidence."""
+    evidence = {}
+    for part, folder in zip(PARTS, (run.churn, run.winback), strict=True):
+        _copy_model(folder, models / part)
+        if (folder / FORMULA_FILE).exists():
+            evidence[part] = _evidence(folder)
+    (models / EVIDENCE).write_text(json.dumps(evidence, sort_keys=True))
+    outline = marginals(customers, list(input_columns(answers)))
+    outline.to_parquet(models / REFERENCE, index=False)
+    return models
+
+
+def _evidence(folder: Path) -> dict[str, Any]:
+    """What the training left behind to grade its model by, see `registry.Opened`."""
+    memory = verify(folder).get("unseen")
+    if memory is None:
+        raise ValueError(
+            f"{folder}: does not say which rows it has not learned from; run `winback run` again"
+        )
+    grades = folder / "metrics.csv"
+    if not grades.exists():
+        return {"unseen": memory}
+    table = pd.read_csv(grades)
+    whole = table.loc[table["slice"] == "all", ["model", "slice", "metric", "value"]]
+    return {"unseen": memory, "grades": whole.to_dict("records")}
 
 
 def marginals(customers: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -137,7 +185,7 @@ def typical(customers: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=customers.columns)
 
 
-def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> int:
+def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> str:
     columns = input_columns(answers)
     if "population" in example.columns:
         columns["population"] = False  # who is asked what, see `models.inference.answer`
@@ -171,9 +219,8 @@ def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> int:
             signature=signature,
             input_example=rows,
             pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
-            registered_model_name=MODEL_NAME,
         )
-    return int(logged.registered_model_version)
+    return str(logged.model_uri)
 
 
 def _copy_model(source: Path, target: Path) -> None:
@@ -194,26 +241,6 @@ def _experiment(client: MlflowClient) -> None:
     if client.get_experiment_by_name(MODEL_NAME) is None:
         client.create_experiment(MODEL_NAME, artifact_location=artifact_root())
     mlflow.set_experiment(MODEL_NAME)
-
-
-def _origin(as_of: str, dirty: bool) -> dict[str, str]:
-    lock = Path("dvc.lock")
-    return {
-        "winback.as_of": as_of,
-        "winback.version": version("winback"),
-        "winback.git": _git("rev-parse", "HEAD").strip() + ("-dirty" if dirty else ""),
-        "winback.dvc_lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
-        "winback.dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
-    }
-
-
-def _changed_files() -> list[str]:
-    return _git("diff", "--name-only", "HEAD", "--", ".", ":!dvc.lock").split()
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

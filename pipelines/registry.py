@@ -11,8 +11,10 @@ import io
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -28,7 +30,7 @@ from .tracking import tracking_uri
 
 CONTENT, AS_OF = "winback.content", "winback.as_of"
 FILES = "winback.files"
-REFERENCE = "reference.parquet"
+REFERENCE, EVIDENCE = "reference.parquet", "evidence.json"
 ADDED_BY_MLFLOW = ("registered_model_meta",)  # to what it downloads
 PARTS = ("churn", "winback")
 
@@ -49,6 +51,9 @@ class Opened:
         Features of the customers for whom it was registered (see `register.marginals`), or None.
     as_of
         The moment it was trained for; empty if unknown.
+    evidence
+        Per part, what its training left behind to grade it by: `unseen` (see `models.unseen`) and
+        `grades`, those of the model and its baselines on the rows held out then.
     """
 
     answers: Answers
@@ -56,6 +61,7 @@ class Opened:
     content: str
     reference: pd.DataFrame | None = None
     as_of: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def registry() -> MlflowClient:
@@ -132,9 +138,9 @@ def populations(customers: pd.DataFrame) -> pd.Series:
     return customers["population"].astype("str").fillna("unknown")
 
 
-def download(found: ModelVersion, place: Path) -> Path:
-    """The folder with everything that the registry keeps of a version."""
-    uri = f"models:/{found.name}/{found.version}"
+def download_model(uri: str, place: Path) -> Path:
+    """The folder with everything that MLflow keeps of a model."""
+    place.mkdir(exist_ok=True)
     return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(place)))
 
 
@@ -142,7 +148,7 @@ def _of_folder(folder: Path) -> Opened:
     if not folder.is_dir():
         raise ValueError("there is no such folder, and a registry URI begins with models:/")
     texts = [model_texts(folder / part) for part in PARTS]
-    return _opened(texts, version="", reference=None, as_of="")
+    return _opened(texts)
 
 
 def _registered(model: str) -> Opened:
@@ -153,7 +159,7 @@ def _registered(model: str) -> Opened:
     else:
         found = client.get_model_version(*name.split("/", 1))
     with tempfile.TemporaryDirectory() as place:
-        folder = download(found, Path(place))
+        folder = download_model(f"models:/{found.name}/{found.version}", Path(place))
         if files_hash(folder) != found.tags.get(FILES):
             raise ValueError(f"its files are not those of version {found.version} at registration")
         models = folder / "artifacts" / "models"
@@ -162,17 +168,17 @@ def _registered(model: str) -> Opened:
             for part in PARTS
         ]
         sample = (models / REFERENCE).read_bytes()
-    return _opened(
-        texts,
-        version=f"{found.name}/{found.version}",
+        evidence = json.loads((models / EVIDENCE).read_bytes())
+    opened = _opened(texts, version=f"{found.name}/{found.version}")
+    return replace(
+        opened,
         reference=pd.read_parquet(io.BytesIO(sample)),
         as_of=found.tags.get(AS_OF, ""),
+        evidence=evidence,
     )
 
 
-def _opened(
-    texts: list[dict[str, bytes]], *, version: str, reference: pd.DataFrame | None, as_of: str
-) -> Opened:
+def _opened(texts: list[dict[str, bytes]], *, version: str = "") -> Opened:
     answers = load_answers(*texts)
     if answers.churn is None and answers.winback is None:
         raise ValueError("it holds no model")
@@ -180,4 +186,4 @@ def _opened(
         for file in formula.boosters if formula else ():
             formula.booster(file)  # type: ignore[union-attr]
     content = content_hash(*texts)
-    return Opened(answers, version or content[:12], content, reference, as_of)
+    return Opened(answers, version or content[:12], content)

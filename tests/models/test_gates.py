@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.gates import baseline_gate, policy_gates, probability_gates
+from winback.models.gates import (
+    baseline_gate,
+    log_loss,
+    moment_gates,
+    policy_gates,
+    probability_gates,
+    slice_gate,
+)
 
 ROWS = 4_000
 
@@ -74,3 +81,65 @@ def test_offers_that_lose_to_one_offer_for_all_or_to_the_champion_are_vetoed():
     assert passed(policy_gates(scores, names, single, best))["policy_over_champion"] is False
     assert passed(policy_gates(scores, names, best, single))["policy_over_champion"] is True
     assert passed(policy_gates(scores, names, single, single))["policy_over_champion"] is True
+
+
+def slices_of(rng, levels=8, rows=ROWS):
+    return {name: rng.integers(0, levels, rows) for name in ("reason", "tenure", "complaints")}
+
+
+def test_equally_good_models_pass_the_slices_nineteen_times_in_twenty():
+    rng = np.random.default_rng(11)
+    tries = [
+        slice_gate("x", rng.normal(0, 1, 2_000), slices_of(rng, rows=2_000)) for _ in range(200)
+    ]
+    assert 186 <= sum(gate.passed for gate in tries) <= 199  # 190 expected
+
+
+def test_one_slice_that_is_worse_off_is_found_though_all_others_gain():
+    rng = np.random.default_rng(12)
+    slices = slices_of(rng)
+    gain = rng.normal(0.05, 1, ROWS)
+    assert slice_gate("x", gain, slices).passed
+    gain[slices["tenure"] == 3] -= 0.3
+    gate = slice_gate("x", gain, slices)
+    assert not gate.passed
+    assert gate.figure.endswith("at tenure 3, the worst of 24")
+    assert gain.mean() > 0
+
+
+def test_rows_of_one_customer_count_once_and_small_slices_not_at_all():
+    rng = np.random.default_rng(13)
+    gain = np.repeat(rng.normal(0, 1, 120), 50)  # 50 snapshots that share their fate
+    gain -= gain.mean() + 0.15
+    customers = np.repeat(np.arange(120), 50)
+    everybody = {"all": np.full(6_000, "x")}
+    assert not slice_gate("x", gain, everybody).passed
+    assert slice_gate("x", gain, everybody, cluster=customers).passed
+    few = {"all": np.where(customers < 99, "few", None)}
+    assert slice_gate("x", gain, few, cluster=customers).figure == "no slice has 100 customers"
+
+
+def test_log_loss_prefers_the_truth(world):
+    chance, outcome, _ = world
+    assert log_loss([1, 0], [0.5, 0.0]) == pytest.approx([np.log(2), 0], abs=1e-8)
+    assert log_loss(outcome, chance).mean() < log_loss(outcome, np.sqrt(chance)).mean()
+
+
+@pytest.mark.parametrize(
+    ("as_of", "champion", "verdict"),
+    [
+        ("2020-03-01", None, {"age": True}),
+        ("2020-03-01", "2020-03-01", {"age": True, "as_of_not_older": True}),
+        ("2020-03-01", "2020-03-02", {"age": True, "as_of_not_older": False}),
+        ("2020-01-01", "2019-01-01", {"age": False, "as_of_not_older": True}),
+        ("2020-04-02", None, {"age": False}),  # trained for a moment after today's data
+    ],
+)
+def test_an_old_model_and_one_older_than_the_champion_are_vetoed(as_of, champion, verdict):
+    gates = moment_gates(
+        as_of=pd.Timestamp(as_of),
+        champion=pd.Timestamp(champion) if champion else None,
+        today=pd.Timestamp("2020-04-01"),
+        oldest_days=60,
+    )
+    assert passed(gates) == verdict

@@ -226,6 +226,24 @@ def _promote_options(parser: argparse.ArgumentParser) -> None:
     _with_defaults(parser, "features")
 
 
+def _erase(given: argparse.Namespace) -> None:
+    from .erase import erase
+    from .params import PARAMS_FILE
+    from .settings import read_yaml
+
+    listed = given.customers.read_text().splitlines() if given.customers else []
+    customers = {*given.customer, *(line.strip() for line in listed if line.strip())}
+    source = read_yaml(PARAMS_FILE)["ingest"]["source"]  # other settings may be wrong meanwhile
+    print(erase(customers, source=Path(source), scores=given.scores))
+
+
+def _erase_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--customer", action="append", default=[], metavar="ID", help="may be given several times")
+    add("--customers", type=Path, metavar="FILE", help="a text file, one id a line")
+    add("--scores", type=Path, nargs="+", default=[], help="published folders outside of data/")
+
+
 def _score(given: argparse.Namespace) -> None:
     from .score import Job, score
 
@@ -295,11 +313,14 @@ def _source_option(parser: argparse.ArgumentParser) -> None:
 
 MODELS = ("churn", "winback")
 GRADES = ("metrics", "policies", "plots")
+FINISHED = ("features", *MODELS, *GRADES, "report")
 DEFAULTS = {  # where dvc.yaml lets the stages write
     "features": "data/features",
     "churn": "artifacts/churn",
     "winback": "artifacts/winback",
     "metrics": "reports/metrics.json",
+    "policies": "reports/policies.json",
+    "plots": "reports/plots",
     "report": "reports/report.html",
 }
 COMMANDS = {
@@ -315,16 +336,14 @@ COMMANDS = {
         _recommend,
         ("features", "tables", *MODELS, "recommendations"),
     ),
-FINISHED = ("features", *MODELS, *GRADES, "report")
     "report": Command(
         "one page that shows it all",
         _report,
         ("tables", "features", *MODELS, *GRADES, "recommendations", "report", "summary"),
     ),
-    "policies": "reports/policies.json",
-    "plots": "reports/plots",
     "readout": Command("what an experiment says", _readout, add=_readout_options),
     "register": Command("log and register the models", _register, add=_register_options),
     "promote": Command("make the challenger champion", _promote, add=_promote_options),
+    "erase": Command("remove customers from all that is kept", _erase, add=_erase_options),
     "score": Command("answers for a parquet of customers", _score, add=_score_options),
 }

@@ -164,7 +164,7 @@ def clean_leftovers(path: Path) -> None:
     pattern = re.compile(rf"\.{re.escape(path.name)}\.(new|old)-(\d+)")
     for leftover in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
         match = pattern.fullmatch(leftover.name)
-        if match is None or _runs(int(match[2])):
+        if match is None or runs(int(match[2])):
             continue
         if match[1] == "old" and not path.exists():
             leftover.rename(path)
@@ -172,6 +172,19 @@ def clean_leftovers(path: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+def runs(process: int) -> bool:
+    """Whether another process of that number is alive."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _swap(new: Path, path: Path) -> None:
@@ -256,18 +269,6 @@ def _compare(file: Path, found: str, expected: str) -> None:
 
 def _relative(file: Path, folder: Path) -> str:
     return file.relative_to(folder).as_posix()
-
-
-def _runs(process: int) -> bool:
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _sync_folder(folder: Path) -> None:

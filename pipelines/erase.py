@@ -1,0 +1,255 @@
+"""`winback erase`: customers removed from everything that this project keeps of them.
+
+Tables, features, recommendations, truth, scores, reports, the cache of DVC and the reports that
+MLflow keeps. Each folder and file is replaced at once, so a job that was killed leaves it as it was
+or without them, and running it again finishes. What lies out of reach is said, not passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from .lock import only_one
+from .progress import say
+from .refusals import LockHeld
+from .removal import page_without, rows_of, write_parquet_without
+from .settings import read_yaml
+from .spreadsheet import write_csv
+from .store import MANIFEST, clean_leftovers, replace_file, replace_folder, runs, verify
+from .tracking import MODEL_NAME, root, tracking_uri
+
+ROOTS = (Path("data"), Path("artifacts"), Path("reports"))
+FILES = (Path("data/recommendations.parquet"), Path("reports/report.html"))
+_WORK = re.compile(r"\.(.+)\.work-[0-9a-f]+")
+_LEFTOVER = re.compile(r"\.(.+)\.(new|old)-\d+")
+
+
+def erase(customers: Collection[str], *, source: Path, scores: Sequence[Path] = ()) -> str:
+    """Remove customers from the project in the working directory; what was done, as text.
+
+    Parameters
+    ----------
+    customers
+        Their ids, as text or as the digits of a number. They are written nowhere.
+    source
+        The source in use, to say what would bring them back.
+    scores
+        Folders of published scores outside of `ROOTS`.
+
+    Raises
+    ------
+    ValueError
+        If no id is given, or a folder that holds them is damaged.
+    LockHeld
+        If a run or a scoring job is at work.
+    """
+    if not customers or not all(customer.strip() for customer in customers):
+        raise ValueError("erase: give the id of each customer, none of them empty")
+    _refuse_while_running()
+    removed: Counter[str] = Counter()
+    folders = sorted({*_folders(), *scores})
+    for folder in folders:
+        removed.update(_from_folder(folder, customers))
+    for file in FILES:
+        if rows := _from_file(file, customers):
+            removed[str(file)] += rows
+    removed.update(_from_cache(customers))
+    removed.update(_from_runs(customers))
+    return _told(removed, _strangers(folders, customers), source)
+
+
+def _refuse_while_running() -> None:
+    """A stage of DVC at work would write back what is erased."""
+    file = root() / ".dvc/tmp/rwlock"
+    held = json.loads(file.read_text() or "{}") if file.is_file() else {}
+    if any(runs(int(process)) for process in _processes(held)):
+        raise LockHeld("erase: a run of the pipeline is at work here; let it finish")
+
+
+def _processes(held: Any) -> Iterator[int]:
+    if isinstance(held, dict):
+        if "pid" in held:
+            yield held["pid"]
+        held = list(held.values())
+    if isinstance(held, list):
+        for each in held:
+            yield from _processes(each)
+
+
+def _folders() -> Iterator[Path]:
+    """Every folder with a manifest below the roots, and those that killed jobs were to publish."""
+    for top in ROOTS:
+        for place, inner, files in os.walk(top):
+            here = Path(place)
+            if MANIFEST in files:
+                inner.clear()
+                yield here
+            for name in [*inner]:
+                if found := _WORK.fullmatch(name) or _LEFTOVER.fullmatch(name):
+                    inner.remove(name)
+                    yield here / found[1]
+
+
+def _from_folder(folder: Path, customers: Collection[str]) -> Counter[str]:
+    """Rows removed from each file of a folder; scores are kept from jobs meanwhile."""
+    if not (folder / "_SUCCESS").exists() and not list(_work_folders(folder)):
+        return _from_settled(folder, customers)
+    with only_one(folder):
+        for work in _work_folders(folder):
+            if any(rows_of(part, customers) for part in work.glob("*.parquet")):
+                shutil.rmtree(work)
+        return _from_settled(folder, customers)
+
+
+def _work_folders(folder: Path) -> Iterator[Path]:
+    return folder.parent.glob(f".{folder.name}.work-*")
+
+
+def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:
+    clean_leftovers(folder)
+    if not folder.is_dir():
+        return Counter()
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    held = {file: rows for file in files if (rows := rows_of(file, customers))}
+    if not held:
+        return Counter()
+    manifest = verify(folder)
+    with replace_folder(folder) as new:
+        for file in files:
+            target = new.path / file.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if file in held:
+                write_parquet_without(file, target, customers)
+            elif file.name not in (MANIFEST, "scores.csv"):
+                target.hardlink_to(file)
+        if (folder / "scores.csv").exists():
+            write_csv(sorted(new.path.glob("part-*.parquet")), new.path / "scores.csv")
+        new.extra.update({name: said for name, said in manifest.items() if name != "files"})
+        if "rows_out" in manifest:
+            new.extra["rows_out"] -= sum(held.values())
+            new.extra["erased"] = manifest.get("erased", 0) + sum(held.values())
+    return Counter({str(file): rows for file, rows in held.items()})
+
+
+def _from_file(file: Path, customers: Collection[str]) -> int:
+    clean_leftovers(file)
+    rows = rows_of(file, customers) if file.is_file() else 0
+    if rows and file.suffix == ".html":
+        replace_file(file, page_without(file.read_text(), customers)[0].encode())
+    elif rows:
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".erase-") as folder:
+            kept = Path(folder) / file.name
+            write_parquet_without(file, kept, customers)
+            replace_file(file, kept.read_bytes())
+    return rows
+
+
+def _from_cache(customers: Collection[str]) -> Counter[str]:
+    """Objects of DVC's cache, and leftovers of its experiments, that hold a customer: deleted.
+
+    An object cannot be changed, since its name is its hash; runs that need it make it anew.
+    """
+    if not (root() / ".dvc").is_dir():
+        return Counter()
+    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
+    told = subprocess.run(asked, cwd=root(), capture_output=True, text=True, check=True)
+    cache = (root() / told.stdout.strip()).resolve()
+    places = [cache, root() / ".dvc/tmp"]
+    files = [file for place in places for file in place.rglob("*") if file.is_file()]
+    doomed = [file for file in files if _held(file, customers)]
+    hashes = {file.parent.name + file.name for file in doomed}
+    # Lists first: whoever is killed in between finds the objects again, but not their lists.
+    lists = [file for file in files if file.suffix == ".dir" and _listed(file) & hashes]
+    for file in [*lists, *doomed]:
+        file.unlink(missing_ok=True)
+    return Counter({f"{cache}: objects": len(doomed)}) if doomed else Counter()
+
+
+def _held(file: Path, customers: Collection[str]) -> bool:
+    try:
+        return rows_of(file, customers) > 0
+    except (pa.ArrowException, UnicodeDecodeError):
+        return True  # what nobody can read, nobody can vouch for
+
+
+def _listed(file: Path) -> set[str]:
+    return {entry["md5"] for entry in json.loads(file.read_bytes())}
+
+
+def _from_runs(customers: Collection[str]) -> Counter[str]:
+    """Reports that runs logged in MLflow, by name of the file: logged again without them."""
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return Counter()
+    from mlflow.entities import ViewType
+
+    from .registry import registry
+
+    client = registry()
+    experiment = client.get_experiment_by_name(MODEL_NAME)
+    removed: Counter[str] = Counter()
+    token = None
+    while experiment is not None:
+        found = client.search_runs(
+            [experiment.experiment_id], run_view_type=ViewType.ALL, page_token=token
+        )
+        for run in found:
+            for artifact in client.list_artifacts(run.info.run_id):
+                if artifact.path.endswith(".html"):
+                    removed["MLflow: lines of reports"] += _from_run(
+                        client, run.info.run_id, artifact.path, customers
+                    )
+        token = found.token
+        if not token:
+            break
+    return +removed
+
+
+def _from_run(client: Any, run: str, name: str, customers: Collection[str]) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(client.download_artifacts(run, name, folder))
+        page, removed = page_without(file.read_text(), customers)
+        if removed:
+            file.write_text(page)
+            client.log_artifact(run, str(file))
+    return removed
+
+
+def _strangers(folders: Collection[Path], customers: Collection[str]) -> list[Path]:
+    """Files below the roots that hold them and were not written by any stage."""
+    ours = {file for folder in folders for file in folder.rglob("*")} | set(FILES)
+    files = {file for top in ROOTS for file in top.rglob("*") if file.is_file()} - ours
+    return [file for file in sorted(files) if _held(file, customers)]
+
+
+def _told(removed: Counter[str], strangers: Sequence[Path], source: Path) -> str:
+    for place, rows in sorted(removed.items()):
+        say(f"{place}: {rows:,}")
+    tables = ", ".join(read_yaml(source).get("tables", {}))
+    origin = f"reads them by its queries for {tables}" if tables else "simulates them"
+    lines = [
+        f"{sum(removed.values()):,} rows, lines and cached files erased."
+        if removed
+        else "Nothing here holds them.",
+        "What is left to you:",
+        f"- {source} {origin}: delete them there, or the next run brings them back, an objection "
+        "of theirs to being contacted erased;",
+        "- models keep no row of anybody, but were trained with them: winback run, then winback "
+        "register, train without them;",
+        "- a remote of DVC to which runs were pushed, files that winback score was given, and "
+        "copies of scores that were sent on.",
+    ]
+    lines += [f"- {file} holds them and was not written by winback." for file in strangers]
+    return "\n".join(lines)

@@ -1,0 +1,100 @@
+"""A file without certain customers: which rows are theirs, and the same file without these."""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+CUSTOMER_COLUMNS = ("customer_id", "referrer_id", "referred_id")
+PARQUET_MAGIC = b"PAR1"
+_TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+_ROW = re.compile(r"[ \t]*<tr\b[^>]*>.*?</tr>\n?", re.DOTALL)
+_CELL = re.compile(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", re.DOTALL)
+
+
+def rows_of(file: Path, customers: Collection[str]) -> int:
+    """Rows of a parquet file, or of the tables of a report, that name one of the customers.
+
+    What a file is is told by its first bytes, since caches keep files under other names; one that
+    is neither has none.
+    """
+    with file.open("rb") as handle:
+        first = handle.read(64)
+    if first.startswith(PARQUET_MAGIC):
+        return _parquet_rows(file, customers)
+    if first.lower().startswith(b"<!doctype html"):
+        return page_without(file.read_text(), customers)[1]
+    return 0
+
+
+def write_parquet_without(file: Path, target: Path, customers: Collection[str]) -> int:
+    """Copy a parquet file without the rows of the customers; how many these were.
+
+    Row groups are copied one at a time. The time of the last change is kept: a list of objections
+    does not become younger by it.
+    """
+    reader = pq.ParquetFile(file)
+    removed = 0
+    with pq.ParquetWriter(target, reader.schema_arrow, compression="zstd") as writer:
+        for group in range(reader.num_row_groups):
+            table = reader.read_row_group(group)
+            theirs = _theirs(table, customers)
+            kept = table.filter(pc.invert(theirs))
+            removed += len(table) - len(kept)
+            if len(kept) or not group:
+                writer.write_table(kept, row_group_size=max(1, len(kept)))
+    shutil.copystat(file, target)
+    return removed
+
+
+def page_without(page: str, customers: Collection[str]) -> tuple[str, int]:
+    """The HTML of a report without the customers' lines in its tables; how many these were."""
+    removed = 0
+
+    def table_without(match: re.Match[str]) -> str:
+        head, *_ = _ROW.findall(match[0])
+        columns = [html.unescape(cell) for cell in _CELL.findall(head)]
+        if "customer id" not in columns:
+            return match[0]
+        position = columns.index("customer id")
+
+        def row_without(row: re.Match[str]) -> str:
+            nonlocal removed
+            cells = _CELL.findall(row[0])
+            if len(cells) <= position or html.unescape(cells[position]) not in customers:
+                return row[0]
+            removed += 1
+            return ""
+
+        return _ROW.sub(row_without, match[0])
+
+    return _TABLE.sub(table_without, page), removed
+
+
+def _parquet_rows(file: Path, customers: Collection[str]) -> int:
+    reader = pq.ParquetFile(file)
+    columns = [name for name in CUSTOMER_COLUMNS if name in reader.schema_arrow.names]
+    if not columns:
+        return 0
+    return sum(
+        pc.sum(_theirs(reader.read_row_group(group, columns=columns), customers)).as_py() or 0
+        for group in range(reader.num_row_groups)
+    )
+
+
+def _theirs(table: pa.Table, customers: Collection[str]) -> pa.ChunkedArray:
+    """Whether each row names one of the customers, as text or as a number."""
+    ids = pa.array(sorted(customers), pa.string())
+    theirs = pa.chunked_array([pa.repeat(False, len(table))])
+    for name in CUSTOMER_COLUMNS:
+        if name in table.column_names:
+            texts = table[name].cast(pa.string())
+            theirs = pc.or_(theirs, pc.is_in(texts, value_set=ids))
+    return theirs

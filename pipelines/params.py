@@ -92,8 +92,6 @@ class Recommend:
 
 
 @dataclass(frozen=True)
-class Report:
-@dataclass(frozen=True)
 class Promote:
     """What a challenger is allowed, and how much it has to be graded on."""
 
@@ -103,6 +101,8 @@ class Promote:
     seed: int
 
 
+@dataclass(frozen=True)
+class Report:
     """Size of the tables of customers in the report."""
 
     rows: int
@@ -120,9 +120,9 @@ class Params:
     evaluate: Evaluate
     recommend: Recommend
     report: Report
-
-
     promote: Promote
+
+
 def read_params(path: Path = PARAMS_FILE) -> Params:
     """params.yaml, checked.
 

@@ -143,7 +143,7 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
     kept = _unseen(match.challenger, part, rows, "build the features of its source again")
     words = f"{kept.sum():,} rows of {file.name} that the challenger has not learned from"
     if match.champion is not None and part in match.champion.evidence:
-        kept &= _unseen(match.champion, part, rows, UNOPPOSED)
+        kept = kept & _unseen(match.champion, part, rows, UNOPPOSED)
         words = f"{kept.sum():,} rows of {file.name} that neither has learned from"
     if kept.sum() < match.params.least_rows:
         raise Refusal(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 
 import numpy as np
@@ -9,10 +10,11 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from winback.models.split import held_out
 from winback.pipelines.cli import main
-from winback.pipelines.store import write_manifest
+from winback.pipelines.store import verify, write_manifest
 
-VETOED = 10
+VETOED, REFUSED = 10, 3
 # In process: each start of mlflow costs seconds. What mlflow warns of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -37,6 +39,20 @@ def gates(folder, version):
     return {k.removeprefix("winback.gate."): v for k, v in tags.items() if ".gate." in k}
 
 
+def rewrite(folder, **changes):
+    """The manifest of a folder of which files were changed, and what else shall change in it."""
+    write_manifest(folder, json.loads((folder / "manifest.json").read_text()) | changes)
+
+
+def challenge(folder, number, **memory):
+    """Register the run again as another version with the same answers; `memory` of its training."""
+    change_decision(folder, {"number": number})
+    trained = folder / "artifacts/winback"
+    rewrite(trained, unseen=verify(folder / "artifacts/winback")["unseen"] | memory)
+    assert winback(folder, "register") == 0
+    assert registry(folder)[0]["challenger"] == str(number)
+
+
 def train_on_shuffled_labels(folder):
     """Both training stages on outcomes dealt out at random, then the true ones again."""
     features = folder / "data/features"
@@ -50,9 +66,7 @@ def train_on_shuffled_labels(folder):
         dealt = rng.permutation(len(rows))
         rows[outcomes] = rows[outcomes].iloc[dealt].to_numpy()
         rows.to_parquet(features / f"{name}.parquet", index=False)
-    extra = json.loads((features / "manifest.json").read_text())
-    extra.pop("files")
-    write_manifest(features, extra)
+    rewrite(features)
     for part in ("churn", "winback"):
         given = ("--features", "data/features", f"--{part}", f"artifacts/{part}")
         assert winback(folder, f"train_{part}", *given) == 0
@@ -80,7 +94,7 @@ def test_the_first_champion_has_to_pass_the_gates_against_baselines(crowned):
     assert aliases == {"challenger": "1", "champion": "1"}
     found = gates(crowned, "1")
     assert all(text.startswith("passed: ") for text in found.values())
-    assert {"churn_auc", "churn_auc_over_baselines", "return_calibration"} <= set(found)
+    assert {"churn_auc", "churn_auc_over_baselines", "return_calibration", "age"} <= set(found)
     assert not [name for name in found if "champion" in name]
 
 
@@ -91,7 +105,7 @@ def test_promoting_the_champion_again_changes_nothing(crowned):
 
 
 def test_without_a_previous_champion_there_is_no_way_back(crowned, capsys):
-    assert winback(crowned, "promote", "--rollback") == 3
+    assert winback(crowned, "promote", "--rollback") == REFUSED
     assert "no previous champion" in capsys.readouterr().err
 
 
@@ -105,19 +119,31 @@ def test_a_model_trained_on_shuffled_labels_is_vetoed(copy, capsys):
     assert {"churn_auc", "return_auc", "return_auc_over_champion"} <= vetoed
 
 
-def test_a_challenger_as_good_takes_over_and_rollback_exchanges_the_two(copy, capsys):
+def scores(folder):
+    """SHA-256 of the scores that the champion gives today's customers."""
+    given = ("--features", "data/features/current.parquet", "--no-suppressions", "--out", "scores")
+    assert winback(folder, "score", *given) == 0
+    return {name: each["sha256"] for name, each in verify(folder / "scores")["files"].items()}
+
+
+def test_a_challenger_as_good_takes_over_and_rollback_gives_the_archived_scores(copy, capsys):
+    archived = scores(copy)
     change_decision(copy, {"objective": "roi"})  # other content, the same recommendations
     assert winback(copy, "register") == 0
     assert winback(copy, "promote") == 0
     found = gates(copy, "2")
-    assert {"policy_over_champion", "churn_auc_over_champion", "as_of_not_older"} <= set(found)
+    against = {"churn_auc", "return_auc", "policy"}
+    assert {f"{name}_over_champion" for name in against} | {"as_of_not_older"} <= set(found)
+    assert {"churn_slices", "return_slices", "policy_slices"} <= set(found)
     assert registry(copy)[0] == {"challenger": "2", "champion": "2", "previous": "1"}
+    assert scores(copy) != archived
     for now, before in (("1", "2"), ("2", "1")):
         capsys.readouterr()
         assert winback(copy, "promote", "--rollback") == 0
         assert capsys.readouterr().out == f"models:/winback/{now}\n"
         aliases, _ = registry(copy)
         assert (aliases["champion"], aliases["previous"]) == (now, before)
+        assert (scores(copy) == archived) == (now == "1")
 
 
 def test_a_challenger_whose_offers_earn_less_is_vetoed(copy, capsys):
@@ -129,15 +155,76 @@ def test_a_challenger_whose_offers_earn_less_is_vetoed(copy, capsys):
     assert "policy_over_champion -" in message
 
 
-def test_a_run_that_did_not_make_the_challenger_is_refused(copy, capsys):
+def test_another_seed_in_params_does_not_change_who_is_graded(copy, capsys):
+    challenge(copy, 2)
+    params = copy / "params.yaml"
+    params.write_text(re.sub(r"seed: \d", "seed: 77", params.read_text()))
+    assert winback(copy, "promote") == 0
+    unseen = len(pd.read_parquet(copy / "artifacts/winback/held_out.parquet"))
+    assert f"graded on {unseen} rows of winback.parquet" in capsys.readouterr().err
+
+
+def test_only_customers_whom_neither_has_learned_from_are_graded(copy, capsys):
+    challenge(copy, 2, seed=2)
+    rows = pd.read_parquet(copy / "data/features/winback.parquet")
+    both = sum(
+        held_out(rows["customer_id"], share=0.4, seed=1)
+        & held_out(rows["customer_id"], share=0.4, seed=2)
+    )
+    params = copy / "params.yaml"
+    for least, code in ((both + 1, REFUSED), (both, 0)):
+        params.write_text(re.sub(r"least_rows: \d+", f"least_rows: {least}", params.read_text()))
+        assert winback(copy, "promote") == code
+        said = capsys.readouterr().err
+        assert f"{both} rows of winback.parquet that neither has learned from" in said
+        if code:
+            assert "Keep the seed and the share of the training" in said
+
+
+def test_features_of_other_customers_are_refused(copy, capsys):
+    challenge(copy, 2)
+    features = copy / "data/features"
+    rows = pd.read_parquet(features / "winback.parquet")
+    rows["customer_id"] = rows["customer_id"].to_numpy()[::-1]
+    rows.to_parquet(features / "winback.parquet", index=False)
+    rewrite(features)
+    before = registry(copy)
+    assert winback(copy, "promote") == REFUSED
+    assert "nobody can tell whom it has not seen" in capsys.readouterr().err
+    assert registry(copy) == before
+
+
+def test_a_champion_that_cannot_be_compared_is_left_out_only_on_request(copy, capsys):
+    keys = verify(copy / "artifacts/winback")["unseen"]["keys"]
+    challenge(copy, 2, keys=[0] * 200)  # trained on customers who are not there any more
     client = MlflowClient(f"sqlite:///{copy}/mlflow.db")
-    client.delete_registered_model_alias("winback", "champion")
-    change_decision(copy, {"objective": "roi"})
-    assert winback(copy, "promote") == 3
-    assert "made by another run" in capsys.readouterr().err
+    client.set_registered_model_alias("winback", "champion", "2")
+    challenge(copy, 3, keys=keys)
+    assert winback(copy, "promote") == REFUSED
+    said = capsys.readouterr().err
+    assert "version winback/2: only 0 of 200 sampled rows" in said
+    assert "winback promote --unopposed" in said
+    assert winback(copy, "promote", "--unopposed") == 0
+    assert registry(copy)[0] == {"challenger": "3", "champion": "3", "previous": "2"}
+    assert not [name for name in gates(copy, "3") if "champion" in name or "slices" in name]
+
+
+def test_customers_of_today_unlike_those_of_the_registration_are_a_veto(copy, capsys):
+    challenge(copy, 2)
+    features = copy / "data/features"
+    rows = pd.read_parquet(features / "current.parquet")
+    as_of = pd.Timestamp(verify(features)["as_of"]) + pd.Timedelta(days=91)
+    rows["orders_total"] = rows["orders_total"] * 3 + 10
+    rows.to_parquet(features / "current.parquet", index=False)
+    rewrite(features, as_of=str(as_of))
+    assert winback(copy, "promote") == VETOED
+    vetoed = {name: text for name, text in gates(copy, "2").items() if text.startswith("vetoed")}
+    assert set(vetoed) == {"age", "drift"}
+    assert "91 days, at most 90" in vetoed["age"]
+    assert "of orders_total, at most 0.25" in vetoed["drift"]
 
 
 def change_decision(folder, changes):
     path = folder / "artifacts/winback/decision.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    write_manifest(path.parent)
+    rewrite(path.parent)

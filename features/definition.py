@@ -1,4 +1,4 @@
-"""What "lost" means: one object of rules, and the two churn rates that follow from it."""
+"""What "lost" means: one object of rules."""
 
 from __future__ import annotations
 
@@ -77,35 +77,3 @@ def _at_least(name: str, value: int, least: int) -> None:
             f"churn: {name} must be a whole number of days, at least {least}, found {value!r}; "
             "correct it in the source"
         )
-
-
-def churn_rate(lost: int, at_start: int) -> float:
-    """Churn in customers: lost / customers at the start; NaN for an empty start.
-
-    Raises
-    ------
-    ValueError
-        If more are lost than there were, or a count is negative.
-    """
-    if not 0 <= lost <= at_start:
-        raise ValueError(
-            f"churn: lost customers must lie between 0 and the {at_start} at the start, "
-            f"found {lost}; count only customers of the start"
-        )
-    return lost / at_start if at_start else float("nan")
-
-
-def churn_money(lost: int, average_bill: float, payments: float) -> float:
-    """Churn in money: lost customers x average bill x payments in the period.
-
-    Raises
-    ------
-    ValueError
-        If a factor is negative.
-    """
-    if min(lost, average_bill, payments) < 0:
-        raise ValueError(
-            f"churn: factors must not be negative, found {lost}, {average_bill}, {payments}; "
-            "leave refunds out of the bills"
-        )
-    return lost * average_bill * payments

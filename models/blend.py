@@ -40,6 +40,9 @@ class Boosting:
     max_rows: int = 120_000
 
 
+PLAIN = Boosting()
+
+
 @dataclass(frozen=True)
 class Choice:
     """Share of the boosting in the blend, and its rounds."""

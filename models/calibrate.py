@@ -225,15 +225,42 @@ def reliability_table(
     ValueError
         On arrays of different length, no rows, or values that are not finite.
     """
-    predicted, observed, _ = _checked(probability, outcome, None)
-    ranks = pd.Series(predicted).rank(method="average").to_numpy()
-    place = np.minimum(((ranks - 0.5) * bins / len(ranks)).astype(int), bins - 1)
-    groups = pd.DataFrame({"bin": place, "predicted": predicted, "observed": observed})
-    table = groups.groupby("bin").agg(
-        rows=("observed", "size"), predicted=("predicted", "mean"), observed=("observed", "mean")
-    )
+    table = _by_bin(probability, outcome, bins)
     table["lo"], table["hi"] = wilson_interval(table["observed"], table["rows"])
-    table = table.reset_index()
+    return table.drop(columns="spread")
+
+
+def amounts_table(predicted: ArrayLike, amount: ArrayLike, *, bins: int = 10) -> pd.DataFrame:
+    """Predicted against observed mean amount by bins of equal size.
+
+    Returns
+    -------
+    DataFrame
+        As `reliability_table`; lo and hi are the 95% interval of the observed mean (normal).
+
+    Raises
+    ------
+    ValueError
+        As `reliability_table`.
+    """
+    table = _by_bin(predicted, amount, bins)
+    reach = NORMAL_95 * table["spread"].fillna(0.0) / np.sqrt(table["rows"])
+    table["lo"], table["hi"] = table["observed"] - reach, table["observed"] + reach
+    return table.drop(columns="spread")
+
+
+def _by_bin(predicted: ArrayLike, observed: ArrayLike, bins: int) -> pd.DataFrame:
+    """bin, rows, predicted, observed, spread; equal predictions fall into one bin."""
+    before, after, _ = _checked(predicted, observed, None)
+    ranks = pd.Series(before).rank(method="average").to_numpy()
+    place = np.minimum(((ranks - 0.5) * bins / len(ranks)).astype(int), bins - 1)
+    groups = pd.DataFrame({"bin": place, "predicted": before, "observed": after}).groupby("bin")
+    table = groups.agg(
+        rows=("observed", "size"),
+        predicted=("predicted", "mean"),
+        observed=("observed", "mean"),
+        spread=("observed", "std"),
+    ).reset_index()
     table["bin"] = np.arange(len(table))
     return table
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .baselines import alert_rule, rfm_logistic
-from .blend import LOG_ODDS, Boosting, choose, fit_blend
+from .blend import LOG_ODDS, PLAIN, Boosting, choose, fit_blend
 from .calibrate import (
     interp_expression,
     isotonic_map,
@@ -21,7 +21,7 @@ from .calibrate import (
 )
 from .explain import importance
 from .formula import Expression, Formula, evaluate
-from .grade import METRICS, RetentionProfit, bootstrap_grades, grade_slices
+from .grade import METRICS, RetentionProfit, best_cutoff, bootstrap_grades, grade_slices
 from .timesplit import DAY_SECONDS, PARTS, day_numbers, split_by_time
 
 OUTPUT = "churn_probability"
@@ -29,7 +29,7 @@ REFIT_ROWS = 60_000  # up to here the calibration rows are worth learning from a
 RFM_COLUMNS = ("days_since_last_order", "orders_360d", "spend_360d")
 ALERT_COLUMNS = ("days_since_last_order", "mean_days_between_orders")
 SLICE_COLUMNS = ("days_in_lifetime", "complaints_180d", "departure_reason", "departures_so_far")
-EXPLAINED_ROWS = 4_000
+RETENTION = RetentionProfit()
 FINEST_SLICE = 6  # a number with more values than this is cut into quarters
 
 
@@ -47,6 +47,9 @@ class ChurnModel:
         drawn again) stand at slice "all" only.
     reliability
         Predicted against observed shares on the test part.
+    cutoffs
+        model, threshold, share, profit: whom it pays most to contact on the test part, as a
+        probability from which on and as a share of all, and the money per customer that earns.
     parts
         part, first, last, rows, customers, churn_rate.
     importance
@@ -58,6 +61,7 @@ class ChurnModel:
     formula: Formula
     metrics: pd.DataFrame
     reliability: pd.DataFrame
+    cutoffs: pd.DataFrame
     parts: pd.DataFrame
     importance: pd.DataFrame
     split: str
@@ -76,13 +80,7 @@ def fit_churn(
     label: str = "churned",
     customer_id: str = "customer_id",
     as_of: str = "as_of",
-    learning_rate: float = 0.04,
-    num_leaves: int = 8,
-    rounds: int = 300,
-    least_rows_in_leaf: int = 50,
-    feature_share: float = 0.5,
-    ridge: float = 5.0,
-    max_rows: int = 120_000,
+    boosting: Boosting = PLAIN,
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
     calibrate_on: Literal["customers", "later"] = "customers",
@@ -90,7 +88,7 @@ def fit_churn(
     rfm_columns: Sequence[str] = RFM_COLUMNS,
     alert_columns: tuple[str, str] = ALERT_COLUMNS,
     slices: Sequence[str] | None = None,
-    profit: RetentionProfit | None = None,
+    profit: RetentionProfit = RETENTION,
     repeats: int = 50,
     seed: int,
     threads: int = 1,
@@ -107,8 +105,8 @@ def fit_churn(
     gap_days
         How far the label looks ahead, in days (lead and horizon): parts that follow each other
         are at least this far apart.
-    learning_rate, num_leaves, rounds, least_rows_in_leaf, feature_share, ridge, max_rows
-        Of the boosting, see `blend.Boosting`; the calibration part may choose fewer rounds.
+    boosting
+        Settings of the boosting; the calibration part may choose fewer rounds.
     calibrate_share, test_share, calibrate_on
         See `timesplit.split_by_time`.
     calibration
@@ -118,7 +116,7 @@ def fit_churn(
     slices
         Columns to grade by, of `snapshots`; None takes those of `SLICE_COLUMNS` that are there.
     profit
-        Economics of a retention campaign for the expected maximum profit.
+        Economics of a retention campaign, for the expected maximum profit and the cut-offs.
     repeats
         Bootstrap draws behind the intervals.
 
@@ -142,9 +140,6 @@ def fit_churn(
     )
     outcome = rows[label].to_numpy(dtype=np.float64)
     _check_parts(split.part, outcome)
-    boosting = Boosting(
-        learning_rate, num_leaves, rounds, least_rows_in_leaf, feature_share, ridge, max_rows
-    )
     train, known, test = (split.part == part for part in PARTS)
     formula = fit_calibrated(
         rows[list(features)],
@@ -166,16 +161,16 @@ def fit_churn(
         probabilities,
         asked[customer_id].to_numpy(),
         _slice_levels(rows[train], asked, slices),
-        profit or RetentionProfit(),
+        profit,
         repeats,
         seed,
     )
-    sample = asked.iloc[:: max(1, len(asked) // EXPLAINED_ROWS)]
-    drivers = importance(formula, sample, threads=threads).drop(columns="output")
+    drivers = importance(formula, asked, threads=threads).drop(columns="output")
     return ChurnModel(
         formula=formula,
         metrics=metrics,
         reliability=reliability_table(probabilities["churn"], outcome[test]),
+        cutoffs=_cutoffs(outcome[test], probabilities, profit),
         parts=_describe_parts(rows, split.part, outcome, customer_id, as_of),
         importance=drivers,
         split=split.how,
@@ -326,6 +321,17 @@ def _metrics(
     names += ["lo", "hi", "gain", "gain_lo", "gain_hi"]
     table = pd.concat([whole, parts], ignore_index=True) if len(parts) else whole
     return table.reindex(columns=names).astype({"rows": "int64"})
+
+
+def _cutoffs(
+    outcome: np.ndarray, probabilities: Mapping[str, np.ndarray], profit: RetentionProfit
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"model": name, **vars(best_cutoff(outcome, found, profit))}
+            for name, found in probabilities.items()
+        ]
+    )
 
 
 def _describe_parts(

@@ -144,21 +144,3 @@ def detectable_difference(
     """
     reach = float(ndtri(1 - alpha / 2) + ndtri(power))
     return reach * spread * float(np.sqrt(1 / rows + 1 / rows_control))
-
-
-def minimum_rows(
-    spread: float, difference: float, *, alpha: float = 0.05, power: float = 0.8
-) -> int:
-    """Rows needed in each of two equal arms to notice a difference of means.
-
-    For a rate r the spread is sqrt(r (1 - r)).
-
-    Raises
-    ------
-    ValueError
-        If the difference is zero.
-    """
-    if difference == 0:
-        raise ValueError("difference: must not be zero; no number of rows can show it")
-    reach = float(ndtri(1 - alpha / 2) + ndtri(power))
-    return int(np.ceil(2 * (reach * spread / difference) ** 2))

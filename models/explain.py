@@ -55,10 +55,12 @@ def contributions(
         raise ValueError(
             f"explain: no output '{output}'; this model has {', '.join(formula.outputs)}"
         )
-    matrix = encode(formula.columns, frame)
-    walk = _Walk(formula, matrix, threads)
+    return _named_shares(_Walk(formula, encode(formula.columns, frame), threads), frame, output)
+
+
+def _named_shares(walk: _Walk, frame: pd.DataFrame, output: str) -> tuple[pd.DataFrame, float]:
     found = walk.shares(["ref", output])
-    names = [column.name for column in formula.columns]
+    names = [column.name for column in walk.formula.columns]
     table = pd.DataFrame(found.shares[:, :-1], columns=names, index=frame.index)
     if found.shares[:, -1].any():
         table[OFFER] = found.shares[:, -1]
@@ -70,9 +72,15 @@ def importance(
     frame: pd.DataFrame,
     *,
     outputs: Sequence[str] | None = None,
+    most_rows: int = 4_000,
     threads: int = 1,
 ) -> pd.DataFrame:
     """Mean absolute share of each feature in each output, in the unit of the output.
+
+    Parameters
+    ----------
+    most_rows
+        A larger frame is thinned out: every second row, every third, and so on.
 
     Returns
     -------
@@ -80,11 +88,13 @@ def importance(
         output, feature, importance, direction: 1 where larger values raise the output, -1 where
         they lower it, 0 where it depends or the feature is a category. Most important first.
     """
+    frame = _thinned(frame, most_rows)
     numbers = [column.name for column in formula.columns if column.levels is None]
+    walk = _Walk(formula, encode(formula.columns, frame), threads)
     ranks = frame[numbers].rank() if numbers else pd.DataFrame(index=frame.index)
     tables = []
     for output in outputs or formula.outputs:
-        shares, _ = contributions(formula, frame, output, threads=threads)
+        shares, _ = _named_shares(walk, frame, output)
         table = pd.DataFrame(
             {
                 "output": output,
@@ -97,6 +107,46 @@ def importance(
             table.sort_values(["importance", "feature"], ascending=[False, True], kind="stable")
         )
     return pd.concat(tables, ignore_index=True)
+
+
+def family_importance(
+    formula: Formula,
+    frame: pd.DataFrame,
+    *,
+    families: Mapping[str, str],
+    outputs: Sequence[str],
+    most_rows: int = 4_000,
+    threads: int = 1,
+) -> pd.DataFrame:
+    """Mean absolute share of whole families of features in each output.
+
+    Features of a family often say nearly the same and pull against each other; their sum does not.
+
+    Parameters
+    ----------
+    families
+        Family of each feature, from the data dictionary.
+    most_rows
+        As in `importance`.
+
+    Returns
+    -------
+    DataFrame
+        output, family, importance; most important first.
+    """
+    frame = _thinned(frame, most_rows)
+    walk = _Walk(formula, encode(formula.columns, frame), threads)
+    tables = []
+    for output in outputs:
+        shares, _ = _named_shares(walk, frame, output)
+        named = [families.get(str(name), str(name)) for name in shares.columns]
+        mean = shares.T.groupby(named).sum().abs().mean(axis=1).sort_values(ascending=False)
+        tables.append(pd.DataFrame({"output": output, "family": mean.index, "importance": mean}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _thinned(frame: pd.DataFrame, most_rows: int) -> pd.DataFrame:
+    return frame.iloc[:: max(1, -(-len(frame) // most_rows))]
 
 
 def _direction(ranks: pd.DataFrame, shares: pd.DataFrame, name: str) -> int:

@@ -209,19 +209,8 @@ def expected_maximum_profit(
     return _expected_maximum_profit(ranked, np.ones(len(ranked.order)), profit)
 
 
-def best_cutoff(
-    outcome: ArrayLike,
-    probability: ArrayLike,
-    profit: RetentionProfit,
-    *,
-    values: ArrayLike | None = None,
-) -> Cutoff:
+def best_cutoff(outcome: ArrayLike, probability: ArrayLike, profit: RetentionProfit) -> Cutoff:
     """The cut-off that earns most per customer at the mean chance of acceptance.
-
-    Parameters
-    ----------
-    values
-        Money that each customer brings if kept, (rows,); default ``profit.value`` for all.
 
     Raises
     ------
@@ -230,8 +219,7 @@ def best_cutoff(
     """
     ranked = _rank(outcome, probability)
     accepts = profit.alpha / (profit.alpha + profit.beta)
-    value = profit.value if values is None else np.asarray(values, dtype=float)[ranked.order]
-    kept = ranked.outcome * accepts * (value - profit.incentive_cost)
+    kept = ranked.outcome * accepts * (profit.value - profit.incentive_cost)
     earned = kept - (1 - ranked.outcome) * profit.incentive_cost - profit.contact_cost
     rows = len(ranked.order)
     totals = np.r_[0.0, np.cumsum(earned)[ranked.ends]] / rows

@@ -7,8 +7,7 @@ readout of the campaign is as honest as the experiment was.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -25,9 +24,16 @@ from .eligibility import (
 )
 from .holdout import hold_out
 from .sentences import Forecast, sentences
-from .strategy import priorities, strategies
+from .strategy import (
+    LAPSE_DAYS,
+    LAPSE_DISCOUNT_PERCENT,
+    lapse_discount,
+    priorities,
+    strategies,
+)
 
 OBJECTIVES = ("profit", "roi", "returns")
+MONTHS_OF_VALUE = 12  # a customer's value is that of a year, and so is the cost to serve
 HOPELESS_REASONS = ("both", "moved", "need_gone", "involuntary")
 DECISION_COLUMNS = (
     "recommended_offer",
@@ -54,14 +60,6 @@ class OfferTerms(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class OfferCost:
-    """An offer's terms; any object with these two attributes will do."""
-
-    cost_on_acceptance: float = 0.0
-    contact_cost: float = 0.0
-
-
 def recommend(
     predictions: pd.DataFrame,
     facts: pd.DataFrame,
@@ -83,6 +81,8 @@ def recommend(
     high_risk: float = 0.10,
     high_value: float | None = None,
     least_growth: float = 0.05,
+    lapse_days: Sequence[float] = LAPSE_DAYS,
+    lapse_discount_percent: Sequence[float] = LAPSE_DISCOUNT_PERCENT,
     seed: int,
 ) -> pd.DataFrame:
     """Decide for every customer.
@@ -95,9 +95,9 @@ def recommend(
         NaN elsewhere.
     facts
         One row per customer: customer_id, population ("active", "lost", "experiment"), and as
-        far as known: suppressed (bool), times_lost, days_since_last_contact, reason, value,
-        cost_to_serve, growth, tenure_days, margin, turnover, experiment_rows (customers of her
-        kind in the experiment).
+        far as known: suppressed (bool), times_lost, days_since_last_contact, reason, value (of a
+        year), cost_to_serve_monthly, growth, tenure_days, margin, turnover, lapse_days (since the
+        last purchase), experiment_rows (customers of her kind in the experiment).
     offers
         Terms of each offer but the control; empty without an experiment.
     control
@@ -116,6 +116,8 @@ def recommend(
         See `eligibility`.
     new_days, high_risk, high_value, least_growth
         See `strategy.strategies`.
+    lapse_days, lapse_discount_percent
+        See `strategy.lapse_discount`: named to the lost where no experiment says what to offer.
     seed
         Of the holdout; the same customers whatever the order of rows.
 
@@ -172,7 +174,10 @@ def recommend(
         expected_incremental_profit=np.where(asked, profit, np.nan),
         priority=_priority(rows, np.where(asked, profit, np.nan)),
         strategy=strategies(
-            rows.assign(risk=_fact(rows, "churn_probability")),
+            rows.assign(
+                risk=_fact(rows, "churn_probability"),
+                cost_to_serve=MONTHS_OF_VALUE * _fact(rows, "cost_to_serve_monthly"),
+            ),
             worth_winning=allowed[:, 1:].any(axis=1),
             new_days=new_days,
             high_risk=high_risk,
@@ -189,6 +194,9 @@ def recommend(
         asked,
         barred,
         risk=_fact(rows, "churn_probability"),
+        percent=lapse_discount(
+            _fact(rows, "lapse_days"), days=lapse_days, percent=lapse_discount_percent
+        ),
         objective=objective,
         personalize=personalize,
     )

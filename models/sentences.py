@@ -26,6 +26,7 @@ def sentences(
     barred: np.ndarray,
     *,
     risk: np.ndarray,
+    percent: np.ndarray,
     objective: str,
     personalize: bool,
 ) -> list[str]:
@@ -39,9 +40,12 @@ def sentences(
         elif option:
             line = _praise(forecast, row, int(option), objective)
             line += "" if personalize else "; the best single offer, personal ones did not beat it"
+        elif forecast.gain.shape[1] == 1:
+            line = "no experiment says what to offer"
+            line += f"; rule of thumb by lapse: {percent[row]:g}% off" if percent[row] else ""
         elif allowed[row, 1:].any():
             line = "worth an offer, but beyond the budget or the capacity"
-        elif not personalize or forecast.gain.shape[1] == 1:
+        elif not personalize:
             line = "no offer to all: none beat it"
         elif (forecast.uplift[row, 1:] < 0).all():
             line = "do not disturb: every offer makes a return less likely"

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .blend import Boosting, Choice, fit_blend
+from .blend import PLAIN, Boosting, Choice, fit_blend
 from .churn import OUTPUT, ordered_snapshots
 from .formula import evaluate
 from .grade import bootstrap_grades
+from .split import held_out
 from .timesplit import DAY_SECONDS, day_numbers
 
 DAYS_PER_MONTH = 365.25 / 12
+COLUMNS = ["months_older", "trained_from", "trained_until", "rows"]
+COLUMNS += ["auc", "lo", "hi", "gain", "gain_lo", "gain_hi"]
 
 
 def staleness(
@@ -26,15 +29,22 @@ def staleness(
     customer_id: str = "customer_id",
     as_of: str = "as_of",
     test_share: float = 0.2,
-    boosting: Boosting | None = None,
-    repeats: int = 100,
+    boosting: Boosting = PLAIN,
+    max_rows: int = 12_000,
+    repeats: int = 50,
     seed: int,
     threads: int = 1,
 ) -> pd.DataFrame:
     """AUC on the latest as-of dates of models whose training ended earlier and earlier.
 
     All models see the same number of as-of dates, as many as there are for the oldest, so that
-    only their age differs. Ages for which there are no dates are left out.
+    only their age differs. Ages for which there are no dates are left out, and where no as-of date
+    is `gap_days` before the test dates no row is left.
+
+    Parameters
+    ----------
+    max_rows
+        Of a training set; beyond them the customers are sampled, for training and test alike.
 
     Returns
     -------
@@ -45,7 +55,7 @@ def staleness(
     Raises
     ------
     ValueError
-        On unsound snapshots, or when no as-of date is `gap_days` before the test dates.
+        On unsound snapshots.
     """
     rows = ordered_snapshots(snapshots, features, label=label, customer_id=customer_id, as_of=as_of)
     outcome = rows[label].to_numpy(dtype=np.float64)
@@ -54,17 +64,19 @@ def staleness(
     first_test = dates[-max(1, round(test_share * len(dates)))]
     windows = _windows(dates, first_test - gap_days, months)
     if not windows:
-        raise ValueError(
-            f"snapshots: no as-of date is {gap_days:g} days before the test dates; take more dates"
-        )
-    test = days >= first_test
+        return pd.DataFrame(columns=COLUMNS)
+    largest = max(((days >= first) & (days <= last)).sum() for first, last in windows.values())
+    some = np.ones(len(rows), dtype=bool)
+    if largest > max_rows:
+        some = held_out(rows[customer_id], share=max_rows / largest, seed=seed)
+    test = some & (days >= first_test)
     probabilities, records = {}, []
     for age, (first, last) in windows.items():
-        train = (days >= first) & (days <= last)
+        train = some & (days >= first) & (days <= last)
         blend = fit_blend(
             rows.loc[train, list(features)],
             outcome[train],
-            boosting or Boosting(),
+            boosting,
             seed=seed,
             threads=threads,
         )
@@ -82,7 +94,7 @@ def staleness(
         seed=seed,
         metrics=("auc",),
     ).rename(columns={"value": "auc"})
-    table = pd.DataFrame(records, columns=["months_older", "trained_from", "trained_until", "rows"])
+    table = pd.DataFrame(records, columns=COLUMNS[:4])
     return table.join(grades.drop(columns=["model", "metric"]))
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+LAPSE_DAYS = (90.0, 180.0, 360.0)
+LAPSE_DISCOUNT_PERCENT = (10.0, 15.0, 20.0)
 STRATEGIES = ("start", "protect", "re-engineer", "enhance", "harvest", "end", "win back")
 DEPARTURE_CLASSES = {
     "price": "bought away",
@@ -133,8 +135,8 @@ def priorities(
 def lapse_discount(
     days_lapsed: ArrayLike,
     *,
-    days: Sequence[float] = (90, 180, 360),
-    percent: Sequence[float] = (10, 15, 20),
+    days: Sequence[float] = LAPSE_DAYS,
+    percent: Sequence[float] = LAPSE_DISCOUNT_PERCENT,
 ) -> np.ndarray:
     """Discount in percent (rows,) by days since the last purchase: 0 before the first step.
 

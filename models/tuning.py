@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 
-from .blend import Boosting, choose, fit_blend
+from .blend import PLAIN, Boosting, choose, fit_blend
 from .churn import OUTPUT, ordered_snapshots
 from .formula import evaluate
 from .grade import grade_probabilities
@@ -17,8 +17,6 @@ from .timesplit import split_by_time
 LEAVES = (7, 15, 31, 63)
 RATES = (0.02, 0.03, 0.05, 0.08)
 LEAF_ROWS = (20, 50, 100, 200, 500)
-FEATURE_SHARES = (0.4, 0.6, 0.8, 1.0)
-RIDGES = (0.0, 1.0, 5.0, 20.0)
 ROUNDS = (60, 120, 200, 300, 450)
 
 
@@ -33,7 +31,7 @@ def tune_churn(
     as_of: str = "as_of",
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
-    start: Boosting | None = None,
+    start: Boosting = PLAIN,
     seed: int,
     threads: int = 1,
 ) -> pd.DataFrame:
@@ -70,7 +68,7 @@ def tune_churn(
     rng = np.random.default_rng(seed)
     records = []
     for number in range(fits):
-        boosting = (start or Boosting()) if number == 0 else _drawn(start or Boosting(), rng)
+        boosting = _drawn(start, rng) if number else start
         blend = fit_blend(frame, outcome[train], boosting, seed=seed, threads=threads)
         formula = blend.formula(choose(blend, asked, outcome[known]), OUTPUT)
         found = evaluate(formula, asked, threads=threads)[OUTPUT].to_numpy()
@@ -85,7 +83,5 @@ def _drawn(start: Boosting, rng: np.random.Generator) -> Boosting:
         num_leaves=int(rng.choice(LEAVES)),
         learning_rate=float(rng.choice(RATES)),
         least_rows_in_leaf=int(rng.choice(LEAF_ROWS)),
-        feature_share=float(rng.choice(FEATURE_SHARES)),
-        ridge=float(rng.choice(RIDGES)),
         rounds=int(rng.choice(ROUNDS)),
     )

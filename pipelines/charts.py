@@ -99,6 +99,21 @@ def bars(names: Sequence[str], values: Sequence[float], *, unit: str) -> str:
     return _svg(figure)
 
 
+def dots(table: pd.DataFrame, *, label: str, value: str, by: str, unit: str) -> str:
+    """Magnitudes of several groups in one row per label, the row with the largest on top."""
+    order = table.groupby(label)[value].max().sort_values(kind="stable").index
+    figure, axes = _axes(height=0.9 + 0.28 * len(order))
+    rows = {name: place for place, name in enumerate(order)}
+    for colour, (name, mine) in zip(SERIES, table.groupby(by, sort=False), strict=False):
+        places = [rows[one] for one in mine[label]]
+        axes.plot(mine[value], places, "o", color=colour, markersize=6, label=str(name))
+    axes.set_yticks(range(len(order)), [str(name).replace("_", " ") for name in order])
+    axes.set_xlim(left=0)
+    axes.set_xlabel(unit)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    return _svg(figure)
+
+
 def _axes(*, height: float, width: float = 7.0) -> tuple[Any, Any]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure

@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..models.calibrate import reliability_table
-from ..models.comparison import Graded, compare
+from ..models.budget import budget_curve
+from ..models.calibrate import amounts_table, reliability_table
+from ..models.comparison import compare
 from ..models.grade import grade_probabilities
 from ..models.inference import DECISION_FILE
-from ..models.qini import average_qini, multi_armed_qini
-from ..models.qini_bootstrap import bootstrap
 from .grading import costs, graded
 from .params import Evaluate
-from .parts import why_skipped
+from .parts import LEAVERS, why_skipped
 from .progress import say, step
 from .sources import Experiment, Source
 from .store import replace_file, replace_folder
 
-BUDGETS = 41  # points of the budget curve
+VALUE_BINS = 10
+FEWEST_LEAVERS = 100
 
 
 def evaluate(
@@ -88,11 +88,25 @@ def _winback(
         by_objective[objective] = _headline(table, decided)
     pd.DataFrame(graded_policies).to_csv(plots / "policies.csv", index=False)
     first = "profit" if "profit" in decision["by_objective"] else "returns"
-    curve = _budget_curve(graded(rows, rows, experiment, first), experiment, params)
-    curve.to_csv(plots / "budget_curve.csv", index=False)
+    curve = budget_curve(
+        graded(rows, rows, experiment, first),
+        costs=costs(experiment),
+        replicates=params.bootstraps,
+        level=params.level,
+        seed=params.seed,
+    )
     response, reliability = _response(rows, experiment)
-    reliability.to_csv(plots / "return_reliability.csv", index=False)
-    return {"winback": response, "policy": by_objective}
+    apart, leavers = _leavers(folder, experiment)
+    tables = {
+        "budget_curve": curve,
+        "return_reliability": reliability,
+        "value_reliability": _values(rows, experiment),
+        "leavers_reliability": leavers,
+    }
+    for name, table in tables.items():
+        if table is not None:
+            table.to_csv(plots / f"{name}.csv", index=False)
+    return {"winback": response, "policy": by_objective} | apart
 
 
 def _headline(table: pd.DataFrame, decided: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,34 +130,41 @@ def _response(
             sent["returned"].to_numpy(),
             sent[f"return_probability_{name}"].to_numpy(),
         )
-        found = grade_probabilities(returned, chance)
-        grades[name] = {key: found[key] for key in ("rows", "base_rate", "auc", "log_loss", "ece")}
+        grades[name] = _grades(returned, chance)
         tables.append(reliability_table(chance, returned).assign(offer=name))
     return grades, pd.concat(tables, ignore_index=True)
 
 
-def _budget_curve(judged: Graded, experiment: Experiment, params: Evaluate) -> pd.DataFrame:
-    """Gain per customer over spend per customer, personal offers beside the same for everybody."""
-    by_offer = costs(experiment)
-    chance = judged.response[:, 1:]
-    spend = chance * [by_offer[name][0] for name in judged.names[1:]]
-    spend = spend + [by_offer[name][1] for name in judged.names[1:]]
-    if not (spend > 0).all():
-        spend = np.ones_like(chance)  # where offers cost nothing, what is spent is contacts
-    effects = judged.expected[:, 1:] - judged.expected[:, :1]
-    scores = judged.scores[:, 1:] - judged.scores[:, :1]
-    curves = {
-        "personal offers": multi_armed_qini(effects, spend, scores),
-        "the same for everybody": average_qini(effects, spend, scores),
-    }
-    budgets = np.linspace(0.0, max(float(curve.spend[-1]) for curve in curves.values()), BUDGETS)
-    drawn = bootstrap(
-        curves, budgets, rng=np.random.default_rng(params.seed), replicates=params.bootstraps
-    )
-    return pd.concat(
-        [drawn.curve(name, level=params.level).assign(policy=name) for name in curves],
-        ignore_index=True,
-    )
+def _leavers(
+    folder: Path, experiment: Experiment
+) -> tuple[dict[str, dict[str, float]], pd.DataFrame | None]:
+    """The same for the chance without an offer, among leavers who were in no experiment."""
+    if not (folder / LEAVERS).exists():
+        return {}, None
+    rows = pd.read_parquet(folder / LEAVERS)
+    if len(rows) < FEWEST_LEAVERS:
+        return {}, None
+    returned = rows["returned"].to_numpy()
+    chance = rows[f"return_probability_{experiment.control}"].to_numpy()
+    grades = _grades(returned, chance) | {"predicted": float(chance.mean())}
+    return {"leavers": grades}, reliability_table(chance, returned)
+
+
+def _values(rows: pd.DataFrame, experiment: Experiment) -> pd.DataFrame | None:
+    """Predicted against observed value of those who returned, by the offer they got."""
+    tables = []
+    for name in experiment.offer_names:
+        back = rows[(rows["offer"] == name) & (rows["returned"] == 1) & rows["value"].notna()]
+        if f"value_{name}" in rows.columns and len(back) >= VALUE_BINS:
+            predicted = back[f"value_{name}"]
+            tables.append(amounts_table(predicted, back["value"], bins=VALUE_BINS))
+            tables[-1]["offer"] = name
+    return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def _grades(outcome: np.ndarray, chance: np.ndarray) -> dict[str, float]:
+    found = grade_probabilities(outcome, chance)
+    return {key: found[key] for key in ("rows", "base_rate", "auc", "log_loss", "ece")}
 
 
 def _json(document: object) -> bytes:

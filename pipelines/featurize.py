@@ -1,9 +1,10 @@
 """Stage featurize: as-of features of the training sets and of the customers of today.
 
 Writes `churn.parquet` (many as-of dates, matured labels), `winback.parquet` (one row per offer
-made, as it was known then, with what came of it), `current.parquet` (everybody now), the data
-dictionary, and how the churn rate depends on the definition. A part without the tables it needs
-is left out, and `manifest.json` says why.
+made, as it was known then, with what came of it), `leavers.parquet` (customers who left and were
+in no experiment), `current.parquet` (everybody now), the data dictionary, and how the churn rate
+depends on the definition. A part without the tables it needs is left out, and `manifest.json`
+says why.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import narwhals as nw
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ..features.assemble import dictionary, features, with_features
 from ..features.definition import ChurnDefinition
 from ..features.kinds import activity_kinds
+from ..features.leavers import leaver_snapshots
 from ..features.sensitivity import neighbours, sensitivity
 from ..features.snapshots import (
     churn_snapshots,
@@ -71,6 +75,8 @@ def featurize(
         else:
             with step("features of the customers who were made an offer"):
                 _winback(source.experiment, setting, new)
+            with step("features of leavers who were in no experiment"):
+                _leavers(source.experiment, setting, new)
         with step("features of today's customers"):
             snapshots = current_snapshot(
                 setting.tables, now=setting.now, definition=setting.definition
@@ -133,6 +139,26 @@ def _winback(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
         },
     )
     _write(setting, snapshots, new.path / "winback.parquet")
+
+
+def _leavers(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
+    """As long after they left as the customers of the experiment when they were met."""
+    path = new.path / "winback.parquet"
+    if "days_since_departure" not in pq.read_schema(path).names:
+        return
+    tested = pq.read_table(path, columns=["days_since_departure"])
+    lapse = pc.quantile(tested["days_since_departure"], 0.5)[0].as_py()
+    if lapse is None:
+        return
+    snapshots = leaver_snapshots(
+        setting.tables,
+        now=setting.now,
+        definition=setting.definition,
+        lapse_days=round(lapse),
+        return_window_days=experiment.return_window_days,
+    )
+    if snapshots is not None:
+        _write(setting, snapshots, new.path / "leavers.parquet")
 
 
 def _write(setting: Setting, snapshots: nw.LazyFrame, path: Path) -> None:

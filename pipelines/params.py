@@ -87,6 +87,8 @@ class Recommend:
     smallest_profit: float
     new_days: float
     high_risk: float
+    lapse_days: tuple[float, ...]
+    lapse_discount_percent: tuple[float, ...]
     explained: int
     seed: int
 

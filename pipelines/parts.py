@@ -11,6 +11,8 @@ from ..models.formula import FORMULA_FILE, Formula, to_files
 from ..models.inference import Answers, load_answers
 from .store import read_verified, verify
 
+LEAVERS = "leavers.parquet"  # who was in no experiment; with the answers, once fitted
+
 
 def why_skipped(folder: Path, part: str) -> str:
     """Why an earlier stage left a part out; empty if it is there."""

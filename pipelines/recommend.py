@@ -31,6 +31,7 @@ FACTS = {  # what the rules ask for, and the features that can tell it, the best
     "tenure_days": ("days_in_lifetime",),
     "margin": ("margin_total", "spend_total"),
     "turnover": ("spend_total",),
+    "lapse_days": ("days_since_last_order",),
 }
 MESSAGES = ["days_since_last_contact", "days_since_last_offer"]
 KEYS = ["customer_id", "as_of"]
@@ -78,6 +79,8 @@ def recommend(
             smallest_profit=params.smallest_profit,
             new_days=params.new_days,
             high_risk=params.high_risk,
+            lapse_days=params.lapse_days,
+            lapse_discount_percent=params.lapse_discount_percent,
             seed=params.seed,
         )
     with step(f"reasons of the first {params.explained:,}"):
@@ -112,7 +115,7 @@ def _facts(asked: pd.DataFrame, features: Path) -> pd.DataFrame:
     if unknown:
         say(f"rules that need {', '.join(unknown)} do not apply: this source does not tell it")
     if "cost_to_serve_monthly" in asked.columns:
-        facts["cost_to_serve"] = 12 * asked["cost_to_serve_monthly"]  # of the year, as the value
+        facts["cost_to_serve_monthly"] = asked["cost_to_serve_monthly"]
     if not why_skipped(features, "winback"):
         tested = pd.read_parquet(features / "winback.parquet")
         facts["experiment_rows"] = rows_alike(

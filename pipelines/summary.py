@@ -13,6 +13,20 @@ from .sources import Source
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """Where the stages left what the report shows."""
+
+    tables: Path
+    features: Path
+    churn: Path
+    winback: Path
+    metrics: Path
+    policies: Path
+    plots: Path
+    recommendations: Path
+
+
+@dataclass(frozen=True)
 class Findings:
     """Results of the stages as the report reads them."""
 

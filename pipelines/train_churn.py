@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..models.blend import Boosting
 from ..models.churn import fit_churn
+from ..models.staleness import staleness
 from ..models.unseen import remember_snapshots
 from .params import Machine, TrainChurn
 from .parts import training_rows, why_skipped, write_formula
 from .progress import say, step
 from .sources import Source
 from .store import replace_folder
+
+
+def settings(params: TrainChurn) -> Boosting:
+    """The boosting as params.yaml wants it."""
+    return Boosting(
+        learning_rate=params.learning_rate,
+        num_leaves=params.num_leaves,
+        rounds=params.rounds,
+        least_rows_in_leaf=params.least_rows_in_leaf,
+        max_rows=params.largest_sample,
+    )
 
 
 def train_churn(
@@ -29,18 +42,25 @@ def train_churn(
                 frame,
                 features=names,
                 gap_days=source.churn.maturity_days,
-                learning_rate=params.learning_rate,
-                num_leaves=params.num_leaves,
-                rounds=params.rounds,
-                least_rows_in_leaf=params.least_rows_in_leaf,
-                max_rows=params.largest_sample,
+                boosting=settings(params),
                 calibrate_share=params.calibrate_share,
                 test_share=params.test_share,
                 seed=params.seed,
                 threads=machine.threads,
             )
+        with step("how the churn model ages"):
+            aged = staleness(
+                frame,
+                features=names,
+                gap_days=source.churn.maturity_days,
+                boosting=settings(params),
+                test_share=params.test_share,
+                seed=params.seed,
+                threads=machine.threads,
+            )
+            aged.to_csv(new.path / "staleness.csv", index=False)
         write_formula(new.path, model.formula)
-        for name in ("metrics", "reliability", "parts", "importance"):
+        for name in ("metrics", "reliability", "cutoffs", "parts", "importance"):
             getattr(model, name).to_csv(new.path / f"{name}.csv", index=False)
         memory = remember_snapshots(
             frame,

@@ -1,19 +1,22 @@
 """Stage train_winback: who of the lost returns, worth what, with which offer.
 
 The experiment is read out first; a broken one stops the run before anything is fitted. A share of
-its customers is held out by a hash and never trained on: the policies are graded on them later.
+its customers is held out by a hash and never trained on: the policies are graded on them later, and
+so are the chances of leavers who were in no experiment.
 Whether to send personal offers at all is decided here, on out-of-fold rows of the training part.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from ..models.comparison import decide
-from ..models.formula import evaluate
+from ..models.explain import family_importance, importance
+from ..models.formula import Formula, evaluate
 from ..models.inference import DECISION_FILE
 from ..models.split import held_out
 from ..models.trial_rows import sent_propensity
@@ -21,7 +24,7 @@ from ..models.unseen import remember_customers
 from ..models.winback import fit_winback
 from .grading import costs, graded, objectives
 from .params import Machine, TrainWinback
-from .parts import training_rows, why_skipped, write_formula
+from .parts import LEAVERS, read_dictionary, training_rows, why_skipped, write_formula
 from .progress import say, step
 from .readout import experiment_readout, write_readout
 from .sources import Experiment, Source
@@ -54,7 +57,15 @@ def train_winback(
             frame["offer"].to_numpy(), frame["propensity"], frame.index
         )
         apart = held_out(frame["customer_id"], share=params.test_share, seed=params.seed)
-        _fit(frame[~apart], frame[apart], names, source.experiment, params, machine, new)
+        formula = _fit(frame[~apart], frame[apart], names, source.experiment, params, machine, new)
+        with step("what drives return and the effects of the offers"):
+            families = {entry["name"]: entry["family"] for entry in read_dictionary(features)}
+            _explain(formula, frame[apart], families, source.experiment, machine, new)
+        if (features / LEAVERS).exists():
+            leavers, _ = training_rows(features, "leavers")
+            answers = evaluate(formula, leavers, threads=machine.threads)
+            kept = pd.concat([leavers[["customer_id", "as_of", "returned"]], answers], axis=1)
+            kept.to_parquet(new.path / LEAVERS, index=False)
 
 
 def _with_known_value(frame: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +90,7 @@ def _fit(
     params: TrainWinback,
     machine: Machine,
     new: NewFolder,
-) -> None:
+) -> Formula:
     with step(f"win-back models on {len(train):,} customers, {len(test):,} held out"):
         model = fit_winback(
             train[names],
@@ -114,3 +125,24 @@ def _fit(
     }
     (new.path / DECISION_FILE).write_text(json.dumps(document, indent=1, sort_keys=True))
     (new.path / "summary.json").write_text(json.dumps(model.summary, indent=1, sort_keys=True))
+    return model.formula
+
+
+def _explain(
+    formula: Formula,
+    rows: pd.DataFrame,
+    families: Mapping[str, str],
+    experiment: Experiment,
+    machine: Machine,
+    new: NewFolder,
+) -> None:
+    asked = [f"return_probability_{experiment.control}"]
+    asked += [f"uplift_{name}" for name in experiment.offers]
+    tables = {
+        "importance": importance(formula, rows, outputs=asked, threads=machine.threads),
+        "families": family_importance(
+            formula, rows, families=families, outputs=asked, threads=machine.threads
+        ),
+    }
+    for name, table in tables.items():
+        table.to_csv(new.path / f"{name}.csv", index=False)

@@ -3,20 +3,8 @@ from typing import Any
 import pytest
 from feature_tables import DAY, START, frames_on
 
-from winback.features.definition import ChurnDefinition, churn_money, churn_rate
+from winback.features.definition import ChurnDefinition
 from winback.features.sensitivity import neighbours, sensitivity
-
-
-def test_churn_in_customers_and_in_money_of_the_two_textbook_examples() -> None:
-    assert churn_rate(200, 1_000) == 0.20
-    assert churn_money(200, 2_000, 6) == 2_400_000
-
-
-def test_impossible_churn_is_refused() -> None:
-    with pytest.raises(ValueError, match="between 0 and the 10 at the start, found 11"):
-        churn_rate(11, 10)
-    with pytest.raises(ValueError, match="must not be negative, found 2, -1, 3"):
-        churn_money(2, -1, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """The churn model: right order of parts, honest probabilities, same bytes, clear refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from winback.models.baselines import alert_rule, rfm_logistic
+from winback.models.blend import Boosting
 from winback.models.churn import fit_churn, slice_levels
 from winback.models.formula import to_files
 
+SMALL = Boosting(rounds=60, learning_rate=0.1, num_leaves=8)
 FEATURES = (
     "days_since_last_order",
     "orders_360d",
@@ -47,9 +51,7 @@ def fit(frame, **changes):
     arguments = {
         "features": FEATURES,
         "gap_days": 60,
-        "rounds": 60,
-        "learning_rate": 0.1,
-        "num_leaves": 8,
+        "boosting": SMALL,
         "repeats": 20,
         "seed": 1,
         **changes,
@@ -86,6 +88,14 @@ def test_the_model_beats_both_baselines_beyond_noise(model):
     assert overall(model).loc["auc", "lo"] > 0.7
 
 
+def test_the_best_cutoff_earns_more_than_that_of_the_baselines(model):
+    cutoffs = model.cutoffs.set_index("model")
+    assert set(cutoffs.index) == {"churn", "rfm_logistic", "alert_rule"}
+    assert cutoffs["profit"].idxmax() == "churn"
+    assert 0 < cutoffs.loc["churn", "share"] < 1
+    assert 0 < cutoffs.loc["churn", "threshold"] < 1
+
+
 def test_grades_stand_on_the_test_part_alone(frame, model):
     parts = model.parts.set_index("part")
     for part in ("train", "calibrate"):
@@ -104,8 +114,10 @@ def test_later_rows_never_change_the_model_only_its_grade(frame, model):
 
 
 def test_same_bytes_whatever_the_order_of_rows_and_the_threads(frame):
-    first = fit(frame, rounds=10, repeats=3)
-    again = fit(frame.sample(frac=1, random_state=3), rounds=10, repeats=3, threads=2)
+    quick = replace(SMALL, rounds=10)
+    first = fit(frame, boosting=quick, repeats=3)
+    shuffled = frame.sample(frac=1, random_state=3)
+    again = fit(shuffled, boosting=quick, repeats=3, threads=2)
     assert to_files(again.formula) == to_files(first.formula)
     pd.testing.assert_frame_equal(again.metrics, first.metrics)
 
@@ -135,7 +147,7 @@ def test_numbers_are_sliced_in_quarters_of_the_training_rows():
 
 
 def test_a_sample_of_training_rows_is_drawn_when_there_are_too_many(frame, model):
-    found = fit(frame, max_rows=500)
+    found = fit(frame, boosting=replace(SMALL, max_rows=500))
     assert overall(found).loc["auc", "value"] > 0.65
     assert to_files(found.formula) != to_files(model.formula)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.explain import contributions, drivers, importance
+from winback.models.explain import contributions, drivers, family_importance, importance
 from winback.models.formula import Column, Formula, encode, evaluate, learn_columns
 
 
@@ -74,6 +74,18 @@ def test_importance_ranks_what_matters_and_says_which_way():
     effects = importance(formula, frame, outputs=["uplift"]).set_index("feature")
     assert effects["importance"].drop("offer", errors="ignore").idxmax() == "b"
     assert effects.loc["b", "direction"] == -1
+
+
+def test_a_family_is_the_sum_of_its_features_and_equal_pulls_cancel():
+    frame = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [0.0, 1.0, 2.0], "c": [1.0, 0.0, 1.0]})
+    terms = [[place, [0.0, 2.0], [0.0, top], 0.0] for place, top in ((0, 8.0), (1, -8.0), (2, 2.0))]
+    columns = (Column("a"), Column("b"), Column("c"))
+    formula = Formula(columns, {"y": ["additive", 1.0, terms]}, ("y",))
+    families = {"a": "use", "b": "use", "c": "money"}
+    table = family_importance(formula, frame, families=families, outputs=["y"])
+    assert table["family"].tolist() == ["money", "use"]
+    assert table["importance"].tolist() == [pytest.approx(2 / 3), 0.0]
+    assert len(importance(formula, frame, most_rows=1)) == 3
 
 
 def test_drivers_name_feature_value_and_share_in_words():

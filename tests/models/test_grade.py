@@ -112,12 +112,8 @@ def test_signs_of_profit_on_four_customers():
     assert found.profit == pytest.approx(54 / 4)
 
 
-def test_cutoff_uses_each_customers_own_value_and_may_contact_nobody():
+def test_the_best_cutoff_may_contact_nobody():
     outcome, probability = np.array([1, 1, 0]), np.array([0.9, 0.8, 0.1])
-    profit = RetentionProfit(100, 10, 1, alpha=1, beta=1)
-    found = best_cutoff(outcome, probability, profit, values=[500, 11, 100])
-    assert found.share == pytest.approx(1 / 3)
-    assert found.profit == pytest.approx((0.5 * 490 - 1) / 3)
     nobody = best_cutoff(outcome, probability, RetentionProfit(100, 90, 60))
     assert nobody.share == 0
     assert nobody.profit == 0

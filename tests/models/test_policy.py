@@ -1,12 +1,17 @@
 """Recommendations: money right, rules first, limits kept, holdout random and written down."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.policy import DECISION_COLUMNS, OfferCost, recommend
+from winback.models.policy import DECISION_COLUMNS, recommend
 
-OFFERS = {"discount": OfferCost(120, 1), "upgrade": OfferCost(105, 1)}
+OFFERS = {
+    "discount": SimpleNamespace(cost_on_acceptance=120, contact_cost=1),
+    "upgrade": SimpleNamespace(cost_on_acceptance=105, contact_cost=1),
+}
 
 
 def predicted(rows):
@@ -204,6 +209,9 @@ def test_without_an_experiment_there_are_risks_and_no_offers():
     table = decide(frame, facts, offers={})
     assert table["recommended_offer"].tolist()[2:] == ["none", "none"]
     assert table["recommended_offer"].isna().tolist() == [True, True, False, False]
+    told = decide(frame, facts.assign(lapse_days=[9, 9, 20, 200]), offers={})["reasons"]
+    assert told[2] == "no experiment says what to offer"
+    assert told[3] == "no experiment says what to offer; rule of thumb by lapse: 15% off"
 
 
 def test_returns_objective_needs_no_money():

@@ -38,14 +38,24 @@ def test_an_older_model_ranks_worse_in_a_world_that_moves():
     assert (table["trained_until"].diff().dropna() < pd.Timedelta(0)).all()
 
 
-def test_ages_without_dates_are_left_out_and_none_at_all_is_refused():
+def test_ages_without_dates_are_left_out():
     frame = drifting(dates=8)
     table = staleness(
         frame, features=["old", "new"], gap_days=30, boosting=SMALL, repeats=5, seed=0
     )
     assert table["months_older"].tolist() == [0, 1, 3]
-    with pytest.raises(ValueError, match="take more dates"):
-        staleness(frame, features=["old"], gap_days=9999, boosting=SMALL, repeats=5, seed=0)
+    none = staleness(frame, features=["old"], gap_days=9999, boosting=SMALL, repeats=5, seed=0)
+    assert none.empty
+    assert list(none.columns) == list(table.columns)
+
+
+def test_a_sample_takes_the_same_share_of_customers_at_every_age():
+    table = staleness(
+        drifting(), features=["old", "new"], gap_days=30, boosting=SMALL, max_rows=600, repeats=5,
+        seed=0,
+    )  # fmt: skip
+    assert table["rows"].between(400, 800).all()
+    assert table["rows"].nunique() == 1
 
 
 def test_tuning_ranks_settings_and_never_reads_the_test_part():

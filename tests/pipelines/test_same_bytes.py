@@ -14,7 +14,7 @@ from winback.pipelines.store import replace_folder
 
 STAGES = ("train_churn", "train_winback", "evaluate", "recommend", "report")
 WRITTEN = ("artifacts", "reports", "data/recommendations.parquet")
-SHUFFLED = ("churn", "winback", "current")
+SHUFFLED = ("churn", "winback", "leavers", "current")
 
 
 def hashes(project):

@@ -95,13 +95,21 @@ class BinnedRows:
         return lgb.train(settings, data, num_boost_round=shape.trees)
 
     def raw(
-        self, booster: lgb.Booster, rows: np.ndarray, extra: Sequence[float] | None = None
+        self,
+        booster: lgb.Booster,
+        rows: np.ndarray,
+        extra: Sequence[float] = (),
+        *,
+        trees: int | None = None,
     ) -> np.ndarray:
-        """Raw scores of a booster on rows; `extra` overrides the trailing columns."""
+        """Raw scores of a booster on rows, of all its trees or the first of them.
+
+        `extra` overrides the trailing columns.
+        """
         matrix = self.matrix[rows]
-        if extra is not None and len(extra):
+        if len(extra):
             matrix[:, -len(extra) :] = extra
-        found = booster.predict(matrix, raw_score=True, num_threads=1)
+        found = booster.predict(matrix, raw_score=True, num_threads=1, num_iteration=trees)
         return np.asarray(found, dtype=np.float64)
 
 

@@ -3,13 +3,13 @@
 All of them start from one encoding, one additive basis and one binning of the rows:
 
 * `additive`: an S- and T-learner in one, a logistic or linear additive model whose effects are
-  shrunk towards what the offers share (see `additive`)
+  shrunk towards what the offers share (see `additive`); on log odds, where effects depend on the
+  level, a booster of the level stands beside it
 * `two_part`: for amounts that are often zero, whether there is one times how much it is
 * `s`: the additive model and one booster on top of it with the offer one-hot beside the columns
 * `t`: the additive model and a small booster per offer on top of it
 * `x`: imputed effects of the offered and of the control rows (Kunzel et al. 2019)
 * `dr`: boosters of the doubly robust score (Kennedy 2023)
-* `dr_additive`: the additive model of the same score
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ from .boosting import BinnedRows, Shape, booster_text
 from .formula import Column, Expression
 
 OUTCOME_LEARNERS = ("additive", "two_part", "s", "t")
-EFFECT_LEARNERS = ("x", "dr", "dr_additive")
+EFFECT_LEARNERS = ("x", "dr")
 
-_S_CHECKPOINTS = (0, 20, 40, 80, 160)
+_S_CHECKPOINTS = (20, 40, 80, 160)
 _S_SHAPE = Shape(trees=_S_CHECKPOINTS[-1], leaves=10, rate=0.06, leaf_share=0.002)
 _T_SHAPE = Shape(trees=30, leaves=4, leaf_share=0.02, ridge=20.0)
-_EFFECT_SHAPE = Shape(trees=60, leaves=4, leaf_share=0.02)
+EFFECT_CHECKPOINTS = (60, 120, 240)
+_EFFECT_SHAPE = Shape(trees=EFFECT_CHECKPOINTS[-1], leaves=4, leaf_share=0.02)
 
 
 @dataclass
@@ -91,6 +92,7 @@ class OutcomeModels:
     """
 
     additive: np.ndarray
+    level: lgb.Booster | None = None
     happened: np.ndarray | None = None
     amount: np.ndarray | None = None
     smear: float = 1.0
@@ -104,6 +106,8 @@ class OutcomeModels:
             happened = link(design @ self.happened.T, binary=True)
             return happened * self.smear * np.exp(design @ self.amount.T)
         raw = design @ self.additive.T
+        if learner == "additive" and self.level is not None:
+            raw = raw + experiment.bins.raw(self.level, rows)[:, None] * unit
         if learner == "s" and self.s is not None:
             added = [experiment.bins_sent.raw(self.s, rows, sent) for sent in experiment.sent]
             raw = raw + np.column_stack(added) * unit
@@ -128,6 +132,9 @@ class OutcomeModels:
             ]
         found: list[Expression] = []
         for place, raw in enumerate(offer_expressions(basis, self.additive)):
+            if learner == "additive" and self.level is not None:
+                boosters["level.txt"] = booster_text(self.level)
+                raw = ["sum", [1.0, raw], [unit, ["booster", "level.txt", []]]]
             if learner == "s" and self.s is not None:
                 boosters["s.txt"] = booster_text(self.s)
                 added: Expression = ["booster", "s.txt", experiment.sent[place].tolist()]
@@ -168,8 +175,10 @@ def fit_outcome_models(
         models.smear = float(outcome[positive].sum() / np.exp(predicted).sum())
     offset = (design * additive[arm]).sum(axis=1) / experiment.unit
     target = outcome / experiment.unit
+    shape = experiment.shaped(replace(_S_SHAPE, trees=s_trees))
+    if "additive" in learners and s_trees and experiment.binary:
+        models.level = experiment.bins.grow(rows, target, shape, offset=offset)
     if "s" in learners and s_trees:
-        shape = experiment.shaped(replace(_S_SHAPE, trees=s_trees))
         models.s = experiment.bins_sent.grow(rows, target, shape, offset=offset)
     if "t" in learners:
         models.t = [
@@ -186,22 +195,16 @@ def fit_outcome_models(
 
 def choose_s_trees(experiment: Experiment, rows: np.ndarray, held_out: np.ndarray) -> int:
     """Rounds of the S-learner at the checkpoint with the least loss on the held-out rows."""
-    models = fit_outcome_models(experiment, rows, learners=("s",), s_trees=_S_CHECKPOINTS[-1])
-    if models.s is None:
-        return 0
+    checkpoints = [0, *_S_CHECKPOINTS]
+    models = fit_outcome_models(experiment, rows, learners=("s",), s_trees=checkpoints[-1])
     mine = models.additive[experiment.arm[held_out]]
     offset = (experiment.design[held_out] * mine).sum(axis=1)
     losses = []
-    for trees in _S_CHECKPOINTS:
-        linear = offset
-        if trees:
-            raw = models.s.predict(
-                experiment.bins_sent.matrix[held_out], raw_score=True, num_iteration=trees
-            )
-            linear = offset + np.asarray(raw) * experiment.unit
-        mean = link(linear, binary=experiment.binary)
+    for trees in checkpoints:
+        raw = experiment.bins_sent.raw(models.s, held_out, trees=trees) if trees else 0.0
+        mean = link(offset + raw * experiment.unit, binary=experiment.binary)
         losses.append(float(np.mean((experiment.outcome[held_out] - mean) ** 2)))
-    return _S_CHECKPOINTS[int(np.argmin(losses))]
+    return checkpoints[int(np.argmin(losses))]
 
 
 @dataclass
@@ -210,16 +213,14 @@ class EffectModels:
 
     x: Sequence[lgb.Booster] = ()
     dr: Sequence[lgb.Booster] = ()
-    dr_additive: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
 
-    def effects(self, experiment: Experiment, learner: str, rows: np.ndarray) -> np.ndarray:
-        """Effect of each offer against the control, (rows, offers - 1)."""
-        if learner == "dr_additive":
-            parts = experiment.design[rows] @ self.dr_additive.T
-        else:
-            boosters = self.x if learner == "x" else self.dr
-            found = [experiment.bins.raw(one, rows) for one in boosters]
-            parts = np.column_stack(found) * experiment.unit
+    def effects(
+        self, experiment: Experiment, learner: str, rows: np.ndarray, *, trees: int | None = None
+    ) -> np.ndarray:
+        """Effect of each offer against the control, (rows, offers - 1); of the first trees."""
+        boosters = self.x if learner == "x" else self.dr
+        found = [experiment.bins.raw(one, rows, trees=trees) for one in boosters]
+        parts = np.column_stack(found) * experiment.unit
         if experiment.offers == 2 or learner == "x":
             return parts
         return parts[:, :1] + parts[:, 1:]
@@ -228,12 +229,6 @@ class EffectModels:
         self, experiment: Experiment, learner: str, boosters: dict[str, str]
     ) -> list[Expression]:
         """The same as expressions; booster texts are added to `boosters`."""
-        if learner == "dr_additive":
-            shared = self.dr_additive[:1]
-            if experiment.offers == 2:
-                return offer_expressions(experiment.basis, shared)
-            both = np.vstack([shared, shared + self.dr_additive[1:]])
-            return offer_expressions(experiment.basis, both)[1:]
         parts: list[Expression] = []
         for place, booster in enumerate(self.x if learner == "x" else self.dr):
             boosters[f"{learner}{place}.txt"] = booster_text(booster)
@@ -250,28 +245,22 @@ def fit_effect_models(
     learners: Sequence[str],
     means: np.ndarray,
     scores: np.ndarray,
+    trees: int,
 ) -> EffectModels:
-    """X and DR learners on those rows.
+    """X and DR learners on those rows, of so many trees.
 
-    `means` and `scores` are cross-fitted outcome means and AIPW scores (all rows, offers).
+    `means` and `scores` are outcome means and AIPW scores (all rows, offers).
     """
+    shape = replace(_EFFECT_SHAPE, trees=trees)
     contrast = scores[:, 1:] - scores[:, :1]
     models = EffectModels()
     if "dr" in learners:
         models.dr = [
-            experiment.bins.grow(rows, target[rows] / experiment.unit, _EFFECT_SHAPE)
+            experiment.bins.grow(rows, target[rows] / experiment.unit, shape)
             for target in _parts(contrast)
         ]
-    if "dr_additive" in learners:
-        design, one_arm = experiment.design[rows], np.zeros(len(rows), dtype=np.int64)
-        models.dr_additive = np.vstack(
-            [
-                fit_additive(design, target[rows], one_arm, np.ones((1, 1)), family="amount")
-                for target in _parts(contrast)
-            ]
-        )
     if "x" in learners:
-        models.x = _fit_x(experiment, rows, means)
+        models.x = _fit_x(experiment, rows, means, shape)
     return models
 
 
@@ -280,7 +269,9 @@ def _parts(effects: np.ndarray) -> list[np.ndarray]:
     return [shared, *(own.T if effects.shape[1] > 1 else [])]
 
 
-def _fit_x(experiment: Experiment, rows: np.ndarray, means: np.ndarray) -> list[lgb.Booster]:
+def _fit_x(
+    experiment: Experiment, rows: np.ndarray, means: np.ndarray, shape: Shape
+) -> list[lgb.Booster]:
     """Imputed effects of each offer on its own rows and those of the control.
 
     Each side is weighted by the frequency of the other one, as the two effects of an X-learner
@@ -298,7 +289,7 @@ def _fit_x(experiment: Experiment, rows: np.ndarray, means: np.ndarray) -> list[
         weight = np.where(offered, 1.0 / odds, odds)
         boosters.append(
             experiment.bins.grow(
-                pair, imputed / experiment.unit, _EFFECT_SHAPE, weight=weight / weight.mean()
+                pair, imputed / experiment.unit, shape, weight=weight / weight.mean()
             )
         )
     return boosters

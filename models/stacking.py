@@ -1,10 +1,10 @@
 """Weights of the learners and how far their effects are shrunk, from out-of-fold rows alone.
 
 Effects are split into what all offers share and each offer's own part. Each part gets
-non-negative weights that minimize the squared distance to the doubly robust scores around every
-offer's average, which is always among the candidates: with no heterogeneity the weights go to
-zero. A learner joins only if it lowers the loss by more than noise would, and what remains is
-shrunk by the positive-part James-Stein rule.
+non-negative weights that explain what the customer alone leaves of the outcome (see `residuals`)
+around every offer's average. The first learner has been shrunk already, so it is believed as it
+stands until the rows say otherwise: its weight has a prior around 1. The others have one around
+0, and join only if they raise the posterior by more than the best of several would by noise.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from scipy.optimize import nnls
 
 from .learners import split_effects
+from .residuals import Residuals
 
+_FIRST_PRIOR_SD = 0.7  # of the first learner's weight around 1
+_OTHER_PRIOR_SD = 0.5  # of every other weight around 0
 _SLOPE_PRIOR_SD = 0.08  # how far the offers' slopes are thought to differ before rows are seen
-_STARTING = 4.0  # squared standard errors that a learner must gain where the base has nothing
-_JOINING = 4.0  # and that each further one must add
-_SHRINKING = 1.5  # taken off the gain in squared standard errors (James-Stein, after a selection)
-_SCALE_PRIOR_SD = 0.15  # how far the weights are thought to add up to more than 1
-_LEAST_WEIGHT = 0.04  # a smaller share of the greatest weight is not worth its time in scoring
+_JOINING = 9.0  # squared standard errors that each further learner must add
+_LEAST_WEIGHT = 0.04  # a smaller weight is not worth its time in scoring
 
 
 @dataclass(frozen=True)
@@ -55,54 +55,46 @@ def combine(stack: Stack, effects: Mapping[str, np.ndarray], averages: np.ndarra
     return averages + total
 
 
-def fit_stack(effects: Mapping[str, np.ndarray], scores: np.ndarray, *, first: str) -> Stack:
-    """Weights and slopes from out-of-fold effects (rows, offers) and AIPW effect scores.
+def fit_stack(effects: Mapping[str, np.ndarray], residuals: Residuals, *, first: str) -> Stack:
+    """Weights and slopes from out-of-fold effects (rows, offers).
 
-    `first` names the learner that the others have to improve on.
+    `first` names the learner that is believed until the rows say otherwise.
     """
     names = list(effects)
-    place = names.index(first)
     parts = [split_effects(effects[name] - effects[name].mean(axis=0)) for name in names]
-    shared_target, own_target = split_effects(scores - scores.mean(axis=0))
-    shared_parts = np.stack([part[0] for part in parts])[:, :, None]
-    shared = _weights(shared_parts, shared_target[:, None], place)
+    offers = next(iter(effects.values())).shape[1]
+    shared = _weights(
+        [np.repeat(part[0][:, None], offers, axis=1) for part in parts],
+        residuals,
+        names.index(first),
+    )
     own = np.zeros(len(names))
-    if scores.shape[1] > 1:
-        own = _weights(np.stack([part[1] for part in parts]), own_target, place)
+    if offers > 1:
+        own = _weights([part[1] for part in parts], residuals, names.index(first))
     plain = Stack(
         dict(zip(names, shared.tolist(), strict=True)),
         dict(zip(names, own.tolist(), strict=True)),
-        np.ones(scores.shape[1]),
+        np.ones(offers),
     )
-    combined = combine(plain, effects, np.zeros(scores.shape[1]))
-    slopes = np.ones(scores.shape[1])
-    for offer in range(len(slopes)):
-        slope, error = slope_of(scores[:, offer], combined[:, offer])
-        if np.isfinite(slope):
-            kept = _SLOPE_PRIOR_SD**2 / (_SLOPE_PRIOR_SD**2 + error**2)
-            slopes[offer] = np.clip(1.0 + (slope - 1.0) * kept, 0.25, 2.0)
-    return Stack(plain.shared, plain.own, slopes)
+    combined = combine(plain, effects, np.zeros(offers))
+    each = [combined * (np.arange(offers) == offer) for offer in range(offers)]
+    gram, pull = residuals.moments(each)
+    certainty = 1.0 / _SLOPE_PRIOR_SD**2
+    slopes = np.linalg.solve(gram + certainty * np.eye(offers), pull + certainty)
+    return Stack(plain.shared, plain.own, np.clip(slopes, 0.25, 2.0))
 
 
-def _weights(candidates: np.ndarray, target: np.ndarray, first: int) -> np.ndarray:
-    """Non-negative weights of candidates (learners, rows, offers) for a target (rows, offers).
-
-    The candidate `first` stands at the start, if it helps at all; others join one by one as long
-    as each lowers the loss by more than noise would. Whoever is made superfluous leaves.
-    """
-    gram = np.einsum("mik,lik->ml", candidates, candidates, optimize=True)
-    pull = np.einsum("mik,ik->m", candidates, target, optimize=True)
-    power = np.diag(gram)
+def _weights(candidates: list[np.ndarray], residuals: Residuals, first: int) -> np.ndarray:
+    """Non-negative weights of candidate effects (rows, offers), the first of them believed."""
+    gram, pull = residuals.moments(candidates)
+    usable = np.diag(gram) > 1e-9
+    certainty = np.full(len(gram), 1.0 / _OTHER_PRIOR_SD**2)
+    certainty[first] = 1.0 / _FIRST_PRIOR_SD**2
+    gram = gram + np.diag(certainty)
+    pull[first] += certainty[first]
     weights = np.zeros(len(gram))
-    usable = power > 1e-12 * max(float((target**2).sum()), 1e-300)
-    strength = np.where(usable, pull / np.sqrt(np.where(usable, power, 1.0)), -1.0)
-    best = int(np.argmax(strength))
-    if strength[best] <= 0:
-        return weights
-    along = (candidates[best] * target).sum(axis=1) / np.sqrt(power[best])
-    noise = float((along**2).sum())
-    chosen = [first] if strength[first] > 0 else []
-    gain = _solve(gram, pull, chosen)[1] if chosen else 0.0
+    chosen = [first] if usable[first] else []
+    gain = _solve(gram, pull, chosen)[1]
     while True:
         trials = [
             (_solve(gram, pull, [*chosen, one])[1], -one)
@@ -110,32 +102,21 @@ def _weights(candidates: np.ndarray, target: np.ndarray, first: int) -> np.ndarr
             if one not in chosen
         ]
         found, one = max(trials, default=(-np.inf, 0))
-        if found - gain < (_JOINING if chosen else _STARTING) * noise:
+        if found - gain < _JOINING:
             break
         chosen, gain = [*chosen, -one], found
-    for one in list(chosen) if len(chosen) > 1 else []:
-        rest = [other for other in chosen if other != one]
-        if rest and gain - _solve(gram, pull, rest)[1] < noise:
-            chosen, gain = rest, _solve(gram, pull, rest)[1]
-    if not chosen:
-        return weights
-    weights[chosen], gain = _solve(gram, pull, chosen)
-    weights[weights < _LEAST_WEIGHT * weights.max()] = 0.0
-    kept = max(0.0, 1.0 - _SHRINKING * noise / max(gain, 1e-300))
-    total = float(weights.sum())
-    if total > 1:  # learners are shrunk already: scaling them up wants evidence
-        trusted = _SCALE_PRIOR_SD**2 / (_SCALE_PRIOR_SD**2 + noise / max(gain, 1e-300))
-        kept = min(kept, 1.0) * (1.0 + (total - 1.0) * trusted) / total
-    return weights * kept
+    weights[chosen] = _solve(gram, pull, chosen)[0]
+    weights[weights < _LEAST_WEIGHT] = 0.0
+    return weights
 
 
 def _solve(gram: np.ndarray, pull: np.ndarray, chosen: list[int]) -> tuple[np.ndarray, float]:
-    """Non-negative weights of the chosen candidates and how far they lower the loss."""
+    """Non-negative weights of the chosen candidates, and twice their gain in log posterior."""
+    if not chosen:
+        return np.zeros(0), 0.0
     part = gram[np.ix_(chosen, chosen)]
-    scale = np.sqrt(np.diag(part))
-    root = np.linalg.cholesky(part / np.outer(scale, scale) + 1e-3 * np.eye(len(chosen)))
-    solved, _ = nnls(root.T, np.linalg.solve(root, pull[chosen] / scale))
-    found = solved / scale
+    root = np.linalg.cholesky(part)
+    found, _ = nnls(root.T, np.linalg.solve(root, pull[chosen]))
     return found, float(2 * found @ pull[chosen] - found @ part @ found)
 
 

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from .bands import effect_bands, interval
 from .crossfit import (
+    aipw_scores,
     blend_of_means,
     canonical_order,
     held_out_effects,
@@ -25,6 +26,7 @@ from .crossfit import (
     stratified_folds,
 )
 from .formula import encode, evaluate, learn_columns
+from .leads import keep_ahead, learn_leads
 from .learners import (
     EFFECT_LEARNERS,
     OUTCOME_LEARNERS,
@@ -34,7 +36,7 @@ from .learners import (
     fit_outcome_models,
     outcome_learners,
 )
-from .offpolicy import offer_scores
+from .residuals import residuals_of
 from .stacking import Stack, combine, fit_stack, policy_gain, slope_of
 from .trial_rows import as_frame, check_counts, check_rows, choose_control
 from .uplift_formula import UpliftFormula
@@ -183,57 +185,67 @@ class OfferUplift(BaseEstimator):
 
     def _learn(self, experiment: Experiment, back: np.ndarray, index: pd.Index) -> None:
         rows = np.arange(len(experiment.outcome))
-        fold = stratified_folds(experiment.arm, experiment.outcome, self.folds)
+        fold = stratified_folds(
+            experiment.arm, experiment.outcome, self.folds, np.random.default_rng(self.seed)
+        )
         splits = [(rows[fold != one], rows[fold == one]) for one in range(self.folds)]
         allowed = _allowed(self.learners, experiment)
         s_trees = choose_s_trees(experiment, *splits[0])
-        means = held_out_means(experiment, splits, s_trees)
+        means, fitted = held_out_means(experiment, splits, s_trees)
         base = "two_part" if "two_part" in means else "additive"
         blend = blend_of_means(means, experiment, base)
+        shares = {"s": blend, base: 1.0 - blend}
         nuisance = blend * means["s"] + (1 - blend) * means[base]
-        scores = offer_scores(
-            experiment.arm,
+        scores = aipw_scores(experiment, rows, nuisance)
+        residuals = residuals_of(
             experiment.outcome,
+            experiment.arm,
             experiment.propensity,
-            offers=[str(arm) for arm in range(experiment.offers)],
-            predictions=nuisance,
+            nuisance,
+            binary=experiment.binary,
         )
         effects = {name: mean[:, 1:] - mean[:, :1] for name, mean in means.items()}
-        effects |= held_out_effects(experiment, splits, nuisance, scores)
+        found, trees = held_out_effects(experiment, splits, fitted, shares, residuals)
+        effects = {name: one for name, one in {**effects, **found}.items() if name in allowed}
         contrast = scores[:, 1:] - scores[:, :1]
-        effects = {name: effects[name] for name in effects if name in allowed}
         first = base if base in effects else next(iter(effects))
-        stack = fit_stack(effects, contrast, first=first)
+        stack = fit_stack(effects, residuals, first=first)
         averages = contrast.mean(axis=0)
         held_out = combine(stack, effects, averages)
+        single = self._decide(contrast, held_out)
+        leads = {} if self.personalizes_ else learn_leads(held_out, single)
+        held_out = keep_ahead(held_out, single, leads) if leads else held_out
+        self._record(contrast, pd.DataFrame(held_out, columns=list(self.offers_)))
         self.held_out_ = pd.DataFrame(held_out[back], columns=list(self.offers_), index=index)
         self.scores_ = scores[back]
-        self.bands_ = effect_bands(pd.DataFrame(held_out, columns=self.held_out_.columns), contrast)
         self.means_ = nuisance[back]
         self.weights_ = pd.DataFrame({"shared": stack.shared, "own": stack.own})
-        self._decide(contrast, held_out)
-        shares = {"s": blend, base: 1.0 - blend}
-        self._final(experiment, stack, nuisance, scores, averages, shares, s_trees)
+        writer = self._final(experiment, stack, nuisance, scores, shares, (s_trees, trees))
+        self.formula_ = writer.finish(stack, averages, shares, single=single, leads=leads)
 
-    def _decide(self, contrast: np.ndarray, held_out: np.ndarray) -> None:
-        """Averages, calibration and whether the personal choice is backed by held-out rows."""
-        count = len(contrast)
-        self.average_effects_ = pd.DataFrame(
-            {"effect": contrast.mean(axis=0), "se": contrast.std(axis=0) / np.sqrt(count)},
-            index=pd.Index(self.offers_, name="offer"),
-        )
-        slopes = [
-            slope_of(contrast[:, place], held_out[:, place]) for place in range(len(self.offers_))
-        ]
-        self.calibration_ = pd.DataFrame(
-            slopes, columns=["slope", "se"], index=pd.Index(self.offers_, name="offer")
-        )
-        values = np.column_stack([np.zeros(count), held_out])
-        scores = np.column_stack([np.zeros(count), contrast])
+    def _decide(self, contrast: np.ndarray, held_out: np.ndarray) -> int:
+        """Whether the personal choice is backed by held-out rows; code of the best offer."""
+        values = np.column_stack([np.zeros(len(contrast)), held_out])
+        scores = np.column_stack([np.zeros(len(contrast)), contrast])
         single = int(np.argmax(scores.mean(axis=0)))
         self.best_single_ = (self.control_, *self.offers_)[single]
         self.gain_, self.gain_se_ = policy_gain(scores, values.argmax(axis=1), single)
         self.personalizes_ = self.gain_ > 0
+        return single
+
+    def _record(self, contrast: np.ndarray, held_out: pd.DataFrame) -> None:
+        """Averages, calibration and bands of the effects."""
+        offers = pd.Index(self.offers_, name="offer")
+        errors = contrast.std(axis=0) / np.sqrt(len(contrast))
+        self.average_effects_ = pd.DataFrame(
+            {"effect": contrast.mean(axis=0), "se": errors}, index=offers
+        )
+        slopes = [
+            slope_of(contrast[:, place], held_out[offer].to_numpy())
+            for place, offer in enumerate(offers)
+        ]
+        self.calibration_ = pd.DataFrame(slopes, columns=["slope", "se"], index=offers)
+        self.bands_ = effect_bands(held_out, contrast)
 
     def _final(
         self,
@@ -241,22 +253,22 @@ class OfferUplift(BaseEstimator):
         stack: Stack,
         nuisance: np.ndarray,
         scores: np.ndarray,
-        averages: np.ndarray,
         shares: dict[str, float],
-        s_trees: int,
-    ) -> None:
-        """Fit the learners that carry weight on all rows and write them down as a formula."""
+        trees: tuple[int, int],
+    ) -> UpliftFormula:
+        """Fit the learners that carry weight on all rows and write them down."""
         rows = np.arange(len(experiment.outcome))
         used = stack.used()
         means = {name for name, share in shares.items() if share > 0}
         wanted = [name for name in OUTCOME_LEARNERS if name in {*used, *means}]
-        outcome_models = fit_outcome_models(experiment, rows, learners=wanted, s_trees=s_trees)
+        outcome_models = fit_outcome_models(experiment, rows, learners=wanted, s_trees=trees[0])
         effect_models = fit_effect_models(
             experiment,
             rows,
             learners=used,
             means=nuisance,
             scores=scores,
+            trees=trees[1],
         )
         writer = UpliftFormula(experiment, (self.control_, *self.offers_))
         for name in wanted:
@@ -264,7 +276,7 @@ class OfferUplift(BaseEstimator):
         for name in EFFECT_LEARNERS:
             if name in used:
                 writer.add_effect_learner(name, effect_models)
-        self.formula_ = writer.finish(stack, averages, shares)
+        return writer
 
 
 def _allowed(learners: Sequence[str] | None, experiment: Experiment) -> tuple[str, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .formula import Expression, Formula
+from .leads import Lead
 from .learners import EffectModels, Experiment, OutcomeModels
 from .sharing import share_parts
 from .stacking import Stack
@@ -42,8 +43,19 @@ class UpliftFormula:
             self.expressions[f"effect_{name}_{arm}"] = part
         self.centres[name] = models.effects(self.experiment, name, self.rows).mean(axis=0)
 
-    def finish(self, stack: Stack, averages: np.ndarray, base: dict[str, float]) -> Formula:
-        """The formula with outputs `uplift_<offer>` and `mean_<offer>`."""
+    def finish(
+        self,
+        stack: Stack,
+        averages: np.ndarray,
+        base: dict[str, float],
+        *,
+        single: int,
+        leads: Mapping[int, Lead],
+    ) -> Formula:
+        """The formula with outputs `uplift_<offer>` and `mean_<offer>`.
+
+        `leads` keep the offer of code `single` ahead (see `leads`); empty: effects as they are.
+        """
         offers = self.arms[1:]
         for place, offer in enumerate(offers):
             constant = float(averages[place])
@@ -54,7 +66,8 @@ class UpliftFormula:
                 for weight, other in zip(weights.tolist(), offers, strict=True):
                     if weight:
                         terms.append([weight, ["ref", f"effect_{name}_{other}"]])
-            self.expressions[f"uplift_{offer}"] = ["sum", [1.0, ["const", constant]], *terms]
+            self.expressions[f"raw_{offer}"] = ["sum", [1.0, ["const", constant]], *terms]
+        self._keep_ahead(single, leads)
         control = self.arms[0]
         mean: Expression = [
             "sum",
@@ -78,3 +91,24 @@ class UpliftFormula:
                 boosters=self.boosters,
             )
         )
+
+    def _keep_ahead(self, single: int, leads: Mapping[int, Lead]) -> None:
+        """Name the effects `uplift_<offer>`, with the leads of one offer mapped."""
+        raw: list[Expression] = [["const", 0.0], *(["ref", f"raw_{arm}"] for arm in self.arms[1:])]
+        if not leads:
+            for arm, effect in zip(self.arms[1:], raw[1:], strict=True):
+                self.expressions[f"uplift_{arm}"] = ["sum", [1.0, effect]]
+            return
+        mapped: dict[int, Expression] = {
+            code: [
+                "interp",
+                list(lead.xs),
+                list(lead.ys),
+                ["sum", [1.0, raw[single]], [-1.0, raw[code]]],
+            ]
+            for code, lead in leads.items()
+        }
+        best: Expression = ["ref", f"uplift_{self.arms[single]}"] if single else raw[0]
+        for code, arm in enumerate(self.arms[1:], start=1):
+            own = mapped[0] if code == single else ["sum", [1.0, best], [-1.0, mapped[code]]]
+            self.expressions[f"uplift_{arm}"] = own

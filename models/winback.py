@@ -240,7 +240,9 @@ def _fit_values(
             offers=len(arms),
             returned=outcome[order],
             value=filled[order],
-            fold=stratified_folds(arm[order], outcome[order], uplift.folds),
+            fold=stratified_folds(
+                arm[order], outcome[order], uplift.folds, np.random.default_rng(uplift.seed)
+            ),
             lifetimes=lifetimes,
         )
     return replace(valued, held_out=valued.held_out[np.argsort(order)])

@@ -1,35 +1,57 @@
 import numpy as np
 import pytest
 
+from winback.models.residuals import residuals_of
 from winback.models.stacking import Stack, combine, fit_stack, policy_gain, slope_of
 
 
-def scores_and_effects(seed, rows=20000):
+def experiment(seed, rows=40000, *, size=0.2):
+    """Two offers against none, with normal effects and unit noise."""
     rng = np.random.default_rng(seed)
-    true = np.column_stack([rng.normal(size=rows), rng.normal(size=rows)]) * 0.1
-    scores = true + rng.normal(size=(rows, 2)) + [0.2, 0.3]
-    return rng, true, scores
+    true = rng.normal(size=(rows, 2)) * size
+    arm = rng.integers(0, 3, rows)
+    effect = np.column_stack([np.zeros(rows), np.array([0.2, 0.3]) + true])
+    outcome = effect[np.arange(rows), arm] + rng.normal(size=rows)
+    residuals = residuals_of(outcome, arm, np.full(rows, 1 / 3), np.zeros((rows, 3)), binary=False)
+    return rng, true, residuals
 
 
 def test_a_learner_twice_too_wide_is_halved_and_noise_gets_no_weight():
-    rng, true, scores = scores_and_effects(0)
+    rng, true, residuals = experiment(0)
     effects = {"wide": 2 * true + 5, "noise": rng.normal(size=true.shape) * 0.1}
-    stack = fit_stack(effects, scores, first="noise")
-    assert abs(stack.shared["wide"] - 0.5) < 0.05
-    assert abs(stack.own["wide"] - 0.5) < 0.05
-    assert max(stack.shared["noise"], stack.own["noise"]) < 0.2
-    found = combine(stack, effects, scores.mean(axis=0))
-    assert np.abs(found - found.mean(axis=0) - true).max() < 0.15
-    np.testing.assert_allclose(found.mean(axis=0), scores.mean(axis=0))
+    stack = fit_stack(effects, residuals, first="wide")
+    assert abs(stack.shared["wide"] - 0.5) < 0.08
+    assert abs(stack.own["wide"] - 0.5) < 0.08
+    assert stack.shared["noise"] == stack.own["noise"] == 0
+    found = combine(stack, effects, np.array([0.2, 0.3]))
+    assert np.abs(found - found.mean(axis=0) - true).max() < 0.2
+    np.testing.assert_allclose(found.mean(axis=0), [0.2, 0.3])
 
 
-def test_without_heterogeneity_every_weight_is_zero_more_often_than_not():
-    empty = 0
-    for seed in range(12):
-        rng, true, scores = scores_and_effects(seed, 2000)
-        effects = {name: rng.normal(size=true.shape) for name in ("a", "b", "c")}
-        empty += not fit_stack(effects, scores - true, first="a").used()
-    assert empty >= 7
+def test_the_first_learner_is_believed_where_the_rows_say_little():
+    rng, true, residuals = experiment(1, 300, size=0.05)
+    weak = {"first": true, "other": rng.normal(size=true.shape) * 0.05}
+    stack = fit_stack(weak, residuals, first="first")
+    assert min(stack.shared["first"], stack.own["first"]) > 0.5
+    assert stack.shared["other"] == stack.own["other"] == 0
+
+
+def test_a_better_learner_takes_over_from_the_first():
+    rng, true, residuals = experiment(2)
+    effects = {"first": true + rng.normal(size=true.shape) * 0.6, "better": true}
+    stack = fit_stack(effects, residuals, first="first")
+    for part in (stack.shared, stack.own):
+        assert part["better"] > 0.8
+        assert part["first"] < 0.1
+
+
+def test_noise_joins_seldom():
+    joined = 0
+    for seed in range(20):
+        rng, true, residuals = experiment(seed, 2000, size=0.0)
+        effects = {name: rng.normal(size=true.shape) * 0.1 for name in "abcd"}
+        joined += fit_stack(effects, residuals, first="a").used() not in ([], ["a"])
+    assert joined <= 2
 
 
 def test_weights_of_a_learner_split_shared_and_own():
@@ -40,9 +62,9 @@ def test_weights_of_a_learner_split_shared_and_own():
 
 
 def test_a_constant_learner_does_no_harm():
-    _, true, scores = scores_and_effects(3)
+    _, true, residuals = experiment(3)
     effects = {"flat": np.full(true.shape, 0.2), "right": true}
-    assert fit_stack(effects, scores, first="flat").used() == ["right"]
+    assert fit_stack(effects, residuals, first="flat").used() == ["right"]
 
 
 def test_slope_is_that_of_least_squares_with_a_robust_error():

@@ -31,8 +31,6 @@ from scipy.stats import t as student
 
 from winback.models.allocation import allocate
 from winback.models.formula import evaluate
-from winback.models.reasons import fit_reasons, grade_reasons
-from winback.models.split import held_out
 from winback.models.winback import fit_winback
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
@@ -138,7 +136,6 @@ def budget_curves(repeats: int, scale: float) -> None:
     """Print true profit per customer against the budget, and what is truly spent."""
     with tempfile.TemporaryDirectory() as folder:
         rows, names, experiment = experiment_rows(scale, Path(folder))
-    probable_reasons(rows, names)
     records = []
     for seed in range(repeats):
         half = np.random.default_rng(seed).permutation(len(rows)) < len(rows) // 2
@@ -146,8 +143,6 @@ def budget_curves(repeats: int, scale: float) -> None:
         outputs = forecast(rows[half], test, names, experiment, seed)
         chance, gain, cost = tables(outputs, "", experiment)
         truth = tables(test, "true_", experiment)
-        if not seed:
-            offers_by_objective((chance, gain, cost), truth, experiment)
         place = np.arange(len(test))
         full = cost[:, 1 + int(np.argmax(gain[:, 1:].mean(axis=0)))].sum()
         for name, choose in policies(chance, gain, cost, truth, seed).items():
@@ -192,44 +187,6 @@ def budget_curves(repeats: int, scale: float) -> None:
         )
     spent = results.pivot_table(index="policy", columns="budget", values="spent").loc[order]
     print("\ntruly spent, as a share of the full budget\n" + spent.round(3).to_string())
-
-
-def probable_reasons(rows: pd.DataFrame, names: list[str]) -> None:
-    """Print how often the true reason is met: by the statement, by behaviour, by both."""
-    features = [name for name in names if name != "departure_reason"]
-    half = held_out(rows["customer_id"], share=0.5, seed=0)
-    model = fit_reasons(rows[half], stated="departure_reason", features=features, seed=0)
-    asked = rows[~half]
-    silent = asked["departure_reason"].isna()
-    spoken, truth = asked[~silent], asked["true_true_reason"]
-    usual = float((truth[silent] == rows.loc[half, "departure_reason"].mode()[0]).mean())
-    mute = grade_reasons(model.predict(asked[silent]), truth[silent]).iloc[-1]
-    both = model.predict(spoken, stated=spoken["departure_reason"])
-    said = float((spoken["departure_reason"] == truth[~silent]).mean())
-    print("\ntrue reason for leaving met")
-    print(
-        f"  none stated, {silent.sum():,} customers: most usual reason {usual:.1%}, "
-        f"by behaviour {mute['accuracy']:.1%} (AUC {mute['auc']:.3f})"
-    )
-    print(
-        f"  stated, {len(spoken):,} customers: statement {said:.1%}, statement and behaviour "
-        f"{grade_reasons(both, truth[~silent])['accuracy'].iloc[-1]:.1%}"
-    )
-
-
-def offers_by_objective(
-    found: tuple[Table, Table, Table], truth: tuple[Table, Table, Table], experiment: Experiment
-) -> None:
-    """Print what each offer for all gives by forecast and in truth: the objective picks another."""
-    columns = {}
-    for label, (chance, gain, cost) in (("forecast", found), ("truth", truth)):
-        columns[f"returns, {label}"] = chance[:, 1:].mean(axis=0)
-        columns[f"ROI, {label}"] = gain[:, 1:].sum(axis=0) / cost[:, 1:].sum(axis=0)
-        columns[f"profit, {label}"] = gain[:, 1:].mean(axis=0)
-    table = pd.DataFrame(columns, index=list(experiment.offers))
-    picked = table.idxmax().rename("picked").to_frame().T
-    print("\neach offer for all, above no offer (profit per customer, ROI on expected cost)")
-    print(pd.concat([table.round(3).astype(str), picked]).to_string())
 
 
 def linear_program(gain: Table, cost: Table, budget: float, capacity: Table) -> float:

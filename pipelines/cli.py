@@ -175,6 +175,19 @@ def _run(given: argparse.Namespace) -> int:
     return run(given.source)
 
 
+def _tune(given: argparse.Namespace) -> None:
+    from .tune import tune
+
+    params = _params()
+    options = {"features": given.features, "fits": given.fits}
+    print(tune(_source(), params.train_churn, params.machine, **options))
+
+
+def _tune_options(parser: argparse.ArgumentParser) -> None:
+    _with_defaults(parser, "features")
+    parser.add_argument("--fits", type=int, default=20, help="settings to try (default 20)")
+
+
 def _readout(given: argparse.Namespace) -> None:
     from .readout import read_out
     from .sources import load_source
@@ -259,6 +272,9 @@ def _score(given: argparse.Namespace) -> None:
             part_rows=given.part_rows,
             threads=given.threads,
             csv=given.csv,
+            engine=given.engine,
+            table=given.to_table,
+            uri=given.uri,
         )
     )
 
@@ -282,7 +298,13 @@ def _score_options(parser: argparse.ArgumentParser) -> None:
     add("--drift-limit", type=float, default=1.0, help="of the worst feature (default 1)")
     add("--part-rows", type=int, default=100_000, help="rows a part; bounds the memory")
     add("--threads", type=int, default=1)
+    add("--engine", choices=("local", "spark"), default="local", help="who reads and answers")
     add("--csv", action="store_true", help="add scores.csv, safe to open in a spreadsheet")
+    add("--to-table", metavar="NAME", help="replace the rows of a PostgreSQL table too")
+    add("--uri", default=os.environ.get("WINBACK_DATABASE", ""), help=f"of its database; {SECRET}")
+
+
+SECRET = "or set WINBACK_DATABASE, which other users of the machine cannot see"
 
 
 def _moment(text: str) -> datetime:
@@ -341,6 +363,7 @@ COMMANDS = {
         _report,
         ("tables", "features", *MODELS, *GRADES, "recommendations", "report", "summary"),
     ),
+    "tune": Command("better settings of the churn model", _tune, add=_tune_options),
     "readout": Command("what an experiment says", _readout, add=_readout_options),
     "register": Command("log and register the models", _register, add=_register_options),
     "promote": Command("make the challenger champion", _promote, add=_promote_options),

@@ -15,7 +15,7 @@ from .sources import Source
 from .store import replace_folder
 
 
-def settings(params: TrainChurn) -> Boosting:
+def boosting(params: TrainChurn) -> Boosting:
     """The boosting as params.yaml wants it."""
     return Boosting(
         learning_rate=params.learning_rate,
@@ -42,7 +42,7 @@ def train_churn(
                 frame,
                 features=names,
                 gap_days=source.churn.maturity_days,
-                boosting=settings(params),
+                boosting=boosting(params),
                 calibrate_share=params.calibrate_share,
                 test_share=params.test_share,
                 seed=params.seed,
@@ -53,7 +53,7 @@ def train_churn(
                 frame,
                 features=names,
                 gap_days=source.churn.maturity_days,
-                boosting=settings(params),
+                boosting=boosting(params),
                 test_share=params.test_share,
                 seed=params.seed,
                 threads=machine.threads,

@@ -1,0 +1,45 @@
+"""`winback tune`: better settings of the churn model within a budget of fits; writes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..models.tuning import tune_churn
+from .params import Machine, TrainChurn
+from .parts import training_rows, why_skipped
+from .sources import Source
+from .train_churn import boosting
+
+SETTINGS = ("learning_rate", "num_leaves", "rounds", "least_rows_in_leaf")  # of params.yaml
+
+
+def tune(source: Source, params: TrainChurn, machine: Machine, *, features: Path, fits: int) -> str:
+    """The settings tried, best first, and the command that reruns the pipeline with the best.
+
+    Raises
+    ------
+    ValueError
+        If the source has no churn to learn.
+    """
+    why = why_skipped(features, "churn")
+    if why or source.churn is None:
+        raise ValueError(f"there is no churn model to tune: {why}")
+    rows, names = training_rows(features, "churn")
+    tried = tune_churn(
+        rows,
+        features=names,
+        gap_days=source.churn.maturity_days,
+        fits=fits,
+        calibrate_share=params.calibrate_share,
+        test_share=params.test_share,
+        start=boosting(params),
+        seed=params.seed,
+        threads=machine.threads,
+    )
+    best = tried.iloc[0]
+    options = " ".join(f"-S train_churn.{name}={best[name]:g}" for name in SETTINGS)
+    shown = tried[[*SETTINGS, "log_loss"]].to_string(index=False)
+    return (
+        f"{shown}\n\nBest on customers held out of training; the test part was not looked at:\n\n"
+        f"  dvc exp run {options}"
+    )

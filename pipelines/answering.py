@@ -100,15 +100,22 @@ def is_finished(part: Path, listed: Suppressions | None) -> bool:
 
 
 def answer_parts(
-    task: Task, files: Sequence[Path], parts: Sequence[Path], *, part_rows: int, threads: int
-) -> None:
+    task: Task, files: Sequence[Path], work: Path, *, part_rows: int, threads: int
+) -> list[Path]:
     """Write each part from the next `part_rows` rows of the files, `threads` parts at a time.
 
-    Parts that are finished stay as they are. The first failure stops all.
+    Parts in `work` that are finished stay as they are. The first failure stops all.
+
+    Returns
+    -------
+    list of Path
+        The parts, in the order of the rows.
     """
+    rows = sum(pq.read_metadata(file).num_rows for file in files)
+    parts = [work / f"part-{number:05d}.parquet" for number in range(-(-rows // part_rows))]
     missing = [not is_finished(part, task.listed) for part in parts]
     if not any(missing):
-        return
+        return parts
     first = missing.index(True)
     if first:
         say(f"{first} of {len(parts)} parts are there from before")
@@ -132,10 +139,11 @@ def answer_parts(
 
     if threads == 1:
         worker()
-        return
+        return parts
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(worker) for _ in range(threads)]:
             done.result()
+    return parts
 
 
 def _column(values: Any, kind: pa.DataType) -> Any:

@@ -1,4 +1,4 @@
-"""The one place that talks to a database: read-only SQL through ADBC, errors without secrets."""
+"""The one place that talks to a database: SQL through ADBC, errors without secrets."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def open_databases(source: Source) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def open_database(uri: str, where: str) -> Iterator[Any]:
-    """An ADBC cursor in a read-only transaction, in which every query sees the same moment.
+def open_database(uri: str, where: str, *, writes: bool = False) -> Iterator[Any]:
+    """An ADBC cursor in one transaction, in which every query sees the same moment.
 
     Parameters
     ----------
@@ -36,6 +36,9 @@ def open_database(uri: str, where: str) -> Iterator[Any]:
         postgresql://user:password@host:port/name
     where
         The place of the uri, for messages.
+    writes
+        Whether it may write, seeing what others commit meanwhile; what it wrote is committed when
+        the block ends without an error. Otherwise the transaction is read-only.
 
     Raises
     ------
@@ -51,8 +54,16 @@ def open_database(uri: str, where: str) -> Iterator[Any]:
             f"{_what_it_said(error, uri)}; check that it runs, and host, user and password"
         ) from None
     with connection, connection.cursor() as cursor:
-        run(cursor, _SNAPSHOT, uri=uri, where=where)
-        yield cursor
+        if not writes:
+            run(cursor, _SNAPSHOT, uri=uri, where=where)
+        try:
+            yield cursor
+            if writes:
+                connection.commit()
+        except driver.Error as error:
+            raise SourceError(
+                f"{where}: {without_password(uri)} failed: {_what_it_said(error, uri)}"
+            ) from None
 
 
 def run(cursor: Any, query: str, *, uri: str, where: str) -> None:

@@ -28,9 +28,13 @@ from .distance import distance_from_registration
 from .lock import only_one
 from .progress import say, step
 from .registry import file_hash, open_model
+from .spark_answering import answer_on_spark
 from .spreadsheet import write_csv
 from .store import MANIFEST, StoreError, replace_folder, verify
 from .suppression import Suppressions, read_suppressions
+from .table_out import check_table, write_table
+
+ENGINES = {"local": answer_parts, "spark": answer_on_spark}
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,10 @@ class Job:
         Of LightGBM.
     csv
         Whether to add one CSV of all parts.
+    engine
+        Who reads the rows and answers them, of `ENGINES`; it changes no score.
+    table, uri
+        A table of a PostgreSQL database that gets the scores too, once they are published.
     """
 
     features: Path
@@ -71,6 +79,9 @@ class Job:
     part_rows: int = 100_000
     threads: int = 1
     csv: bool = False
+    engine: str = "local"
+    table: str | None = None
+    uri: str = ""
 
 
 def score(job: Job) -> dict[str, Any]:
@@ -91,6 +102,8 @@ def score(job: Job) -> dict[str, Any]:
         files = batch.input_files(job.features)
         columns = input_columns(opened.answers)
         batch.check_columns(files, columns)
+        if job.table is not None:
+            check_table(job.table, job.uri)
         now = datetime.now(UTC).replace(tzinfo=None)
         found = batch.survey(files, as_of=job.as_of, now=now)
         listed = _read_list(job, found.as_of)
@@ -99,6 +112,7 @@ def score(job: Job) -> dict[str, Any]:
             "as_of": found.as_of.isoformat(sep=" "),
             "csv": job.csv,
             "drift": distance,
+            "engine": job.engine,
             "inputs": {file.name: file_hash(file) for file in files},
             "model": {"version": opened.version, "content": opened.content},
             "part_rows": job.part_rows,
@@ -109,18 +123,24 @@ def score(job: Job) -> dict[str, Any]:
         if done := _published(job.out, facts):
             _clear_work(job.out)
             say(f"{job.out} holds these scores already")
+            _to_table(job)
             return done
         work = _work_folder(job.out, name)
         with step(f"scoring {found.rows:,} customers with {opened.version}"):
             task = Task(opened.answers, opened.version, found.as_of, listed)
-            parts = [
-                work / f"part-{number:05d}.parquet"
-                for number in range(-(-found.rows // job.part_rows))
-            ]
-            answer_parts(task, files, parts, part_rows=job.part_rows, threads=job.threads)
+            engine = ENGINES[job.engine]
+            parts = engine(task, files, work, part_rows=job.part_rows, threads=job.threads)
         manifest = _publish(job, parts, facts, found)
         _clear_work(job.out)
+        _to_table(job)
     return manifest
+
+
+def _to_table(job: Job) -> None:
+    """What was published as a table too, where one is asked for."""
+    if job.table is not None:
+        with step(f"replacing the rows of {job.table}"):
+            write_table(sorted(job.out.glob("part-*.parquet")), job.table, job.uri)
 
 
 def _publish(

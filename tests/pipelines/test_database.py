@@ -7,16 +7,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from winback.features.violation import ContractError
-from winback.pipelines.database import _what_it_said, without_password
+from winback.pipelines import table_out
+from winback.pipelines.database import _what_it_said, open_database, run, without_password
 from winback.pipelines.fingerprint import hash_raw
 from winback.pipelines.ingest import ingest
 from winback.pipelines.sources import Source, SourceError, load_source
 from winback.pipelines.store import read_verified
+from winback.pipelines.table_out import check_table, write_table
 
 PASSWORD = "s3cret/pass"
 QUOTED = "s3cret%2Fpass"
@@ -241,3 +246,87 @@ def test_what_a_database_says_is_shown_without_the_password(secret):
     for uri in (f"postgresql://me:{QUOTED}@host/shop", f"postgresql://host/shop?password={QUOTED}"):
         said = _what_it_said(RuntimeError(f"cannot\n use {secret} here"), uri)
         assert said == "cannot use *** here"
+
+
+def scored(folder: Path, version: str, *sizes: int) -> list[Path]:
+    """Parts with so many rows each, as `score` writes them."""
+    folder.mkdir()
+    parts, first = [], 0
+    for number, size in enumerate(sizes):
+        ids = range(first, first + size)
+        texts = [None if place % 7 == 0 else "discount" for place in ids]
+        columns = {
+            "customer_id": pa.array(ids, pa.int64()),
+            "as_of": pa.array([datetime(2020, 1, 1, 2, 3)] * size, pa.timestamp("us")),
+            "churn_probability": pa.array([None if i % 5 else i / 1e3 for i in ids], pa.float64()),
+            "recommended_offer": pa.array(texts, pa.string()),
+            "model_version": pa.array([version] * size, pa.string()),
+        }
+        parts.append(folder / f"part-{number:05d}.parquet")
+        pq.write_table(pa.table(columns), parts[-1])
+        first += size
+    return parts
+
+
+def in_table(server: str, sql: str) -> list[tuple[object, ...]]:
+    with open_database(server, "test") as cursor:
+        run(cursor, sql, uri=server, where="test")
+        return list(cursor.fetchall())
+
+
+def test_scores_replace_the_rows_of_a_table_and_nothing_else_of_it(server, tmp_path):
+    change(server, "create schema marketing")
+    parts = scored(tmp_path / "old", "winback/1", 300, 0, 200)
+    assert write_table(parts, "marketing.scores", server) == 500
+    expected = pa.concat_tables([pq.read_table(part) for part in parts]).to_pylist()
+    found = in_table(server, "select * from marketing.scores order by customer_id")
+    assert [tuple(row.values()) for row in expected] == found
+    change(server, "create view due as select customer_id from marketing.scores")
+    check_table("marketing.scores", server)
+    assert write_table(scored(tmp_path / "new", "winback/2", 10), "marketing.scores", server) == 10
+    assert in_table(server, "select count(*) from due") == [(10,)]
+    assert in_table(server, "select distinct model_version from marketing.scores") == [
+        ("winback/2",)
+    ]
+
+
+def test_an_export_that_fails_midway_leaves_the_old_rows(server, tmp_path):
+    write_table(scored(tmp_path / "old", "winback/1", 100), "kept", server)
+    parts = scored(tmp_path / "new", "winback/2", 80, 80)
+    whole = parts[1].read_bytes()
+    parts[1].write_bytes(whole[:4] + bytes(len(whole) - 200) + whole[-196:])
+    with pytest.raises((SourceError, OSError, pa.ArrowException)):
+        write_table(parts, "kept", server)
+    assert in_table(server, "select count(*), min(model_version) from kept") == [(100, "winback/1")]
+    with pytest.raises((SourceError, OSError, pa.ArrowException)):
+        write_table(parts, "never_there", server)
+    assert in_table(server, "select to_regclass('never_there')") == [(None,)]
+
+
+def test_a_reader_sees_the_old_rows_until_all_new_ones_are_there(server, tmp_path, monkeypatch):
+    write_table(scored(tmp_path / "old", "winback/1", 100), "watched", server)
+    seen = []
+    rows = table_out._rows
+
+    def watching(parts):
+        for batch in rows(parts):
+            yield batch
+            seen.append(in_table(server, "select count(*), min(model_version) from watched"))
+
+    monkeypatch.setattr(table_out, "_rows", watching)
+    write_table(scored(tmp_path / "new", "winback/2", 5, 5), "watched", server)
+    assert seen == [[(100, "winback/1")]] * 2
+    assert in_table(server, "select count(*) from watched") == [(10,)]
+
+
+def test_a_table_that_holds_no_scores_is_not_replaced(server, tmp_path):
+    with pytest.raises(ValueError, match=r"people holds no scores \(it has id, since, monthly\)"):
+        check_table("people", server)
+    with pytest.raises(ValueError, match=r"must be NAME or SCHEMA.NAME .* found 'x; drop table p'"):
+        check_table("x; drop table p", server)
+    change(server, "create table lean (customer_id int, as_of timestamp, model_version text)")
+    with pytest.raises(ValueError, match=r"lean has the columns .*; drop it, or name another"):
+        write_table(scored(tmp_path / "new", "winback/2", 5), "lean", server)
+    with pytest.raises(SourceError, match="refused the connection") as caught:
+        check_table("scores", server.replace(QUOTED, "wr0ng"))
+    assert "wr0ng" not in str(caught.value)

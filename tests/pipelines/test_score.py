@@ -1,6 +1,7 @@
 """Batch scoring: everybody who may be scored, nobody who may not, and never half of a folder."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -393,6 +395,45 @@ def test_texts_that_a_spreadsheet_would_execute_are_made_harmless(tmp_path):
     assert found["'=x"].to_pylist() == [-1.5, *[2.0] * 7]
 
 
+def test_spark_publishes_the_same_scores(job, customers, capsys):
+    pytest.importorskip("pyspark", reason="no pyspark: pip install winback[spark]")
+    local = score(job)
+    spark = but(job, out=job.out.with_name("spark"), part_rows=400)
+    assert command(spark, "--engine", "spark", "--csv") == 0
+    manifest = verify(spark.out)
+    found = rows(spark.out).sort_values("customer_id", ignore_index=True)
+    expected = rows(job.out).sort_values("customer_id", ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    same = ("as_of", "drift", "excluded", "inputs", "model", "rows_in", "rows_out", "suppressions")
+    assert {name: manifest[name] for name in same} == {name: local[name] for name in same}
+    assert (spark.out / "_SUCCESS").exists()
+    assert len(pd.read_csv(spark.out / "scores.csv")) == 950
+    assert not list(job.out.parent.glob(".spark.work-*"))
+    assert len(list(spark.out.glob("part-*.parquet"))) >= 3
+    assert command(spark, "--engine", "spark", "--csv") == 0
+    assert "holds these scores already" in capsys.readouterr().err
+
+
+def test_threads_change_no_byte_and_a_failure_in_one_stops_all(job, monkeypatch):
+    one = score(but(job, part_rows=100))
+    two = score(but(job, part_rows=100, threads=3, out=job.out.with_name("two")))
+    assert two == one
+    once, calls = answering.answered, []
+
+    def failing(chunk, task):
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return once(chunk, task)
+
+    monkeypatch.setattr(answering, "answered", failing)
+    other = but(job, part_rows=10, threads=2, out=job.out.with_name("other"))
+    with pytest.raises(OSError, match="No space left"):
+        score(other)
+    assert len(calls) < 20
+    assert not other.out.exists()
+
+
 def test_help_explains_every_exit_code(capsys):
     with pytest.raises(SystemExit):
         main(["score", "--help"])
@@ -405,3 +446,115 @@ def test_help_explains_every_exit_code(capsys):
         assert f"{code} {words}" in shown
     assert f"{LOCK} another job" in shown
     assert f"{MODEL} the model is missing" in shown
+
+
+WHAT_HAPPENS = {  # to columns that are not those of the training: (change, as if, exit code, words)
+    "reordered": (lambda f: f[list(f.columns)[::-1]], None, 0, ""),
+    "extra": (lambda f: f.assign(note="x", more=1), None, 0, ""),
+    "missing": (lambda f: f.drop(columns="orders_total"), None, BAD_DATA, "missing: orders_total"),
+    "renamed": (
+        lambda f: f.rename(columns={"orders_total": "Orders_Total"}),
+        None,
+        BAD_DATA,
+        "missing: orders_total",
+    ),
+    "whole numbers": (lambda f: f.assign(orders_total=f["orders_total"].astype(int)), None, 0, ""),
+    "whole numbers with holes": (
+        lambda f: f.assign(orders_total=f["orders_total"].astype("Int64").mask(f.index < 9)),
+        lambda f: f.assign(orders_total=f["orders_total"].mask(f.index < 9)),
+        0,
+        "",
+    ),
+    "yes and no": (
+        lambda f: f.assign(orders_total=f["orders_total"] > 3),
+        lambda f: f.assign(orders_total=(f["orders_total"] > 3).astype(float)),
+        0,
+        "",
+    ),
+    "decimals": (
+        lambda f: f.assign(orders_total=f["orders_total"].map(lambda x: Decimal(str(x)))),
+        None,
+        0,
+        "",
+    ),
+    "all missing": (
+        lambda f: f.assign(orders_total=None, departure_reason=None),
+        lambda f: f.assign(orders_total=np.nan, departure_reason=pd.NA),
+        0,
+        "",
+    ),
+    "unseen categories": (
+        lambda f: f.assign(departure_reason="abducted"),
+        lambda f: f.assign(departure_reason=pd.Series(pd.NA, f.index, dtype="str")),
+        0,
+        "",
+    ),
+    "categories as codes": (
+        lambda f: f.assign(departure_reason=f["departure_reason"].astype("category")),
+        None,
+        0,
+        "",
+    ),
+    "text for a number": (
+        lambda f: f.assign(orders_total=f["orders_total"].astype("str")),
+        None,
+        BAD_DATA,
+        "'orders_total' must be a number, found",
+    ),
+    "a number for a category": (
+        lambda f: f.assign(departure_reason=1.5),
+        None,
+        BAD_DATA,
+        "'departure_reason' must be text, found double",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WHAT_HAPPENS)
+def test_what_happens_to_columns_that_are_not_those_of_the_training(job, customers, capsys, case):
+    """Answered by name and meaning, or refused by name; never answered wrong in silence."""
+    change, as_if, code, words = WHAT_HAPPENS[case]
+    change(customers).to_parquet(job.features, index=False)
+    assert command(job) == code
+    assert words in capsys.readouterr().err
+    if code:
+        assert not job.out.exists()
+        return
+    allowed = (as_if or (lambda f: f))(customers).drop(customers.index[::20])
+    models = Path(job.model)
+    expected = answer(read_answers(models / "churn", models / "winback"), allowed)
+    found = rows(job.out)[expected.columns]
+    pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), check_exact=True)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_ten_thousand_of_a_hundred_thousand_objected(job, customers, monkeypatch, late):
+    """None is scored, none is exported; with a list that comes after scoring, none is exported."""
+    many = pd.concat([customers] * 100, ignore_index=True)
+    many["customer_id"] = np.random.default_rng(1).permutation(len(many)) + 5_000_000
+    many.to_parquet(job.features, index=False)
+    objected = many["customer_id"].sample(10_000, random_state=2)
+    listed = objected.iloc[:1] if late else objected
+    listed.to_frame().to_parquet(job.suppressions, index=False)
+    asked, once, write = [], answering.answer, answering.write_part
+
+    def counting(answers, frame, **given):
+        asked.append(len(frame))
+        return once(answers, frame, **given)
+
+    def objecting(part, *given):
+        write(part, *given)
+        objected.to_frame().to_parquet(job.suppressions, index=False)
+
+    monkeypatch.setattr(answering, "answer", counting)
+    if late:
+        monkeypatch.setattr(answering, "write_part", objecting)
+    manifest = score(but(job, part_rows=40_000, csv=True))
+    assert sum(asked) == (99_999 if late else 90_000)
+    assert manifest["excluded"] == {"suppressed": 10_000}
+    exported = pcsv.read_csv(job.out / "scores.csv")["customer_id"].to_pandas()
+    for found in (rows(job.out)["customer_id"], exported):
+        assert len(found) == found.nunique() == 90_000
+        assert not found.isin(objected).any()
+    latest = hashlib.sha256(job.suppressions.read_bytes()).hexdigest()
+    assert manifest["suppressions"] == latest

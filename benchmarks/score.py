@@ -2,31 +2,52 @@
 
 Per size and number of threads, each measured in a process of its own in the same run:
 
-bare        `Booster.predict` of every booster of the models on a matrix that is in memory already:
-            no reading, no encoding, no formula, no writing; every booster on the rows it is for
-answer      `models.inference.answer` on a frame in memory
-score       the whole job: check, drift, hashes, suppression, parts, manifest, publication
+bare        `Booster.predict` of the boosters that training made, each on the rows it is for, on a
+            matrix that is in memory already, an S-learner's once per offer: no reading, no
+            encoding, none of the formula's other parts (additive models, calibration, profit)
+answer      `models.inference.answer` on a frame in memory: everything the formulas say
+score       the whole job: check, survey, drift, hashes, suppression, reading, answering, writing,
+            manifest, publication
+spark       the same job with `--engine spark`, on as many local threads
 
-`rows/s` is rows through the seconds of that work (imports and opening the model left out for bare
-and answer, everything but imports counted for score), `share` that of bare, `peak` the largest
-resident memory of the process. The rows are those of data/features/current.parquet, repeated under
-new ids. Run `winback run` first; `python benchmarks/score.py --quick` takes a minute.
+`rows/s` is rows through wall seconds (imports left out; opening the model counts for score),
+`share` that of bare, `cpu us` processor time per row, of Python and its threads, `peak` the largest
+resident memory of the process in MiB (of Spark: of its largest child). On a machine that does other
+work too, compare `cpu us`. The rows are those of data/features/current.parquet, repeated under new
+ids. Run `winback run` first; `python benchmarks/score.py --quick` takes a minute.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 SOURCE = Path("data/features/current.parquet")
 MODELS = Path("artifacts")
 GROUP_ROWS = 50_000
+
+
+class Cost(NamedTuple):
+    """Seconds on the clock, and of the processor in this process and its children."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+def measured(work: Callable[[], object]) -> Cost:
+    """What a call costs."""
+    wall, cpu = time.perf_counter(), sum(os.times()[:4])
+    work()
+    return Cost(time.perf_counter() - wall, sum(os.times()[:4]) - cpu)
 
 
 def make_customers(file: Path, rows: int) -> None:
@@ -46,8 +67,8 @@ def make_customers(file: Path, rows: int) -> None:
             written += len(table)
 
 
-def bare(file: Path, rows: int, threads: int) -> float:
-    """Seconds of the boosters alone."""
+def bare(file: Path, rows: int, threads: int) -> Cost:
+    """The boosters alone."""
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -57,7 +78,7 @@ def bare(file: Path, rows: int, threads: int) -> float:
     answers = read_answers(MODELS / "churn", MODELS / "winback")
     batch = next(pq.ParquetFile(file).iter_batches(min(rows, 200_000))).to_pandas()
     active = (batch["population"] == "active").to_numpy()
-    seconds = 0.0
+    total = Cost()
     for formula, asked in ((answers.churn, active), (answers.winback, ~active)):
         if formula is None:
             continue
@@ -66,10 +87,9 @@ def bare(file: Path, rows: int, threads: int) -> float:
             constants = np.broadcast_to(np.asarray(extra, float), (len(matrix), len(extra)))
             data = np.ascontiguousarray(np.hstack([matrix, constants]))
             booster = formula.booster(name)
-            begun = time.perf_counter()
-            booster.predict(data, raw_score=True, num_threads=threads)
-            seconds += time.perf_counter() - begun
-    return seconds * rows / len(batch)
+            cost = measured(lambda: booster.predict(data, raw_score=True, num_threads=threads))  # noqa: B023
+            total = Cost(total.wall + cost.wall, total.cpu + cost.cpu)
+    return Cost(total.wall * rows / len(batch), total.cpu * rows / len(batch))
 
 
 def calls(expressions: dict) -> set[tuple[str, tuple[float, ...]]]:
@@ -87,8 +107,8 @@ def calls(expressions: dict) -> set[tuple[str, tuple[float, ...]]]:
     return found
 
 
-def answered(file: Path, rows: int, threads: int) -> float:
-    """Seconds of the answers on a frame in memory."""
+def answered(file: Path, rows: int, threads: int) -> Cost:
+    """The answers on a frame in memory."""
     import pyarrow.parquet as pq
 
     from winback.models.inference import answer
@@ -97,23 +117,29 @@ def answered(file: Path, rows: int, threads: int) -> float:
     answers = read_answers(MODELS / "churn", MODELS / "winback")
     batch = next(pq.ParquetFile(file).iter_batches(min(rows, 200_000))).to_pandas()
     answer(answers, batch.head(10), threads=threads)
-    begun = time.perf_counter()
-    answer(answers, batch, threads=threads)
-    return (time.perf_counter() - begun) * rows / len(batch)
+    cost = measured(lambda: answer(answers, batch, threads=threads))
+    return Cost(cost.wall * rows / len(batch), cost.cpu * rows / len(batch))
 
 
-def scored(file: Path, rows: int, threads: int) -> float:
-    """Seconds of the whole job."""
+def scored(file: Path, rows: int, threads: int, engine: str = "local") -> Cost:
+    """The whole job."""
     from winback.pipelines.score import Job, score
 
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        job = Job(file, Path(folder) / "scores", str(MODELS), None, threads=threads)
-        begun = time.perf_counter()
-        assert score(job)["rows_out"] == rows
-        return time.perf_counter() - begun
+        job = Job(file, Path(folder) / "scores", str(MODELS), None, threads=threads, engine=engine)
+
+        def run() -> None:
+            assert score(job)["rows_out"] == rows
+
+        return measured(run)
 
 
-WORK = {"bare": bare, "answer": answered, "score": scored}
+def on_spark(file: Path, rows: int, threads: int) -> Cost:
+    """The whole job on Spark."""
+    return scored(file, rows, threads, engine="spark")
+
+
+WORK = {"bare": bare, "answer": answered, "score": scored, "spark": on_spark}
 
 
 def measure(name: str, file: Path, rows: int, threads: int) -> dict[str, float]:
@@ -122,7 +148,7 @@ def measure(name: str, file: Path, rows: int, threads: int) -> dict[str, float]:
     done = subprocess.run(
         [sys.executable, *given], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     )
-    found: dict[str, float] = json.loads(done.stdout)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -130,31 +156,38 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="20,000 and 100,000 rows, one thread")
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 4_000_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--spark", action="store_true", help="the job on Spark too")
+    parser.add_argument("--scratch", type=Path, help="folder for the generated rows")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         name, file, rows, threads = given.one
-        seconds = WORK[name](Path(file), int(rows), int(threads))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "peak": peak}))
+        cost = WORK[name](Path(file), int(rows), int(threads))
+        peak = max(
+            resource.getrusage(who).ru_maxrss / 1024
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+        print(json.dumps({"wall": cost.wall, "cpu": cost.cpu, "peak": peak}))
         return
     sizes = [20_000, 100_000] if given.quick else given.rows
-    heads = ("rows", "threads", "work", "seconds", "rows/s", "share", "peak MiB")
-    print("{:>11} {:>7}  {:8} {:>8} {:>9} {:>6} {:>9}".format(*heads))
+    names = [name for name in WORK if name != "spark" or given.spark]
+    heads = ("rows", "threads", "work", "seconds", "rows/s", "share", "cpu us", "peak MiB")
+    print("{:>11} {:>7}  {:8} {:>8} {:>9} {:>6} {:>7} {:>9}".format(*heads))
     for rows in sizes:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
             file = Path(folder) / "customers.parquet"
             make_customers(file, rows)
             for threads in (1,) if given.quick else (1, 2):
                 base = 0.0
-                for name in WORK:
+                for name in names:
                     found = measure(name, file, rows, threads)
-                    speed = rows / found["seconds"]
+                    speed = rows / found["wall"]
                     base = base or speed
                     print(
-                        f"{rows:>11,} {threads:>7}  {name:8} {found['seconds']:>8.1f} "
-                        f"{speed:>9,.0f} {speed / base:>6.2f} {found['peak']:>9,.0f}",
+                        f"{rows:>11,} {threads:>7}  {name:8} {found['wall']:>8.1f} {speed:>9,.0f} "
+                        f"{speed / base:>6.2f} {found['cpu'] / rows * 1e6:>7.2f} "
+                        f"{found['peak']:>9,.0f}",
                         flush=True,
                     )
 

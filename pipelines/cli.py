@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 REFUSED, BROKEN_EXPERIMENT, SAMPLE_RATIO = 3, 4, 5  # more in refusals.py; 2 is argparse's
 EXIT_CODES = (
@@ -258,30 +258,50 @@ def _erase_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(given: argparse.Namespace) -> None:
-    from .score import Job, score
+    from contextlib import nullcontext
 
-    score(
-        Job(
-            features=given.features,
-            out=given.out,
-            model=given.model,
-            suppressions=given.suppressions,
+    from .score import Job, score
+    from .sources import load_source
+    from .today import todays_features
+
+    if given.features:
+        features: Any = nullcontext(given.features)
+    else:
+        params = _params()
+        features = todays_features(
+            load_source(given.source) if given.source else _source(),
+            params.featurize,
+            params.machine,
+            tables=given.tables,
             as_of=given.as_of,
-            max_age_days=given.max_age_days,
-            drift_limit=given.drift_limit,
-            part_rows=given.part_rows,
-            threads=given.threads,
-            csv=given.csv,
-            engine=given.engine,
-            table=given.to_table,
-            uri=given.uri,
+            out=given.out,
         )
-    )
+    with features as rows:
+        score(
+            Job(
+                features=rows,
+                out=given.out,
+                model=given.model,
+                suppressions=given.suppressions,
+                as_of=given.as_of,
+                max_age_days=given.max_age_days,
+                drift_limit=given.drift_limit,
+                part_rows=given.part_rows,
+                threads=given.threads,
+                csv=given.csv,
+                engine=given.engine,
+                table=given.to_table,
+                uri=given.uri,
+            )
+        )
 
 
 def _score_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--features", type=Path, required=True, help="parquet file or folder, one row a customer")
+    rows = parser.add_mutually_exclusive_group(required=True)
+    rows.add_argument("--features", type=Path, help="parquet file or folder, one row a customer")
+    rows.add_argument("--tables", type=Path, help="folder of tables, as ingest writes it")
+    rows.add_argument("--source", type=Path, help="a file of sources/, read anew")
     add("--out", type=Path, required=True, help="folder to publish")
     add("--model", default="models:/winback@champion", help="registry URI, or folder of artifacts")
     lists = parser.add_mutually_exclusive_group(required=True)
@@ -294,7 +314,7 @@ def _score_options(parser: argparse.ArgumentParser) -> None:
         help="there is no such list in this business",
     )
     add("--max-age-days", type=float, default=7.0, help="of the list, before as-of (default 7)")
-    add("--as-of", type=_moment, help="moment to score, UTC; by default that of the rows")
+    add("--as-of", type=_moment, help="moment to score, UTC; by default that of the data")
     add("--drift-limit", type=float, default=1.0, help="of the worst feature (default 1)")
     add("--part-rows", type=int, default=100_000, help="rows a part; bounds the memory")
     add("--threads", type=int, default=1)
@@ -368,5 +388,5 @@ COMMANDS = {
     "register": Command("log and register the models", _register, add=_register_options),
     "promote": Command("make the challenger champion", _promote, add=_promote_options),
     "erase": Command("remove customers from all that is kept", _erase, add=_erase_options),
-    "score": Command("answers for a parquet of customers", _score, add=_score_options),
+    "score": Command("answers for every customer", _score, add=_score_options),
 }

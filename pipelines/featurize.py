@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import narwhals as nw
@@ -78,13 +79,29 @@ def featurize(
             with step("features of leavers who were in no experiment"):
                 _leavers(source.experiment, setting, new)
         with step("features of today's customers"):
-            snapshots = current_snapshot(
-                setting.tables, now=setting.now, definition=setting.definition
-            )
-            _write(setting, snapshots, new.path / "current.parquet")
+            _today(setting, setting.now, new.path / "current.parquet")
         new.extra.update(as_of=str(frames.moment(setting.now)), skipped=skipped)
     for part, why in skipped.items():
         say(f"{part}: left out, {why}")
+
+
+def featurize_today(
+    source: Source,
+    params: Featurize,
+    machine: Machine,
+    *,
+    tables: Path,
+    as_of: datetime | None,
+    out: Path,
+) -> None:
+    """The features of everybody at a moment (UTC, naive), or at that of the tables, as one file."""
+    setting = _setting(source, params, machine, tables)
+    _today(setting, setting.now if as_of is None else frames.seconds(as_of), out)
+
+
+def _today(setting: Setting, now: int, path: Path) -> None:
+    snapshots = current_snapshot(setting.tables, now=now, definition=setting.definition)
+    _write(setting, snapshots, path)
 
 
 def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) -> Setting:

@@ -14,10 +14,9 @@ import hashlib
 import json
 import os
 import subprocess
-import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -27,17 +26,12 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from scipy import stats
+from uplift_tables import CONTROL, Table, draw
 
-from winback.features.assemble import features, with_features
-from winback.features.definition import ChurnDefinition
-from winback.features.snapshots import offer_snapshots
 from winback.models.learners import EFFECT_LEARNERS, OUTCOME_LEARNERS
-from winback.models.simulate import simulate
 from winback.models.uplift import OfferUplift
-from winback.models.world import World
-from winback.pipelines.frames import collect, last_event, open_tables, persist
+from winback.models.uplift_curve import uplift_curve
 
-CONTROL = "none"
 KEPT = Path("build/peers")
 WORLDS = ("plain", "kumar", "hillstrom-visit", "hillstrom-spend")
 PEERS = (
@@ -49,114 +43,6 @@ PEERS = (
     "econml DRLearner",
     "econml CausalForestDML",
 )
-
-
-@dataclass(frozen=True)
-class Table:
-    """One experiment: rows to learn from, rows to score and, where known, the truth of these."""
-
-    train: pd.DataFrame
-    offer: np.ndarray
-    outcome: np.ndarray
-    propensity: np.ndarray
-    score: pd.DataFrame
-    truth: pd.DataFrame | None = None
-    score_offer: np.ndarray | None = None
-    score_outcome: np.ndarray | None = None
-    score_propensity: np.ndarray | None = None
-    reason: np.ndarray | None = None
-
-
-def plain_world(seed: int, rows: int) -> Table:
-    """Twelve normal covariates, sparse effects on the log odds, five equal arms."""
-    rng = np.random.default_rng(seed)
-    X = pd.DataFrame(rng.normal(size=(2 * rows, 12))).add_prefix("x")
-    odds = -1.0 + 0.5 * X["x0"] - 0.4 * X["x1"] + 0.3 * X["x2"]
-    added = {
-        "none": 0.0,
-        "a": 0.4 + 0.4 * X["x3"],
-        "b": 0.3 - 0.4 * X["x4"],
-        "c": 0.2 + 0.3 * X["x5"] + 0.3 * X["x0"],
-        "d": 0.5,
-    }
-    truth = pd.DataFrame({name: 1 / (1 + np.exp(-(odds + one))) for name, one in added.items()})
-    code = rng.integers(0, 5, 2 * rows)
-    happened = rng.random(2 * rows) < truth.to_numpy()[np.arange(2 * rows), code]
-    return Table(
-        train=X[:rows],
-        offer=truth.columns.to_numpy(dtype=object)[code[:rows]],
-        outcome=happened[:rows].astype(float),
-        propensity=np.full(rows, 0.2),
-        score=X[rows:].reset_index(drop=True),
-        truth=truth[rows:].reset_index(drop=True),
-    )
-
-
-def kumar_world(seed: int, rows: int) -> Table:
-    """The simulated telecom: effects on return from the features that its events give."""
-    sim = simulate(World(scale=2 * rows / 40_000), seed=seed)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for table, frame in sim.tables.items():
-            frame.to_parquet(folder / f"{table}.parquet")
-        tables = open_tables(folder, engine="duckdb", threads=1)
-        definition = ChurnDefinition()
-        snapshots = persist(
-            offer_snapshots(
-                tables,
-                now=last_event(tables),
-                definition=definition,
-                return_window_days=90,
-                value_horizon_days=730,
-            )
-        )
-        found = features(tables, snapshots, windows_days=[30, 90, 365], definition=definition)
-        rows_found = collect(with_features(snapshots, found))
-    truth = sim.truth[sim.truth["population"] == "experiment"]
-    truth = truth.set_index("customer_id").loc[rows_found["customer_id"]].reset_index()
-    columns = list(rows_found.columns)
-    X = rows_found[columns[columns.index("second_ended") + 1 :]]
-    half = np.random.default_rng(seed).permutation(len(X)) < len(X) // 2
-    offers = ["none", "bundle", "discount", "upgrade"]
-    chances = truth[[f"return_probability_{offer}" for offer in offers]].set_axis(offers, axis=1)
-    reason = X["departure_reason"].astype(object).where(X["departure_reason"].notna(), "")
-    return Table(
-        train=X[half].reset_index(drop=True),
-        offer=rows_found["offer"].to_numpy(dtype=object)[half],
-        outcome=rows_found["returned"].to_numpy(dtype=float)[half],
-        propensity=rows_found["propensity"].to_numpy()[half],
-        score=X[~half].reset_index(drop=True),
-        truth=chances[~half].reset_index(drop=True),
-        reason=reason[~half].to_numpy(),
-    )
-
-
-def hillstrom(outcome: str, seed: int) -> Table:
-    """A random half of the e-mail experiment to learn from, the other half to judge on."""
-    path = os.environ.get("HILLSTROM", "../shared/data/hillstrom.parquet")
-    frame = pd.read_parquet(path)
-    names = {"No E-Mail": "none", "Mens E-Mail": "mens", "Womens E-Mail": "womens"}
-    offer = frame["segment"].map(names).to_numpy(dtype=object)
-    X = frame.drop(columns=["segment", "visit", "conversion", "spend"])
-    happened = frame[outcome].to_numpy(dtype=float)
-    half = np.random.default_rng(seed).random(len(X)) < 0.5
-    return Table(
-        train=X[half].reset_index(drop=True),
-        offer=offer[half],
-        outcome=happened[half],
-        propensity=np.full(int(half.sum()), 1 / 3),
-        score=X[~half].reset_index(drop=True),
-        score_offer=offer[~half],
-        score_outcome=happened[~half],
-        score_propensity=np.full(int((~half).sum()), 1 / 3),
-    )
-
-
-def draw(world: str, seed: int, rows: int) -> Table:
-    """A table of one of the worlds."""
-    if world.startswith("hillstrom"):
-        return hillstrom(world.removeprefix("hillstrom-"), seed)
-    return {"plain": plain_world, "kumar": kumar_world}[world](seed, rows)
 
 
 def ours(table: Table, *, each: bool) -> tuple[dict[str, pd.DataFrame], dict[str, list[float]]]:
@@ -174,19 +60,7 @@ def ours(table: Table, *, each: bool) -> tuple[dict[str, pd.DataFrame], dict[str
         fitted = time.process_time()
         effects[name] = model.predict(table.score)
         seconds[name] = [fitted - started, time.process_time() - fitted]
-        if learners is None and not model.personalizes_:
-            effects["winback recommend"] = single_effects(effects[name], model.best_single_)
-        elif learners is None:
-            effects["winback recommend"] = effects[name]
     return effects, seconds
-
-
-def single_effects(effects: pd.DataFrame, offer: str) -> pd.DataFrame:
-    """Effects whose greatest is one offer (or the control) for all."""
-    fixed = pd.DataFrame(-1.0, index=effects.index, columns=effects.columns)
-    if offer in fixed:
-        fixed[offer] = 1.0
-    return fixed
 
 
 def rules(table: Table) -> dict[str, pd.DataFrame]:
@@ -229,23 +103,52 @@ def judge(table: Table, effects: pd.DataFrame) -> dict[str, float]:
     rows = np.arange(len(values))
     if table.truth is None:
         scores = _scores(table, [CONTROL, *offers])
-        return {"value": float(scores[rows, chosen].mean())}
+        found = {"value": float(scores[rows, chosen].mean())}
+        return found | {f"qini {name}": _qini(table, effects, name) for name in offers}
     chances = table.truth[[CONTROL, *offers]].to_numpy()
     true = chances[:, 1:] - chances[:, :1]
     value, oracle = float(chances[rows, chosen].mean()), float(chances.max(axis=1).mean())
     single = float(chances.mean(axis=0).max())
+    room = oracle - single
     found = {
         "rmse": float(np.sqrt(np.mean((values - true) ** 2))),
         "value": value,
         "of oracle": value / oracle,
-        "of its gain": (value - single) / (oracle - single),
+        "of its gain": (value - single) / room if room > 1e-3 * abs(single) else np.nan,
     }
-    spread = [place for place in range(len(offers)) if values[:, place].std() > 1e-9]
+    spread = [
+        place
+        for place in range(len(offers))
+        if min(values[:, place].std(), true[:, place].std()) > 1e-9
+    ]
     if spread:
         pairs = [(values[:, place], true[:, place]) for place in spread]
         found["correlation"] = float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs]))
         found["slope"] = float(np.mean([np.polyfit(*pair, 1)[0] for pair in pairs]))
-    return found
+    areas = [_true_qini(values[:, place], true[:, place]) for place in range(len(offers))]
+    return found | {f"qini {name}": area for name, area in zip(offers, areas, strict=True)}
+
+
+def _qini(table: Table, effects: pd.DataFrame, offer: str) -> float:
+    """Qini per customer of the ranking for one offer, on rows that nobody learned from."""
+    if table.score_offer is None or table.score_outcome is None or table.score_propensity is None:
+        raise ValueError("table: rows to judge on need offer, outcome and propensity")
+    rows = np.isin(table.score_offer, [CONTROL, offer])
+    curve = uplift_curve(
+        effects[offer].to_numpy()[rows],
+        table.score_offer[rows] == offer,
+        table.score_outcome[rows],
+        weights=1.0 / table.score_propensity[rows],
+    )
+    return curve.qini_score / int(rows.sum())
+
+
+def _true_qini(effect: np.ndarray, true: np.ndarray) -> float:
+    """The same where the truth is known: mean effect gained over offering at random."""
+    if np.ptp(effect) < 1e-12:
+        return 0.0
+    gained = true[np.argsort(-effect, kind="stable")] - true.mean()
+    return float(gained.cumsum().mean() / len(gained))
 
 
 def _scores(table: Table, offers: list[str]) -> np.ndarray:
@@ -301,12 +204,21 @@ def numbers(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(
-    world: str, *, seeds: int, rows: int, peers: Sequence[str], each: bool, kept: Path
-) -> None:
-    """Print means over the seeds, and the value against ours with a paired interval."""
+    world: str,
+    tables: Callable[[int], Table],
+    *,
+    seeds: int,
+    peers: Sequence[str],
+    each: bool,
+    kept: Path,
+) -> pd.DataFrame:
+    """Print means over the seeds, and what is compared with ours with a paired interval.
+
+    `tables` draws the table of a seed. The result has one row per seed and method.
+    """
     records = []
     for seed in range(seeds):
-        table = draw(world, seed, rows)
+        table = tables(seed)
         effects, seconds = ours(table, each=each)
         others, other_seconds = run_peers(table, peers, kept)
         for name, found in {**effects, **others, **rules(table)}.items():
@@ -315,16 +227,34 @@ def compare(
             records.append(record | {"fit s": fit, "score s": predict})
         frame = pd.DataFrame(records)
     print(f"\n{world}: {seeds} seeds, {len(table.train):,} rows to learn from\n")
-    summary = frame.drop(columns="seed").groupby("method", sort=False).mean()
-    wide = frame.pivot(index="seed", columns="method", values="value")
-    gap = wide.sub(wide["winback"], axis=0)
-    summary["value - ours"] = gap.mean()
-    summary["+-"] = stats.t.ppf(0.975, max(seeds - 1, 1)) * gap.std() / np.sqrt(seeds)
+    qinis = [column for column in frame if column.startswith("qini ")]
+    summary = frame.drop(columns=["seed", *qinis]).groupby("method", sort=False).mean()
+    summary["value - ours"], summary["+-"] = gap_to_ours(frame, "value")
     if "rmse" in frame:
         wide = frame.pivot(index="seed", columns="method", values="rmse")
-        ratio = wide.div(wide["winback"], axis=0)
-        summary["rmse / ours"] = ratio.mean()
-    print(summary.to_string(float_format=lambda number: f"{number:.4f}", na_rep=""), flush=True)
+        summary["rmse / ours"] = wide.div(wide["winback"], axis=0).mean()
+    show(summary)
+    print("\nQini per offer and 1,000 customers, over the seeds\n")
+    areas = pd.DataFrame(index=summary.index)
+    for column in qinis:
+        thousand = frame.assign(**{column: 1000 * frame[column]})
+        areas[column] = thousand.groupby("method", sort=False)[column].mean()
+        areas[f"{column} - ours"], areas[f"+- {column}"] = gap_to_ours(thousand, column)
+    show(areas.rename(columns=lambda name: "+-" if name.startswith("+-") else name))
+    return frame
+
+
+def gap_to_ours(frame: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
+    """Mean over the seeds of what each method has more than ours, and half its 95% interval."""
+    wide = frame.pivot(index="seed", columns="method", values=column)
+    gap = wide.sub(wide["winback"], axis=0)
+    reach = stats.t.ppf(0.975, max(len(wide) - 1, 1)) * gap.std() / np.sqrt(len(wide))
+    return gap.mean(), reach
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print a table."""
+    print(table.to_string(float_format=lambda number: f"{number:.4f}", na_rep=""), flush=True)
 
 
 def main() -> None:
@@ -342,11 +272,12 @@ def main() -> None:
     asked = parser.parse_args()
     for world in asked.world or WORLDS:
         halves = world.startswith("hillstrom")
+        rows = asked.rows or (5_000 if asked.quick else 50_000)
         forest_free = [peer for peer in asked.peers if not (asked.quick and "Forest" in peer)]
         compare(
             world,
+            partial(draw, world, rows=rows),
             seeds=asked.seeds or (2 if asked.quick else 20 if halves else 10),
-            rows=asked.rows or (5_000 if asked.quick else 50_000),
             peers=forest_free,
             each=not asked.quick if asked.each is None else asked.each,
             kept=asked.kept,

@@ -159,6 +159,8 @@ def _numbers(name: str, values: pd.Series) -> np.ndarray:
     if values.dtype == np.float64:
         return np.asarray(values.to_numpy())
     try:
+        if values.dtype.kind in "mM":
+            raise TypeError("NumPy would take its nanoseconds for a number")
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise ValueError(

@@ -1,0 +1,147 @@
+"""What the registered model makes of columns that are not quite as in training; and Spark."""
+
+import contextlib
+import shutil
+from decimal import Decimal
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from winback.pipelines.cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of mlflow and Spark
+TEXT, NUMBER, GAPS = "departure_reason", "orders_total", "complaints_180d"
+
+
+@pytest.fixture(scope="module")
+def model(finished, tmp_path_factory):
+    """The registered model, as `mlflow.pyfunc.load_model` gives it."""
+    folder = shutil.copytree(
+        finished,
+        tmp_path_factory.mktemp("columns") / "project",
+        ignore=shutil.ignore_patterns("cache"),
+    )
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        assert main(["register", "--allow-dirty"]) == 0
+        uri = mlflow.MlflowClient().get_model_version_download_uri("winback", "1")
+    return mlflow.pyfunc.load_model(uri)
+
+
+@pytest.fixture(scope="module")
+def customers(finished):
+    """Forty of each population."""
+    rows = pd.read_parquet(finished / "data/features/current.parquet")
+    return rows.groupby("population").head(40).reset_index(drop=True)
+
+
+def replaced(name, value):
+    return lambda rows: rows.assign(**{name: value(rows[name]) if callable(value) else value})
+
+
+def each(kind):
+    """Numbers as something else that means the same."""
+    return lambda column: pd.Series(
+        [None if pd.isna(value) else kind(value) for value in column], dtype=object
+    )
+
+
+SAME = {
+    "reordered": lambda rows: rows[rows.columns[::-1]],
+    "other index": lambda rows: rows.set_index(rows.index + 7),
+    "extra columns": lambda rows: rows.assign(unheard_of=1, churned="yes"),
+    "whole numbers": replaced(NUMBER, lambda column: column.astype("int64")),
+    "whole numbers, some missing": replaced(
+        GAPS, lambda column: column.mask(column.index % 3 == 0).astype("Int64")
+    ),
+    "single precision": replaced(NUMBER, lambda column: column.astype("float32")),
+    "decimals": replaced(NUMBER, each(Decimal)),
+    "objects": replaced(NUMBER, each(float)),
+    "numbers written as text": replaced(NUMBER, each(str)),
+}
+AS_MISSING = {
+    "unseen category": replaced(TEXT, "boredom"),
+    "empty text": replaced(TEXT, ""),
+    "no category at all": replaced(
+        TEXT, lambda column: pd.Series([None] * len(column), dtype=object)
+    ),
+}
+REFUSED = {
+    "missing": (lambda rows: rows.drop(columns=NUMBER), f"1 columns are missing: {NUMBER}"),
+    "renamed": (lambda rows: rows.rename(columns={NUMBER: "orders"}), f"missing: {NUMBER}"),
+    "text where a number belongs": (replaced(NUMBER, "many"), f"'{NUMBER}' must be a number"),
+    "moments where a number belongs": (
+        replaced(NUMBER, pd.Timestamp("2020-01-01")),
+        f"'{NUMBER}' must be a number",
+    ),
+    "numbers where a text belongs": (replaced(TEXT, 3), f"types for column {TEXT}"),
+    "pandas categories": (
+        replaced(TEXT, lambda column: column.astype("category")),
+        f"column {TEXT}. Can not safely convert category",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", SAME.values(), ids=SAME)
+def test_answers_do_not_depend_on_order_type_or_company(model, customers, change):
+    changed = change(customers)
+    plain = customers.assign(**{GAPS: changed[GAPS].astype("float64").to_numpy()})
+    pd.testing.assert_frame_equal(
+        model.predict(changed).reset_index(drop=True), model.predict(plain), check_exact=True
+    )
+
+
+@pytest.mark.parametrize("change", AS_MISSING.values(), ids=AS_MISSING)
+def test_a_category_that_training_has_not_seen_is_missing(model, customers, change):
+    missing = customers.assign(**{TEXT: np.nan})
+    changed = model.predict(change(customers))
+    pd.testing.assert_frame_equal(changed, model.predict(missing.astype({TEXT: object})))
+    assert not changed.equals(model.predict(customers))
+
+
+@pytest.mark.parametrize(("change", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_meant_is_refused_by_name(model, customers, change, words):
+    with pytest.raises(Exception, match=words):
+        model.predict(change(customers))
+
+
+def test_no_customers_get_no_answers(model, customers):
+    none = model.predict(customers.head(0))
+    assert list(none.columns) == list(model.predict(customers).columns)
+    assert len(none) == 0
+
+
+def test_without_populations_everything_is_answered_for_everybody(model, customers):
+    answers = model.predict(customers.drop(columns="population"))
+    assert answers.notna().all(axis=None)
+    asked = model.predict(customers)
+    active = customers["population"] == "active"
+    assert asked["recommended_offer"].isna().equals(active)
+    assert asked["churn_probability"].notna().equals(active)
+    for name in asked:
+        known = asked[name].notna()
+        pd.testing.assert_series_equal(asked.loc[known, name], answers.loc[known, name])
+
+
+def test_spark_gives_the_same_answers(model, customers):
+    sql = pytest.importorskip("pyspark.sql", reason="no Spark: pip install winback[spark]")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
+    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    spark = builder.config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC").getOrCreate()
+    try:
+        names = [column.name for column in model.metadata.get_input_schema().inputs]
+        ask = mlflow.pyfunc.spark_udf(spark, model.metadata.artifact_path, env_manager="local")
+        rows = spark.createDataFrame(customers[["customer_id", *names]])
+        answered = rows.select("customer_id", ask(sql.functions.struct(*names)).alias("answer"))
+        found = answered.select("customer_id", "answer.*").toPandas().set_index("customer_id")
+    finally:
+        spark.stop()
+    expected = model.predict(customers).set_index(customers["customer_id"])
+    # MLflow turns a missing text into the letters nan.
+    expected["recommended_offer"] = expected["recommended_offer"].fillna("nan")
+    pd.testing.assert_frame_equal(
+        found.loc[expected.index, expected.columns], expected, check_exact=True
+    )

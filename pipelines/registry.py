@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ..models.formula import FORMULA_FILE
-from ..models.inference import DECISION_FILE, Answers, load_answers
+from ..models.inference import DECISION_FILE, Answers, answer, input_columns, load_answers
 from .refusals import ModelRefused
 from .store import read_verified
 from .tracking import tracking_uri
@@ -91,7 +91,7 @@ def open_model(model: str) -> Opened:
     """
     try:
         return _registered(model) if model.startswith("models:/") else _of_folder(Path(model))
-    except (MlflowException, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever a forged file breaks, it is refused in one way
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelRefused(f"{model}: refused; {why}") from error
 
@@ -182,8 +182,7 @@ def _opened(texts: list[dict[str, bytes]], *, version: str = "") -> Opened:
     answers = load_answers(*texts)
     if answers.churn is None and answers.winback is None:
         raise ValueError("it holds no model")
-    for formula in (answers.churn, answers.winback):
-        for file in formula.boosters if formula else ():
-            formula.booster(file)  # type: ignore[union-attr]
+    stranger = pd.DataFrame({name: [None] for name in input_columns(answers)})
+    answer(answers, stranger)  # what cannot answer at all is refused before any customer is read
     content = content_hash(*texts)
     return Opened(answers, version or content[:12], content)

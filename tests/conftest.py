@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import postgres as postgresql
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -59,3 +60,12 @@ def finished(tmp_path_factory):
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "output.txt").write_text(done.stdout)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The uri of a PostgreSQL of our own."""
+    if postgresql.programs() is None:
+        pytest.skip("no PostgreSQL here: apt-get install postgresql")
+    with postgresql.running() as uri:
+        yield uri

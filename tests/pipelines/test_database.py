@@ -1,18 +1,14 @@
 """Tables from a real PostgreSQL that the fixture starts in a folder of its own."""
 
-import os
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from postgres import QUOTED
+from postgres import psql as change
 
 from winback.features.violation import ContractError
 from winback.pipelines import table_out
@@ -23,8 +19,6 @@ from winback.pipelines.sources import Source, SourceError, load_source
 from winback.pipelines.store import read_verified
 from winback.pipelines.table_out import check_table, write_table
 
-PASSWORD = "s3cret/pass"
-QUOTED = "s3cret%2Fpass"
 TABLES = """
 create type reason as enum ('price', 'service');
 create table people (id bigint primary key, since timestamptz, monthly numeric(10, 2));
@@ -57,60 +51,12 @@ tables:
 """
 
 
-def _programs() -> Path | None:
-    """The folder of PostgreSQL's server programs, newest first."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
-    on_path = shutil.which("initdb")
-    return found[0].parent if found else Path(on_path).resolve().parent if on_path else None
-
-
-def _psql() -> str:
-    programs = _programs()
-    return str(programs / "psql") if programs else "psql"
-
-
-def _as_user(*command: str | Path) -> list[str]:
-    """PostgreSQL refuses to run as root; Debian's package brings a user for it."""
-    words = [str(word) for word in command]
-    return ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words
-
-
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def server(postgres):
     """The uri of a running server with the tables above."""
-    programs = _programs()
-    if sys.platform != "linux" or programs is None:
-        pytest.skip("no PostgreSQL here: apt-get install postgresql")
     pytest.importorskip("adbc_driver_postgresql", reason="no driver: pip install winback[postgres]")
-    folder = Path(tempfile.mkdtemp(prefix="winback-pg-", dir="/tmp"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-    (folder / "password").write_text(PASSWORD)
-    (folder / "password").chmod(0o644)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "data"
-    initialize = (
-        *(programs / "initdb", "-D", data, "-U", "owner", "-A", "scram-sha-256"),
-        *("--pwfile", folder / "password", "-E", "UTF8", "--no-sync", "--locale", "C"),
-    )
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    control = (programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log")
-    run = {"check": True, "cwd": folder, "capture_output": True, "timeout": 60}
-    try:
-        subprocess.run(_as_user(*initialize), **run)
-        subprocess.run(_as_user(*control, "-o", options, "start"), **run)
-        uri = f"postgresql://owner:{QUOTED}@127.0.0.1:{port}/postgres"
-        subprocess.run([_psql(), "-q", uri, "-c", TABLES], **run)
-        yield uri
-    finally:
-        subprocess.run(_as_user(*control, "-m", "immediate", "stop"), check=False, timeout=60)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def change(server: str, sql: str) -> None:
-    subprocess.run([_psql(), "-q", server, "-c", sql], check=True, timeout=60)
+    change(postgres, TABLES)
+    return postgres
 
 
 def warehouse(folder: Path, server: str, text: str = SOURCE) -> Source:
@@ -129,7 +75,7 @@ def test_tables_of_a_database_equal_those_of_files(server, tmp_path):
     for table in ("people", "bills", "gone"):
         file = exported / f"{table}.csv"
         copy = f"\\copy {table} to '{file}' with (format csv, header)"
-        subprocess.run([_psql(), "-q", server, "-c", copy], check=True, timeout=60)
+        change(server, copy)
         text = text.replace(f"from {table}", f"from read_csv('{file}')")
     files = warehouse(tmp_path, server, text.replace("    uri: ${WAREHOUSE}\n", ""))
     ingest(files, tmp_path / "csv", truth=tmp_path / "truth")

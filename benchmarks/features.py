@@ -117,22 +117,22 @@ def run_features(folder: Path, out: Path, threads: int, memory_limit: str = "250
     from winback.features.assemble import features
     from winback.features.definition import ChurnDefinition
     from winback.pipelines import frames
+    from winback.pipelines.ranges import CustomerRanges
 
     with tempfile.TemporaryDirectory(dir=folder) as spill:
-        tables = frames.open_tables(
-            folder, threads=threads, memory_limit=memory_limit, spill=Path(spill)
-        )
+        connection = frames.duckdb_connection(memory_limit, Path(spill), threads)
+        ranges = CustomerRanges(connection, frames.open_tables(folder, session=connection))
         as_of = nw.lit(frames.seconds(AS_OF), dtype=nw.Int64)
-        snapshots = tables["customers"].select("customer_id", as_of=as_of)
+        snapshots = ranges.tables["customers"].select("customer_id", as_of=as_of)
         rows = features(
-            tables,
+            ranges.tables,
             snapshots,
             windows_days=WINDOWS_DAYS,
             definition=ChurnDefinition(),
             kinds=("premium", "support", "usage"),
-            keep=frames.persist,
+            keep=ranges.keep,
         )
-        frames.write(rows, out)
+        ranges.write(rows, out)
 
 
 def run_limited(folder: Path, out: Path, threads: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import narwhals as nw
 
 from .attributes import attribute_columns, attributes, check_allowed
-from .columns import distinct
+from .columns import columns_of, distinct
 from .complaints import complaints
 from .contacts import contacts
 from .definition import ChurnDefinition
@@ -35,7 +35,6 @@ VIEWS = {
     "referrals_made": ("referrals", "referred_at", "referrer_id"),
     "referrals_received": ("referrals", "referred_at", "referred_id"),
 }
-COUNTED = ("count", "sum")  # without any event: 0, not null
 
 
 def features(
@@ -67,7 +66,7 @@ def features(
     kinds
         Activity kinds with features of their own; None finds them in the table.
     keep
-        Computes a frame once and gives it back, such as `pipelines.frames.persist`; without it an
+        Computes a frame once and gives it back, such as `CustomerRanges.keep`; without it an
         engine that does not share common parts finds the distinct snapshots once per table.
 
     Returns
@@ -118,7 +117,10 @@ def dictionary(
 
 def with_features(snapshots: nw.LazyFrame, features: nw.LazyFrame) -> nw.LazyFrame:
     """Snapshots with all their columns, followed by their features."""
-    return snapshots.join(features, on=list(KEYS), how="left")
+    # The other way round, an engine would put the wide side into its hash table.
+    joined = features.join(snapshots, on=list(KEYS), how="inner")
+    names = (*columns_of(snapshots), *columns_of(features))
+    return joined.select(*dict.fromkeys(names))
 
 
 def _families(
@@ -161,12 +163,12 @@ def _joined(tables: Tables, keys: nw.LazyFrame, families: Sequence[Family]) -> n
     """
     joined = keys
     for family in families:
-        if family.frame is not None:
-            joined = joined.join(family.frame(keys), on=list(KEYS), how="left")
+        if family.attach is not None:
+            joined = family.attach(joined, keys)
     views = _by_view(families)
     for view, aggregates in sorted(views.items(), key=lambda item: len(item[1])):
         joined = joined.join(_reduced(tables, keys, view, aggregates), on=list(KEYS), how="left")
-    counted = [one.name for every in views.values() for one in every if one.how in COUNTED]
+    counted = [one.name for every in views.values() for one in every if one.how == "sum"]
     return joined.with_columns(nw.col(*counted).fill_null(0)) if counted else joined
 
 
@@ -190,5 +192,5 @@ def _reduced(
         *(getattr(nw.col(one.name), one.how)().alias(one.name) for one in aggregates)
     )
     return reduced.with_columns(
-        *(nw.col(one.name).cast(nw.Int64) for one in aggregates if one.how != "sum")
+        nw.col(one.name).cast(nw.Float64 if one.how == "sum" else nw.Int64) for one in aggregates
     )

@@ -36,8 +36,7 @@ def attributes(inputs: Inputs) -> Family:
         schema = inputs.tables["attributes"].collect_schema()
         features += [_entry(name, schema[name]) for name in names]
 
-    def frame(snapshots: nw.LazyFrame) -> nw.LazyFrame:
-        joined = snapshots.select(*KEYS)
+    def attach(joined: nw.LazyFrame, snapshots: nw.LazyFrame) -> nw.LazyFrame:
         if inputs.has("customers", "cost_to_serve_monthly"):
             costs = inputs.tables["customers"].select("customer_id", "cost_to_serve_monthly")
             joined = joined.join(costs, on="customer_id", how="left")
@@ -46,7 +45,7 @@ def attributes(inputs: Inputs) -> Family:
             joined = joined.join(known, on=list(KEYS), how="left")
         return joined
 
-    return Family("attributes", tuple(features), frame=frame if features else None)
+    return Family("attributes", tuple(features), attach=attach if features else None)
 
 
 def attribute_columns(

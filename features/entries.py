@@ -26,9 +26,11 @@ class Feature:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """One number per snapshot: `value` of each visible event, reduced by `how`.
+    """One number per snapshot: `value` of each visible event, reduced by `how`: sum, min or max.
 
-    `how` is count (of values that are not null), sum, min or max.
+    Sums, and so counts, are taken in float64, which holds whole numbers below 2**53, and sums of
+    them, exactly in any order. DuckDB sums int64 in 128 bits, and CASE costs it more than casting
+    a condition to 0.0 or 1.0.
     """
 
     name: str
@@ -44,14 +46,14 @@ class Family:
     ----------
     aggregates
         Per view of `assemble.VIEWS`: what to reduce in the one pass over that view.
-    frame
-        From distinct snapshots to further columns, at most one row per (customer_id, as_of).
+    attach
+        Called with a frame of snapshots and the bare snapshots: the frame with further columns.
     """
 
     name: str
     features: tuple[Feature, ...]
     aggregates: Mapping[str, tuple[Aggregate, ...]] = field(default_factory=dict)
-    frame: Callable[[nw.LazyFrame], nw.LazyFrame] | None = field(
+    attach: Callable[[nw.LazyFrame, nw.LazyFrame], nw.LazyFrame] | None = field(
         default=None, repr=False, compare=False
     )
 
@@ -80,24 +82,20 @@ class Inputs:
 
 def count_if(name: str, condition: nw.Expr) -> Aggregate:
     """Number of visible events that meet the condition."""
-    return Aggregate(name, "count", nw.when(condition).then(1))
+    return Aggregate(name, "sum", condition.cast(nw.Float64))
 
 
 def count_all(name: str) -> Aggregate:
     """Number of visible events."""
-    return Aggregate(name, "count", nw.lit(1))
+    return Aggregate(name, "sum", nw.lit(1.0))
 
 
 def sum_if(name: str, column: str, condition: nw.Expr | None = None) -> Aggregate:
-    """Sum of a column of whole numbers over visible events that meet the condition.
-
-    In float64, which holds whole numbers below 2**53, and so sums of them, exactly in any order;
-    DuckDB sums int64 in 128 bits, which is slower.
-    """
-    value = nw.col(column).cast(nw.Float64).fill_null(0.0)
-    if condition is None:
-        return Aggregate(name, "sum", value)
-    return Aggregate(name, "sum", nw.when(condition).then(value).otherwise(0.0))
+    """Sum of a column of whole numbers over visible events that meet the condition."""
+    value = nw.col(column).cast(nw.Float64)
+    return Aggregate(
+        name, "sum", value if condition is None else value * condition.cast(nw.Float64)
+    )
 
 
 def latest(name: str, column: str, condition: nw.Expr | None = None) -> Aggregate:

@@ -14,9 +14,10 @@ def leaver_snapshots(
     *,
     now: int,
     definition: ChurnDefinition,
+    last_offered_at: int,
     lapse_days: int,
     return_window_days: int,
-) -> nw.LazyFrame | None:
+) -> nw.LazyFrame:
     """Customers in no experiment, some days after they were lost, with whether they came back.
 
     Only customers still lost at as_of, and only moments after the last offer of all: while offers
@@ -25,6 +26,8 @@ def leaver_snapshots(
 
     Parameters
     ----------
+    last_offered_at
+        The moment of the last offer of all, made to whomever.
     lapse_days
         Days from the loss to as_of; the usual ones of the experiment make the two comparable.
     return_window_days
@@ -32,19 +35,25 @@ def leaver_snapshots(
 
     Returns
     -------
-    LazyFrame or None
-        customer_id, as_of, returned (0 or 1). None if no table tells of departures or offers.
+    LazyFrame
+        customer_id, as_of, returned (0 or 1).
+
+    Raises
+    ------
+    ValueError
+        If no table tells of departures or of offers.
     """
     departures = departures_under(tables, definition)
     if departures is None or "offers" not in tables:
-        return None
-    offers = tables["offers"]
-    offered = offers.select("customer_id").unique()
-    last = offers.select(last_offered_at=nw.col("offered_at").max())
-    alone = departures.join(offered, on="customer_id", how="anti").join(last, how="cross")
+        raise ValueError(
+            "leavers: tables of departures and offers are needed, found "
+            f"{', '.join(sorted(tables)) or 'none'}; add them to the source"
+        )
+    offered = tables["offers"].select("customer_id").unique()
+    alone = departures.join(offered, on="customer_id", how="anti")
     as_of, back = nw.col("as_of"), nw.col("returned_at")
     asked = alone.with_columns(as_of=nw.col("lost_at") + lapse_days * DAY).filter(
-        as_of > nw.col("last_offered_at"),
+        as_of > last_offered_at,
         back.is_null() | (back >= as_of),
         matured(days=return_window_days, now=now),
     )

@@ -13,11 +13,12 @@ def reasons(inputs: Inputs) -> Family:
     if not inputs.has("departures", "reason"):
         return Family("reasons", ())
 
-    def frame(snapshots: nw.LazyFrame) -> nw.LazyFrame:
+    def attach(joined: nw.LazyFrame, snapshots: nw.LazyFrame) -> nw.LazyFrame:
         known = visible(inputs.tables["departures"], snapshots, time="departed_at")
         last = known.with_columns(last_at=nw.col("departed_at").max().over(*KEYS))
         last = last.filter(nw.col("departed_at") == nw.col("last_at"))
-        return last.group_by(*KEYS).agg(nw.col("reason").max().alias("stated_reason"))
+        stated = last.group_by(*KEYS).agg(nw.col("reason").max().alias("stated_reason"))
+        return joined.join(stated, on=list(KEYS), how="left")
 
     return Family(
         "reasons",
@@ -27,5 +28,5 @@ def reasons(inputs: Inputs) -> Family:
                 nw.col("stated_reason"),
             ),
         ),
-        frame=frame,
+        attach=attach,
     )  # fmt: skip

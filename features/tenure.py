@@ -32,8 +32,7 @@ def tenure(inputs: Inputs) -> Family:
     if _tells_departures(inputs):
         features += _lifetimes(began_at)
 
-    def frame(snapshots: nw.LazyFrame) -> nw.LazyFrame:
-        joined = snapshots.select(*KEYS)
+    def attach(joined: nw.LazyFrame, snapshots: nw.LazyFrame) -> nw.LazyFrame:
         if has_signup:
             signed = inputs.tables["customers"].select("customer_id", "signed_up_at")
             joined = joined.join(signed, on="customer_id", how="left")
@@ -42,7 +41,7 @@ def tenure(inputs: Inputs) -> Family:
             joined = joined.join(status, on=list(KEYS), how="left")
         return joined
 
-    return Family("tenure", tuple(features), aggregates, frame)
+    return Family("tenure", tuple(features), aggregates, attach)
 
 
 def _tells_departures(inputs: Inputs) -> bool:

@@ -10,10 +10,11 @@ says why.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import pyarrow.compute as pc
@@ -33,25 +34,30 @@ from ..features.snapshots import (
 from . import frames
 from .params import Featurize, Machine
 from .progress import say, step
+from .ranges import CustomerRanges
 from .sources import Experiment, Source
 from .store import NewFolder, replace_folder, verify
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every part needs: the tables, the moment that counts as now, and how to look back.
+    """What every part needs: the tables, the moment that counts as now, and how to look back."""
 
-    `told` are the tables as the features see them: to be offered nothing is no offer.
-    """
-
+    connection: Any
     tables: Mapping[str, nw.LazyFrame]
-    told: Mapping[str, nw.LazyFrame]
+    control: str | None
     now: int
     definition: ChurnDefinition
     windows_days: tuple[int, ...]
     deny: Mapping[str, str]
     leave_out: tuple[str, ...]
     kinds: tuple[str, ...]
+
+    def told(self, tables: Mapping[str, nw.LazyFrame]) -> Mapping[str, nw.LazyFrame]:
+        """Tables as the features see them: to be offered nothing is no offer."""
+        if self.control is None or "offers" not in tables:
+            return tables
+        return {**tables, "offers": tables["offers"].filter(nw.col("offer") != self.control)}
 
 
 def featurize(
@@ -100,20 +106,22 @@ def featurize_today(
 
 
 def _today(setting: Setting, now: int, path: Path) -> None:
-    snapshots = current_snapshot(setting.tables, now=now, definition=setting.definition)
-    _write(setting, snapshots, path)
+    _write(
+        setting,
+        lambda tables: current_snapshot(tables, now=now, definition=setting.definition),
+        path,
+    )
 
 
 def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) -> Setting:
-    tables = frames.open_tables(folder, memory_limit=machine.memory_limit, threads=machine.threads)
+    connection = frames.duckdb_connection(machine.memory_limit, None, machine.threads)
+    tables = frames.open_tables(folder, session=connection)
     as_of = verify(folder).get("as_of")
     attributes = tables["attributes"].collect_schema().names() if "attributes" in tables else []
-    told = dict(tables)
-    if source.experiment is not None and "offers" in tables:
-        told["offers"] = tables["offers"].filter(nw.col("offer") != source.experiment.control)
     return Setting(
+        connection=connection,
         tables=tables,
-        told=told,
+        control=None if source.experiment is None else source.experiment.control,
         now=frames.seconds(as_of) if as_of else frames.last_event(tables),
         definition=source.churn or ChurnDefinition(),
         windows_days=params.windows_days,
@@ -133,10 +141,14 @@ def _churn(source: Source, params: Featurize, setting: Setting, new: NewFolder) 
     if source.observed_from is not None:
         first = frames.seconds(source.observed_from)
         dates = tuple(date for date in dates if date >= first) or (first,)
-    snapshots = churn_snapshots(
-        setting.tables, dates=dates, definition=setting.definition, now=setting.now
+    _write(
+        setting,
+        lambda tables: churn_snapshots(
+            tables, dates=dates, definition=setting.definition, now=setting.now
+        ),
+        new.path / "churn.parquet",
+        snapshots_each=len(dates),
     )
-    _write(setting, snapshots, new.path / "churn.parquet")
     table = sensitivity(
         setting.tables, neighbours(setting.definition), start=dates[0], end=setting.now
     )
@@ -144,18 +156,21 @@ def _churn(source: Source, params: Featurize, setting: Setting, new: NewFolder) 
 
 
 def _winback(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
-    snapshots = offer_snapshots(
-        setting.tables,
-        now=setting.now,
-        definition=setting.definition,
-        return_window_days=experiment.return_window_days,
-        value_horizon_days=experiment.value_horizon_days,
-        costs={experiment.control: 0}
-        | {
-            name: round(100 * offer.cost_on_acceptance) for name, offer in experiment.offers.items()
-        },
+    costs = {experiment.control: 0} | {
+        name: round(100 * offer.cost_on_acceptance) for name, offer in experiment.offers.items()
+    }
+    _write(
+        setting,
+        lambda tables: offer_snapshots(
+            tables,
+            now=setting.now,
+            definition=setting.definition,
+            return_window_days=experiment.return_window_days,
+            value_horizon_days=experiment.value_horizon_days,
+            costs=costs,
+        ),
+        new.path / "winback.parquet",
     )
-    _write(setting, snapshots, new.path / "winback.parquet")
 
 
 def _leavers(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
@@ -167,35 +182,46 @@ def _leavers(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
     lapse = pc.quantile(tested["days_since_departure"], 0.5)[0].as_py()
     if lapse is None:
         return
-    snapshots = leaver_snapshots(
-        setting.tables,
-        now=setting.now,
-        definition=setting.definition,
-        lapse_days=round(lapse),
-        return_window_days=experiment.return_window_days,
+    last_offer = setting.tables["offers"].select(nw.col("offered_at").max()).collect()
+    _write(
+        setting,
+        lambda tables: leaver_snapshots(
+            tables,
+            now=setting.now,
+            definition=setting.definition,
+            last_offered_at=int(last_offer["offered_at"].to_list()[0]),
+            lapse_days=round(lapse),
+            return_window_days=experiment.return_window_days,
+        ),
+        new.path / "leavers.parquet",
     )
-    if snapshots is not None:
-        _write(setting, snapshots, new.path / "leavers.parquet")
 
 
-def _write(setting: Setting, snapshots: nw.LazyFrame, path: Path) -> None:
-    kept = frames.persist(snapshots)
+def _write(
+    setting: Setting,
+    snapshots: Callable[[Mapping[str, nw.LazyFrame]], nw.LazyFrame],
+    path: Path,
+    *,
+    snapshots_each: int = 1,
+) -> None:
+    ranges = CustomerRanges(setting.connection, setting.tables, snapshots_each=snapshots_each)
+    kept = ranges.keep(snapshots(ranges.tables))
     rows = features(
-        setting.told,
+        setting.told(ranges.tables),
         kept,
         windows_days=setting.windows_days,
         definition=setting.definition,
         deny=setting.deny,
         leave_out=setting.leave_out,
         kinds=setting.kinds,
-        keep=frames.persist,
+        keep=ranges.keep,
     )
-    frames.write(with_features(kept, rows), path)
+    ranges.write(with_features(kept, rows), path)
 
 
 def _dictionary(setting: Setting) -> list[dict[str, str]]:
     entries = dictionary(
-        setting.told,
+        setting.told(setting.tables),
         windows_days=setting.windows_days,
         definition=setting.definition,
         leave_out=setting.leave_out,

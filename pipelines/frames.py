@@ -92,12 +92,12 @@ def open_tables(
         spark = session or _spark_session(threads)
         return {name: _from_spark(spark, name, path) for name, path in paths.items()}
     if engine == "duckdb":
-        connection = session or _duckdb_connection(memory_limit, spill, threads)
+        connection = session or duckdb_connection(memory_limit, spill, threads)
         return {
             name: nw.from_native(connection.sql(_canonical_sql(connection, name, path)))
             for name, path in paths.items()
         }
-    connection = _duckdb_connection(memory_limit, spill, threads)
+    connection = duckdb_connection(memory_limit, spill, threads)
     tables = {
         name: connection.sql(_canonical_sql(connection, name, path)).to_arrow_table()
         for name, path in paths.items()
@@ -156,19 +156,22 @@ def write(frame: nw.LazyFrame, path: Path, *, sort_by: Sequence[str] = KEYS) -> 
         table = _arrow(frame, sort_by)
         pq.write_table(table, path, compression="snappy", row_group_size=ROWS_PER_GROUP)
         return table.num_rows
-    native = nw.to_native(frame)
-    stamps = ", ".join(
-        f'make_timestamp("{name}" * 1000000) as "{name}"' for name in _moments(frame)
-    )
-    timed = native.project(f"* replace ({stamps})" if stamps else "*")
     order = ", ".join(f'"{name}"' for name in sort_by)
     target = "'" + str(path).replace("'", "''") + "'"
-    timed.order(order).query(
+    timed(frame).order(order).query(
         "rows_to_write",
         f"copy rows_to_write to {target} (format parquet, compression snappy, "
         f"row_group_size {ROWS_PER_GROUP}, dictionary_size_limit {MOST_IN_DICTIONARY})",
     )
     return pq.read_metadata(path).num_rows
+
+
+def timed(frame: nw.LazyFrame) -> Any:
+    """A frame of DuckDB as a relation whose moments are timestamps."""
+    stamps = ", ".join(
+        f'make_timestamp("{name}" * 1000000) as "{name}"' for name in _moments(frame)
+    )
+    return nw.to_native(frame).project(f"* replace ({stamps})" if stamps else "*")
 
 
 def _arrow(frame: nw.LazyFrame, sort_by: Sequence[str]) -> pa.Table:
@@ -190,12 +193,16 @@ def _moments(frame: nw.LazyFrame) -> list[str]:
     ]
 
 
-def _duckdb_connection(memory_limit: str, spill: Path | None, threads: int) -> Any:
+def duckdb_connection(memory_limit: str, spill: Path | None, threads: int) -> Any:
+    """A new in-memory DuckDB that spills to a folder what exceeds its memory."""
     import duckdb
 
     connection = duckdb.connect()
     connection.execute(f"set threads = {int(threads)}")
     connection.execute("set memory_limit = ?", [memory_limit])
+    connection.execute("set enable_progress_bar = false")
+    # Features join narrow to wide, left to right: sides swapped by estimates would lose the order.
+    connection.execute("set disabled_optimizers = 'build_side_probe_side'")
     if spill is not None:
         connection.execute("set temp_directory = ?", [str(spill)])
     return connection

@@ -7,11 +7,18 @@ from winback.features.definition import ChurnDefinition
 from winback.features.leavers import leaver_snapshots
 
 ENGINES = ("duckdb", "pandas", "polars")
-ASKED = {"definition": ChurnDefinition(), "lapse_days": 10, "return_window_days": 20}
 
 
 def day(number):
     return START + number * DAY
+
+
+ASKED = {
+    "definition": ChurnDefinition(),
+    "last_offered_at": day(30),
+    "lapse_days": 10,
+    "return_window_days": 20,
+}
 
 
 def departures(*rows):
@@ -41,7 +48,8 @@ def test_leavers_after_the_last_offer_who_were_still_away(engine):
     ]
 
 
-def test_without_departures_or_offers_nobody_can_be_told():
-    assert leaver_snapshots({}, now=day(9), **ASKED) is None
-    tables = frames_on("pandas", {"departures": departures((1, 3))})
-    assert leaver_snapshots(tables, now=day(9), **ASKED) is None
+@pytest.mark.parametrize("names", [(), ("departures",), ("offers",)])
+def test_without_departures_or_offers_nobody_can_be_told(names):
+    tables = frames_on("polars", {name: [] for name in names})
+    with pytest.raises(ValueError, match="leavers: tables of departures and offers are needed"):
+        leaver_snapshots(tables, now=day(9), **ASKED)

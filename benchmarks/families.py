@@ -183,10 +183,10 @@ def summary(found: list[pd.DataFrame]) -> pd.DataFrame:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small world, two repeats")
+    parser.add_argument("--quick", action="store_true", help="a small world, one repeat")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    scale, snapshots, repeats = (0.15, 6, 2) if arguments.quick else (1.0, 8, arguments.repeats)
+    scale, snapshots, repeats = (0.05, 5, 1) if arguments.quick else (1.0, 8, arguments.repeats)
     warnings.simplefilter("ignore")
     pd.set_option("display.width", 250)
     with tempfile.TemporaryDirectory() as name:

@@ -250,11 +250,13 @@ def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small world, two halves")
-    quick = parser.parse_args().quick
+    parser.add_argument("--halves", type=int, default=10)
+    arguments = parser.parse_args()
+    quick = arguments.quick
     warnings.simplefilter("ignore")
     distance_to_linear_program(20 if quick else 200)
     seconds(20_000 if quick else 100_000)
-    budget_curves(*((2, 0.2) if quick else (10, 1.0)))
+    budget_curves(*((2, 0.2) if quick else (arguments.halves, 1.0)))
 
 
 if __name__ == "__main__":

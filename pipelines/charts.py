@@ -14,6 +14,7 @@ SERIES = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#495057")
 SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "winback",
+    "text.parse_math": False,  # a name with dollars in it is no formula
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.edgecolor": GRID,
@@ -125,7 +126,10 @@ def _axes(*, height: float, width: float = 7.0) -> tuple[Any, Any]:
 
 def _svg(figure: Any) -> str:
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
+    for words in figure.findobj(Text):
+        words.set_parse_math(False)
     page = io.StringIO()
     with rc_context(SETTINGS):
         figure.savefig(page, format="svg", metadata={"Date": None}, transparent=True)

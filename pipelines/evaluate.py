@@ -24,6 +24,7 @@ from .params import Evaluate
 from .parts import LEAVERS, why_skipped
 from .progress import say, step
 from .sources import Experiment, Source
+from .spreadsheet import save_table
 from .store import replace_file, replace_folder
 
 VALUE_BINS = 10
@@ -58,7 +59,7 @@ def evaluate(
 
 def _churn(folder: Path, plots: Path) -> dict[str, Any]:
     table = pd.read_csv(folder / "metrics.csv")
-    pd.read_csv(folder / "reliability.csv").to_csv(plots / "churn_reliability.csv", index=False)
+    save_table(pd.read_csv(folder / "reliability.csv"), plots / "churn_reliability.csv")
     whole = table[table["slice"] == "all"]
     return {
         str(model): dict(zip(rows["metric"], rows["value"], strict=True))
@@ -86,7 +87,7 @@ def _winback(
         ).assign(objective=objective)
         graded_policies += table.to_dict("records")
         by_objective[objective] = _headline(table, decided)
-    pd.DataFrame(graded_policies).to_csv(plots / "policies.csv", index=False)
+    save_table(pd.DataFrame(graded_policies), plots / "policies.csv")
     first = "profit" if "profit" in decision["by_objective"] else "returns"
     curve = budget_curve(
         graded(rows, rows, experiment, first),
@@ -105,7 +106,7 @@ def _winback(
     }
     for name, table in tables.items():
         if table is not None:
-            table.to_csv(plots / f"{name}.csv", index=False)
+            save_table(table, plots / f"{name}.csv")
     return {"winback": response, "policy": by_objective} | apart
 
 

@@ -18,6 +18,7 @@ from .ingest import ingest
 from .params import Params
 from .parts import feature_names, why_skipped
 from .sources import Experiment, Source
+from .spreadsheet import save_table
 from .store import replace_folder
 
 OPTIONAL = ("campaign", "propensity", "returned_at", "value")
@@ -108,7 +109,7 @@ def write_readout(found: Readout, folder: Path) -> None:
     """Its tables as CSV and the rest as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
-        getattr(found, name).to_csv(folder / f"{name}.csv", index=False)
+        save_table(getattr(found, name), folder / f"{name}.csv")
     facts = {
         "control": found.control,
         "rows": found.rows,

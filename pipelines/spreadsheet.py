@@ -1,16 +1,20 @@
-"""One CSV of many parts that a spreadsheet opens without executing anything."""
+"""CSV that a spreadsheet opens without executing anything."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
-FORMULA = r"^[=+\-@\t\r\n]"  # what makes a spreadsheet take a text for a formula
+# What makes a spreadsheet take a text for a formula, also where it cuts texts at other separators;
+# the last four of the first are the wide forms that Asian keyboards write.
+FORMULA = r"^([=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}])"
+AFTER_SEPARATOR = r"([;|\t\r\n])([=+\-@])"
 
 
 def write_csv(parts: Sequence[Path], file: Path) -> None:
@@ -37,6 +41,22 @@ def write_csv(parts: Sequence[Path], file: Path) -> None:
             writer.write_table(pa.table(columns, schema=target))
 
 
+def save_table(frame: pd.DataFrame, file: Path) -> None:
+    """A small table as CSV; texts and names that would be formulas get an apostrophe in front."""
+    safe = {
+        name: values
+        if pd.api.types.is_numeric_dtype(values)
+        else values.map(_harmless_text, na_action="ignore")
+        for name, values in frame.items()
+    }
+    named = pd.DataFrame(safe, columns=frame.columns, index=frame.index)
+    named.rename(columns=_harmless_text).to_csv(file, index=False)
+
+
+def _harmless_text(text: object) -> object:
+    return _harmless(pa.array([text]))[0].as_py() if isinstance(text, str) else text
+
+
 def _harmless(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    live = pc.match_substring_regex(texts, FORMULA)
-    return pc.if_else(live, pc.binary_join_element_wise("'", texts, ""), texts)
+    inside = pc.replace_substring_regex(texts, AFTER_SEPARATOR, r"\1'\2")
+    return pc.replace_substring_regex(inside, FORMULA, r"'\1")

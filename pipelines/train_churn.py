@@ -12,6 +12,7 @@ from .params import Machine, TrainChurn
 from .parts import training_rows, why_skipped, write_formula
 from .progress import say, step
 from .sources import Source
+from .spreadsheet import save_table
 from .store import replace_folder
 
 
@@ -58,10 +59,10 @@ def train_churn(
                 seed=params.seed,
                 threads=machine.threads,
             )
-            aged.to_csv(new.path / "staleness.csv", index=False)
+            save_table(aged, new.path / "staleness.csv")
         write_formula(new.path, model.formula)
         for name in ("metrics", "reliability", "cutoffs", "parts", "importance"):
-            getattr(model, name).to_csv(new.path / f"{name}.csv", index=False)
+            save_table(getattr(model, name), new.path / f"{name}.csv")
         memory = remember_snapshots(
             frame,
             gap_days=source.churn.maturity_days,

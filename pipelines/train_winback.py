@@ -28,6 +28,7 @@ from .parts import LEAVERS, read_dictionary, training_rows, why_skipped, write_f
 from .progress import say, step
 from .readout import experiment_readout, write_readout
 from .sources import Experiment, Source
+from .spreadsheet import save_table
 from .store import NewFolder, replace_folder
 
 
@@ -145,4 +146,4 @@ def _explain(
         ),
     }
     for name, table in tables.items():
-        table.to_csv(new.path / f"{name}.csv", index=False)
+        save_table(table, new.path / f"{name}.csv")

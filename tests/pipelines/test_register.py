@@ -1,5 +1,7 @@
 """The registry: one version per content, loadable by people who have never heard of winback."""
 
+import contextlib
+import hashlib
 import json
 import random
 import shutil
@@ -13,10 +15,13 @@ from conftest import run_in
 from mlflow.exceptions import MlflowException
 
 from winback.pipelines.bundle import bundle
+from winback.pipelines.origin import uncommitted
 from winback.pipelines.refusals import ModelRefused
 from winback.pipelines.registry import open_model
 from winback.pipelines.store import write_manifest
 
+# What mlflow warns of is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
 CONSUMER = """
 import sys
 sys.modules["winback"] = None  # as if it were not installed
@@ -46,7 +51,7 @@ def project(finished, tmp_path_factory):
     decision = json.loads((other / "decision.json").read_text())
     decision |= {"personalize": False, "best_single": another(decision)}
     (other / "decision.json").write_text(json.dumps(decision))
-    write_manifest(other)
+    write_manifest(other, json.loads((other / "manifest.json").read_text()))
     second = run_in(folder, "winback", "register", "--winback", "other")
     assert second.stdout.strip() == "models:/winback/2", second.stderr
     return folder
@@ -59,12 +64,50 @@ def test_the_same_models_make_no_second_version(project):
 
 def test_uncommitted_changes_are_refused_unless_told(project, tmp_path):
     copy = shutil.copytree(project, tmp_path / "project")
-    with (copy / "params.yaml").open("a") as file:
-        file.write("# a change\n")
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@localhost")
+    with contextlib.chdir(copy):
+        assert uncommitted(Path("sources/small.yaml")) == []
+        Path("params.yaml").write_text(Path("params.yaml").read_text() + "# a change\n")
+        Path("models/new.py").write_text("")
+        Path("notes.txt").write_text("no code, no settings")
+        Path("sources/mine.yaml").write_text("name: mine")
+        Path(".git/info/exclude").write_text("/sources/mine.yaml\n")
+        assert uncommitted(Path("sources/mine.yaml")) == [
+            "params.yaml",
+            "models/new.py",
+            "sources/mine.yaml",
+        ]
+        assert run_in(copy, *git, "rm", "-q", "--cached", "params.yaml").returncode == 0
+        assert run_in(copy, *git, "commit", "-qm", "x").returncode == 0
+        assert uncommitted(Path("sources/small.yaml")) == ["models/new.py", "params.yaml"]
     refused = run_in(copy, "winback", "register")
     assert refused.returncode == 3
-    assert "1 tracked files differ from the last commit (params.yaml)" in refused.stderr
+    assert "2 files are not as in the last commit (models/new.py, params.yaml)" in refused.stderr
     assert run_in(copy, "winback", "register", "--allow-dirty").returncode == 0
+
+
+def test_a_version_says_where_it_came_from_and_what_it_is_good_for(project):
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    found = client.get_model_version("winback", "1")
+    head = run_in(project, "git", "rev-parse", "HEAD").stdout.strip()
+    assert found.tags["winback.git"] == head
+    lock = hashlib.sha256((project / "dvc.lock").read_bytes()).hexdigest()
+    assert found.tags["winback.dvc_lock"] == lock
+    assert {"winback.as_of", "winback.data", "winback.dvc_experiment"} <= set(found.tags)
+    run = client.get_run(found.run_id)
+    assert run.data.params["train_churn.num_leaves"] == "8"
+    metrics = json.loads((project / "reports/metrics.json").read_text())
+    assert run.data.metrics["churn.churn.auc"] == metrics["churn"]["churn"]["auc"]
+    logged = {file.path for file in client.list_artifacts(found.run_id)}
+    assert {"report.html", "plots", "policies.json", "features", "model_card.md"} <= logged
+    card = found.description
+    assert f"{metrics['churn']['churn']['auc']:.4g} (" in card
+    assert f"{metrics['policy']['profit']['value_per_customer']:.4g} (" in card
+    for words in ("Data as of 2015-01-01", "`churn_probability`", "ranks worst", "## Limits"):
+        assert words in card
+    needs = (folder_of(project, 1) / "requirements.txt").read_text().split()
+    assert {line.split("==")[0] for line in needs} == {"lightgbm", "mlflow", "numpy", "pandas"}
+    assert all("==" in line for line in needs)
 
 
 def test_a_consumer_without_winback_gets_the_batch_answers_to_the_bit(project):
@@ -145,7 +188,6 @@ def folder_of(project, version):
     return Path(client.get_model_version_download_uri("winback", version).removeprefix("file://"))
 
 
-@pytest.mark.filterwarnings("ignore")  # of mlflow
 def test_a_consumers_process_refuses_every_changed_file_before_it_parses_it(project, tmp_path):
     copy = shutil.copytree(folder_of(project, 1), tmp_path / "model")
     files = sorted((copy / "artifacts").rglob("*.*"))
@@ -161,7 +203,6 @@ def test_a_consumers_process_refuses_every_changed_file_before_it_parses_it(proj
     mlflow.pyfunc.load_model(str(copy))
 
 
-@pytest.mark.filterwarnings("ignore")  # of mlflow
 def test_changed_code_is_refused_before_it_defines_anything(project, tmp_path, monkeypatch):
     copy = shutil.copytree(folder_of(project, 1), tmp_path / "model")
     code = copy / "winback_model.py"
@@ -182,7 +223,6 @@ def test_changed_code_is_refused_before_it_defines_anything(project, tmp_path, m
             mlflow.pyfunc.load_model(str(copy))
 
 
-@pytest.mark.filterwarnings("ignore")  # of mlflow
 def test_the_pipeline_refuses_a_version_of_which_any_file_was_changed(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db")
     folder = folder_of(project, 1)

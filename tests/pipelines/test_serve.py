@@ -1,29 +1,14 @@
 """The registered model over HTTP: one customer in, the batch answer out."""
 
 import json
-import os
-import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, run_in
-
-STARTS_WITHIN = 180  # seconds, on a busy machine
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+from conftest import run_in
+from servers import alive, free_port, readme_line, running
 
 
 @pytest.fixture(scope="module")
@@ -37,43 +22,16 @@ def project(finished, tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(project):
     """A server of the registered model, as the README starts it, on a port of its own."""
-    (line,) = re.findall(r"^mlflow models serve .*", (ROOT / "README.md").read_text(), re.MULTILINE)
-    port = str(free_port())
+    port = free_port()
+    line = readme_line("mlflow models serve")
     line = line.replace("5001", port).replace("@champion", "@challenger")
-    bin_folder = Path(sys.executable).parent
-    environment = os.environ | {
-        "PATH": os.pathsep.join([str(bin_folder), os.environ["PATH"]]),
+    base = f"http://127.0.0.1:{port}"
+    environment = {
         "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
-    with (project / "serve.log").open("wb") as log:
-        server = subprocess.Popen(
-            line.split(),
-            cwd=project,
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    base = f"http://127.0.0.1:{port}"
-    until = time.monotonic() + STARTS_WITHIN
-    try:
-        while not alive(base):
-            assert server.poll() is None, (project / "serve.log").read_text()
-            assert time.monotonic() < until, (project / "serve.log").read_text()
-            time.sleep(0.2)
+    with running(line, ping=f"{base}/ping", folder=project, **environment):
         yield base
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
-
-
-def alive(base):
-    try:
-        with urllib.request.urlopen(f"{base}/ping", timeout=5) as answered:
-            return answered.status == 200
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
-        return False
 
 
 def ask(base, customers):
@@ -122,4 +80,4 @@ def test_what_cannot_be_answered_is_named_and_the_server_lives(project, address)
             ask(address, [asked])
         assert refused.value.code >= 400
         assert words in refused.value.read().decode()
-    assert alive(address)
+    assert alive(f"{address}/ping")

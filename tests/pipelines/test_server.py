@@ -1,0 +1,77 @@
+"""The registry as teams have it: MLflow's server on a real PostgreSQL, artifacts in a folder."""
+
+import contextlib
+import json
+import shutil
+
+import mlflow
+import pandas as pd
+import pytest
+from postgres import psql
+from servers import free_port, readme_line, running
+
+from winback.pipelines.cli import main
+from winback.pipelines.refusals import ModelRefused
+from winback.pipelines.registry import open_model
+from winback.pipelines.store import verify
+
+# In process: each start of mlflow costs seconds. What mlflow warns of is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def server(postgres, tmp_path_factory):
+    """Folder and address of a server that the line of the README starts."""
+    psql(postgres, "create database mlflow")
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    line = readme_line("mlflow server")
+    for old, new in {
+        "postgresql://mlflow:secret@db/mlflow": postgres.replace("/postgres", "/mlflow"),
+        "/srv/mlflow": str(folder / "artifacts"),
+        "0.0.0.0": "127.0.0.1",
+        "5000": port,
+    }.items():
+        assert line.count(old) == 1
+        line = line.replace(old, new)
+    address = f"http://127.0.0.1:{port}"
+    # One worker answers one test; four would each take seconds to start.
+    with running(f"{line} --workers 1", ping=f"{address}/health", folder=folder):
+        yield folder, address
+
+
+def test_register_promote_and_score_through_a_server(server, finished, tmp_path, monkeypatch):
+    folder, address = server
+    project = shutil.copytree(
+        finished, tmp_path / "project", ignore=shutil.ignore_patterns("cache")
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    given = ("--features", "data/features/current.parquet", "--no-suppressions")
+    with contextlib.chdir(project):
+        for command in (
+            ("register", "--allow-dirty"),
+            ("register", "--allow-dirty"),  # the same models make no second version
+            ("promote",),
+            ("score", *given, "--model", "models:/winback@champion", "--out", "scores"),
+            ("score", *given, "--model", "artifacts", "--out", "beside"),
+        ):
+            assert main(command) == 0
+        assert not (project / "mlflow.db").exists()
+        assert not list(project.glob("mlartifacts*"))
+    client = mlflow.MlflowClient(address)
+    (version,) = client.search_model_versions("name = 'winback'")
+    assert version.tags["winback.gate.churn_auc"].startswith("passed: ")
+    assert version.description.startswith("# winback on ")
+    scored, beside = (
+        pd.read_parquet(project / name / "part-00000.parquet").drop(columns="model_version")
+        for name in ("scores", "beside")
+    )
+    pd.testing.assert_frame_equal(scored, beside, check_exact=True)
+    assert verify(project / "scores")["model"]["version"] == "winback/1"
+    customers = pd.read_parquet(project / "data/features/current.parquet").head(100)
+    answers = mlflow.pyfunc.load_model("models:/winback@champion").predict(customers)
+    expected = scored.set_index("customer_id").loc[customers["customer_id"], answers.columns]
+    pd.testing.assert_frame_equal(answers, expected.reset_index(drop=True), check_exact=True)
+    (formula,) = folder.glob("artifacts/**/models/churn/formula.json")
+    formula.write_text(json.dumps(json.loads(formula.read_text())))
+    with pytest.raises(ModelRefused, match="files are not those of version 1 at registration"):
+        open_model("models:/winback@champion")

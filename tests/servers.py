@@ -1,0 +1,64 @@
+"""A server as the README starts it, until the test is over."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+STARTS_WITHIN = 180  # seconds, on a busy machine
+README = Path(__file__).parents[1] / "README.md"
+
+
+def readme_line(begins: str) -> str:
+    """The one line of the README that begins like this."""
+    (line,) = re.findall(rf"^{begins} .*", README.read_text(), re.MULTILINE)
+    return line
+
+
+def free_port() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+@contextmanager
+def running(line: str, *, ping: str, folder: Path, **environment: str) -> Iterator[None]:
+    """Run a command line in a folder; the block begins when `ping` answers."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            line.split(),
+            cwd=folder,
+            env=os.environ | {"PATH": path} | environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    until = time.monotonic() + STARTS_WITHIN
+    try:
+        while not alive(ping):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.2)
+        yield
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def alive(ping: str) -> bool:
+    try:
+        with urllib.request.urlopen(ping, timeout=5) as answered:
+            return answered.status == 200
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False

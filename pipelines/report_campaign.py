@@ -16,6 +16,7 @@ from . import charts
 from .page import Block, picture, table, text
 from .params import Report
 from .sources import Source
+from .spreadsheet import read_table
 from .summary import Findings, Inputs, sent
 
 OBJECTIVES = {
@@ -138,8 +139,8 @@ def experiment(source: Source, inputs: Inputs) -> Iterator[Block]:
         f"{facts['rows']:,} customers. The sizes of the arms agree with the plan "
         f"(sample ratio p = {facts['sample_ratio_p_value']:.2f})."
     )
-    levels = pd.read_csv(folder / "levels.csv")
-    effects = pd.read_csv(folder / "effects.csv")
+    levels = read_table(folder / "levels.csv")
+    effects = read_table(folder / "effects.csv")
     yield text(_power(levels[levels["outcome"] == "returned"], facts["control"]))
     outcome = source.experiment.outcome if source.experiment else "returned"
     rates = levels[levels["outcome"] == "returned"]

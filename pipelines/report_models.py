@@ -10,6 +10,7 @@ from ..models.grade import RetentionProfit
 from ..models.strategy import departure_class
 from . import charts
 from .page import Block, picture, table, text
+from .spreadsheet import read_table
 from .summary import Findings, Inputs
 
 MODELS = {
@@ -42,7 +43,7 @@ def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
     """Who returns, what drives that, what a return is worth, what a budget buys."""
     yield picture(
         charts.reliability(
-            pd.read_csv(inputs.plots / "return_reliability.csv"), by="offer", unit="share returned"
+            read_table(inputs.plots / "return_reliability.csv"), by="offer", unit="share returned"
         ),
         "Predicted against observed return on held-out customers, by the offer they got; on the "
         "dotted line the model keeps its word.",
@@ -59,14 +60,14 @@ def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
     if (inputs.plots / "value_reliability.csv").exists():
         yield picture(
             charts.reliability(
-                pd.read_csv(inputs.plots / "value_reliability.csv"), by="offer", unit="value"
+                read_table(inputs.plots / "value_reliability.csv"), by="offer", unit="value"
             ),
             "What a return is worth, predicted against observed, on held-out customers who came "
             "back, in tenths by prediction.",
         )
     yield picture(
         charts.curves(
-            pd.read_csv(inputs.plots / "budget_curve.csv"),
+            read_table(inputs.plots / "budget_curve.csv"),
             x="budget",
             y="gain",
             by="policy",
@@ -100,14 +101,14 @@ def _never_offered(inputs: Inputs, found: Findings) -> Iterator[Block]:
     )
     yield picture(
         charts.reliability(
-            pd.read_csv(inputs.plots / "leavers_reliability.csv"), by=None, unit="share returned"
+            read_table(inputs.plots / "leavers_reliability.csv"), by=None, unit="share returned"
         ),
         "Leavers in no experiment, without an offer: predicted against observed return.",
     )
 
 
 def _return_drivers(inputs: Inputs, found: Findings) -> Iterator[Block]:
-    drivers = pd.read_csv(inputs.winback / "importance.csv")
+    drivers = read_table(inputs.winback / "importance.csv")
     own = f"return_probability_{found.decision['control']}"
     alone = drivers[drivers["output"] == own]
     yield picture(
@@ -115,7 +116,7 @@ def _return_drivers(inputs: Inputs, found: Findings) -> Iterator[Block]:
         "What drives a return without an offer. An arrow up: larger values raise it; down: they "
         "lower it; none: it depends, or the feature is a category.",
     )
-    families = pd.read_csv(inputs.winback / "families.csv")
+    families = read_table(inputs.winback / "families.csv")
     families = families[families["output"] != own]
     yield picture(
         charts.dots(
@@ -174,8 +175,8 @@ def _reasons(inputs: Inputs, found: Findings) -> Iterator[Block]:
 
 def churn(inputs: Inputs) -> Iterator[Block]:
     """How good the churn model is, whom to contact, how it ages, what moves it."""
-    metrics = pd.read_csv(inputs.churn / "metrics.csv")
-    parts = pd.read_csv(inputs.churn / "parts.csv")
+    metrics = read_table(inputs.churn / "metrics.csv")
+    parts = read_table(inputs.churn / "parts.csv")
     test = parts.set_index("part").loc["test"]
     yield text(
         f"Graded on {test['rows']:,.0f} later rows of {test['customers']:,.0f} customers, of whom "
@@ -184,21 +185,21 @@ def churn(inputs: Inputs) -> Iterator[Block]:
         "than her habit. In brackets 95% intervals, of whole customers drawn again."
     )
     yield table(_grades(metrics[metrics["slice"] == "all"]))
-    yield text(_best_cutoff(pd.read_csv(inputs.churn / "cutoffs.csv")))
+    yield text(_best_cutoff(read_table(inputs.churn / "cutoffs.csv")))
     yield picture(
         charts.reliability(
-            pd.read_csv(inputs.plots / "churn_reliability.csv"), by=None, unit="churn"
+            read_table(inputs.plots / "churn_reliability.csv"), by=None, unit="churn"
         ),
         "Predicted against observed churn; on the dotted line the model keeps its word.",
     )
     yield picture(
         charts.bars(
-            *_named(pd.read_csv(inputs.churn / "importance.csv")),
+            *_named(read_table(inputs.churn / "importance.csv")),
             unit="mean absolute share in the probability",
         ),
         "What moves the probability most; up: larger values raise it, down: they lower it.",
     )
-    yield from _ageing(pd.read_csv(inputs.churn / "staleness.csv"))
+    yield from _ageing(read_table(inputs.churn / "staleness.csv"))
     by_slice = metrics[(metrics["model"] == "churn") & (metrics["slice"] != "all")].pivot_table(
         index=["slice", "level", "rows"], columns="metric", values="value", sort=False
     )

@@ -53,6 +53,12 @@ def save_table(frame: pd.DataFrame, file: Path) -> None:
     named.rename(columns=_harmless_text).to_csv(file, index=False)
 
 
+def read_table(file: Path) -> pd.DataFrame:
+    """A table of `save_table`; names are texts, whether they look like numbers or like nothing."""
+    named = dict.fromkeys(("arm", "offer", "feature", "family", "output", "part", "level"), "str")
+    return pd.read_csv(file, dtype=named, keep_default_na=False, na_values=[""])
+
+
 def _harmless_text(text: object) -> object:
     return _harmless(pa.array([text]))[0].as_py() if isinstance(text, str) else text
 

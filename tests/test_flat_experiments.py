@@ -45,12 +45,14 @@ def an_experiment(*, effects, rows=3_000, seed=0):
 def run_all(tmp_path, monkeypatch):
     """Every stage of dvc.yaml on a table; what they left in the folder."""
 
-    def run(offers, *, costs="{mail: {contact_cost: 1}, gift: {cost_on_acceptance: 20}}"):
+    def run(
+        offers, *, costs="{mail: {contact_cost: 1}, gift: {cost_on_acceptance: 20}}", control="none"
+    ):
         offers.to_parquet(tmp_path / "offers.parquet", index=False)
         tables = "".join(f"  {name}:\n    query: {sql}\n" for name, sql in SOURCE.items())
         (tmp_path / "source.yaml").write_text(
             f"name: flat\ntitle: A flat table\nas_of: 2024-06-01\ntables:\n{tables}"
-            f"experiment:\n  control: none\n  offers: {costs}\n"
+            f"experiment:\n  control: '{control}'\n  offers: {costs}\n"
         )
         shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
         params = (tmp_path / "params.yaml").read_text()
@@ -90,8 +92,14 @@ def test_without_value_the_campaign_is_for_returns(run_all, capfd):
     assert (recommended["recommended_offer"] == "gift").mean() > 0.5
 
 
-def test_without_logged_propensities_the_frequencies_stand_in(run_all):
-    folder = run_all(an_experiment(effects=(0.1, 0.3)).drop(columns="propensity"))
+def test_arms_that_are_numbers_or_hold_spaces_run_whole_without_logged_propensities(run_all):
+    offers = an_experiment(effects=(0.1, 0.3)).drop(columns="propensity")
+    names = {"none": "0", "mail": "1", "gift": "a big gift's card"}
+    folder = run_all(
+        offers.assign(offer=offers["offer"].map(names), returned=offers["returned"].astype(int)),
+        costs="{'1': {contact_cost: 1}, a big gift's card: {cost_on_acceptance: 20}}",
+        control="0",
+    )
     held_out = pd.read_parquet(folder / "artifacts/winback/held_out.parquet")
     assert held_out["propensity"].between(0.3, 0.37).all()
     facts = json.loads((folder / "artifacts/winback/readout/readout.json").read_text())

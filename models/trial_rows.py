@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-CONTROL_NAMES = ("none", "no offer", "no_offer", "control", "no e-mail", "no email", "nothing", "0")
+CONTROL_NAMES = (
+    "none",
+    "control",
+    "control group",
+    "no offer",
+    "no treatment",
+    "no contact",
+    "no e mail",
+    "no email",
+    "no mail",
+    "nothing",
+    "nobody",
+    "untreated",
+    "placebo",
+    "holdout",
+    "hold out",
+    "baseline",
+    "0",
+    "0.0",
+    "false",
+)
 LEAST_ROWS = 50
 
 
@@ -46,7 +67,7 @@ def choose_control(names: np.ndarray, control: str | None) -> str:
         if control not in found:
             raise ValueError(f"offer: the control '{control}' does not occur, found {found}")
         return control
-    plain = {name.strip().lower(): name for name in reversed(found)}
+    plain = {re.sub(r"[\s_-]+", " ", name).strip().lower(): name for name in reversed(found)}
     return next((plain[name] for name in CONTROL_NAMES if name in plain), found[0])
 
 
@@ -55,7 +76,13 @@ def check_rows(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Outcome, offer names and the probability of the offer sent, checked."""
     outcome = np.asarray(y, dtype=np.float64)
-    names = np.asarray(offer).astype(str).astype(object)
+    sent = np.asarray(offer)
+    if absent := int(pd.isna(sent).sum()):
+        raise ValueError(
+            f"offer: {absent} values are missing; name the control where nothing was sent, "
+            "leave out rows whose offer is not known"
+        )
+    names = sent.astype(str).astype(object)
     for what, values in (("y", outcome), ("offer", names)):
         if values.shape != (len(frame),):
             raise ValueError(

@@ -1,8 +1,9 @@
 """What each offer changes, customer by customer, from a randomized experiment.
 
-`OfferUplift` fits several learners of the effect of every offer, weighs them by out-of-fold
-doubly robust loss, shrinks the result towards each offer's average as far as those rows ask, and
-says whether choosing by customer beats the best single offer for all.
+`OfferUplift` fits several learners of the effect of every offer, weighs them by how well they
+explain out-of-fold rows, shrinks the result towards each offer's average as far as those rows ask,
+and says whether choosing by customer beats the best single offer for all. Where it does not, no
+other offer is let to look better than the best single one (see `leads`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ from .stacking import Stack, combine, fit_stack, policy_gain, slope_of
 from .trial_rows import as_frame, check_counts, check_rows, choose_control
 from .uplift_formula import UpliftFormula
 
+_BACKED = 1.0  # standard errors of gain: the weights of the learners have seen the same rows
+
 
 class OfferUplift(BaseEstimator):
     """Effects of K offers on an outcome, against the control, per customer.
@@ -68,8 +71,8 @@ class OfferUplift(BaseEstimator):
     weights_ : DataFrame, index learner, columns shared, own
     calibration_ : DataFrame, index offer, columns slope, se, of scores on out-of-fold effects
     bands_ : DataFrame, groups of like out-of-fold effects with their observed average effect
-    personalizes_ : bool, whether a choice by customer gains on out-of-fold rows; how surely
-        is told by `gain_` and `gain_se_`
+    personalizes_ : bool, whether a choice by customer gains on out-of-fold rows by more than a
+        standard error; how surely is told by `gain_` and `gain_se_`
     best_single_ : str, the best offer for all (may be the control)
     gain_, gain_se_ : float, gain of the personal choice over it and population standard error
     held_out_ : DataFrame of out-of-fold effects in the row order of X
@@ -79,8 +82,8 @@ class OfferUplift(BaseEstimator):
 
     Notes
     -----
-    Learners: Kunzel et al. (2019), Kennedy (2023); stacking by doubly robust loss: Nie & Wager
-    (2021). Fitting is independent of the row order.
+    Learners: Kunzel et al. (2019), Kennedy (2023); stacking by R-loss: Nie & Wager (2021). Fitting
+    is independent of the row order.
     """
 
     def __init__(
@@ -230,7 +233,7 @@ class OfferUplift(BaseEstimator):
         single = int(np.argmax(scores.mean(axis=0)))
         self.best_single_ = (self.control_, *self.offers_)[single]
         self.gain_, self.gain_se_ = policy_gain(scores, values.argmax(axis=1), single)
-        self.personalizes_ = self.gain_ > 0
+        self.personalizes_ = self.gain_ > _BACKED * self.gain_se_
         return single
 
     def _record(self, contrast: np.ndarray, held_out: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from winback.models.formula import evaluate, from_files, to_files
 from winback.models.trial_rows import choose_control
@@ -192,6 +193,8 @@ def test_only_the_learners_asked_for_get_a_weight():
 
 def test_control_is_the_plausible_name_else_the_first():
     assert choose_control(np.array(["a", "None", "b"]), None) == "None"
+    for name in ("Control", "No E-Mail", "no_offer", " NONE ", "0", "False", "Hold-out"):
+        assert choose_control(np.array(["1", "Mens E-Mail", name]), None) == name
     assert choose_control(np.array(["b", "a", "c"]), None) == "a"
     assert choose_control(np.array(["b", "a", "c"]), "c") == "c"
 
@@ -207,6 +210,10 @@ def test_formula_is_plain_json(fitted):
         (lambda a: a.update(y=a["y"][:-1]), "y: expected shape"),
         (lambda a: a.update(y=np.full(300, np.nan)), "y: 300 values are missing or infinite"),
         (lambda a: a.update(offer=np.full(300, "mail")), "at least 2 offers"),
+        (
+            lambda a: a.update(offer=np.array(["mail", None] * 150, dtype=object)),
+            "offer: 150 values are missing; name the control",
+        ),
         (lambda a: a.update(propensity=np.zeros(300)), r"propensity: every value must be in"),
         (lambda a: a.update(propensity=np.ones(3)), "propensity: expected shape"),
         (
@@ -247,3 +254,39 @@ def test_missing_or_renamed_columns_are_refused(fitted):
     model, frame = fitted[:2]
     with pytest.raises(ValueError, match="1 columns are missing: age"):
         model.predict(frame.rename(columns={"age": "years"}))
+
+
+def test_it_is_an_estimator_as_scikit_learn_knows_them(fitted):
+    model, frame = fitted[:2]
+    assert clone(model).get_params() == model.get_params()
+    assert clone(model).set_params(folds=4).folds == 4
+    assert list(model.feature_names_in_) == list(frame.columns)
+    assert model.n_features_in_ == 4
+    with pytest.raises(NotFittedError):
+        clone(model).predict(frame)
+    with pytest.raises(ValueError, match="Invalid parameter 'fold'"):
+        model.set_params(fold=4)
+
+
+@pytest.mark.parametrize("kind", [bool, int, float])
+def test_outcomes_and_offers_of_any_kind_fit_the_same(kind):
+    frame, outcome, offer, _ = experiment(14, 1500)
+    sent = (offer != "none").astype(kind)
+    model = OfferUplift(folds=2).fit(frame, outcome.astype(kind), offer=sent)
+    assert len(model.offers_) == 1
+    assert model.control_ in ("False", "0", "0.0")
+    text = np.where(sent.astype(bool), "sent", "control")
+    again = OfferUplift(folds=2).fit(frame, outcome, offer=text)
+    np.testing.assert_array_equal(model.predict(frame), again.predict(frame))
+
+
+def test_without_evidence_the_greatest_predicted_effect_is_the_best_offer_for_all():
+    frame, _, offer, _ = experiment(15, 3000)
+    outcome = np.random.default_rng(16).normal(size=3000) + 0.1 * (offer == "mail")
+    model = OfferUplift(folds=3).fit(frame, outcome, offer=offer)
+    assert not model.personalizes_
+    fresh = experiment(17, 3000)[0]
+    effects = model.predict(fresh)
+    values = effects.assign(none=0.0)
+    assert (values.idxmax(axis=1) == model.recommend(fresh)).all()
+    assert (model.recommend(fresh) == model.best_single_).all()

@@ -60,7 +60,10 @@ def read_table(file: Path) -> pd.DataFrame:
 
 
 def _harmless_text(text: object) -> object:
-    return _harmless(pa.array([text]))[0].as_py() if isinstance(text, str) else text
+    if not isinstance(text, str):
+        return text
+    one_line = text.replace("\r", " ")  # pandas writes it without quotes
+    return _harmless(pa.array([one_line]))[0].as_py()
 
 
 def _harmless(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

@@ -30,13 +30,21 @@ class Suppressions:
             If one side has text for an id and the other numbers: nobody would ever be found.
         """
         listed, asked = self.ids.type, customers.type
-        if len(self.ids) and pa.types.is_integer(listed) != pa.types.is_integer(asked):
+        if len(self.ids) and _kind(listed) != _kind(asked):
             raise SuppressionsUnusable(
                 f"suppressions: customer_id is {listed} there and {asked} in the features, so "
                 "nobody would be found; write both alike"
             )
-        ids = self.ids.cast(asked) if len(self.ids) else pa.array([], asked)
-        return pc.is_in(customers, value_set=ids)
+        kind = pa.int64() if pa.types.is_integer(asked) else pa.string()
+        ids = self.ids.cast(kind) if len(self.ids) else pa.array([], kind)
+        return pc.is_in(customers.cast(kind), value_set=ids)
+
+
+def _kind(found: pa.DataType) -> str:
+    inner = found.value_type if pa.types.is_dictionary(found) else found
+    if pa.types.is_integer(inner):
+        return "number"
+    return "text" if pa.types.is_string(inner) or pa.types.is_large_string(inner) else str(inner)
 
 
 def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Suppressions:

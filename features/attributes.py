@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import narwhals as nw
@@ -11,10 +12,21 @@ from .entries import Family, Feature, Inputs, currency
 from .windows import ALWAYS_KNOWN, KEYS, days_since, visible
 
 BOOKKEEPING = ("customer_id", "known_at", "recorded_at")
-FREE_TEXT = frozenset(
-    {"address", "comment", "comments", "description", "email", "full_name", "name", "note",
-     "notes", "phone", "remarks", "text"}
-)  # fmt: skip
+NEVER = {
+    "an id": frozenset({"guid", "hash", "id", "iban", "key", "passport", "ssn", "token", "uuid"}),
+    "free text": frozenset(
+        {"address", "comment", "comments", "description", "email", "name", "note", "notes",
+         "phone", "remarks", "street", "text"}
+    ),
+    "protected": frozenset(
+        {"disability", "ethnicity", "gender", "nationality", "pregnancy", "pregnant", "race",
+         "religion", "sex"}
+    ),
+}  # fmt: skip
+ONLY_ALONE = frozenset({"name", "phone", "text", "key", "note", "race"})  # device_name is no name
+MOST_TEXTS = 200  # different values; more are no categories
+LONGEST_TEXT = 80  # letters
+FEWEST_TO_TELL = 30  # customers; among fewer, all texts may differ by chance
 COMING = ("ends", "end", "expires", "due", "until", "renews")
 
 
@@ -70,30 +82,76 @@ def attribute_columns(
 
 
 def check_allowed(names: Sequence[str], deny: Mapping[str, str]) -> None:
-    """Refuse columns that must never be features.
+    """Refuse columns that by their names must never be features.
 
     Parameters
     ----------
     deny
-        Why, by column name: protected, known only afterwards.
+        Why, by column name, whatever its case and punctuation: known only after the outcome.
 
     Raises
     ------
     ValueError
-        If a column is denied, is an id, or is free text by its name.
+        If a column is denied, an id, free text or a protected attribute.
     """
+    denied = {_plain(name): why for name, why in deny.items()}
     for name in names:
-        plain = name.lower()
-        why = deny.get(name)
-        if why is None and (plain == "id" or plain.endswith("_id")):
-            why = "an id"
-        if why is None and plain in FREE_TEXT:
-            why = "free text"
+        why = denied.get(_plain(name)) or _why_never(name)
+        if why == "protected":
+            cure = "name it under protected: in the source"
+            raise ValueError(f"attributes: column '{name}' must not be a feature ({why}); {cure}")
         if why is not None:
-            raise ValueError(
-                f"attributes: column '{name}' must not be a feature ({why}); "
-                "leave it out of the source's query"
-            )
+            raise _refusal(name, why)
+
+
+def check_texts(tables: Mapping[str, nw.LazyFrame], leave_out: Sequence[str] = ()) -> None:
+    """Refuse text columns that by their values are ids or free text, in one scan.
+
+    Raises
+    ------
+    ValueError
+        If a column has another value for each customer, over `MOST_TEXTS` different values, or one
+        of over `LONGEST_TEXT` letters.
+    """
+    names = attribute_columns(tables, leave_out)
+    schema = tables["attributes"].collect_schema() if names else {}
+    texts = [name for name in names if schema[name] in (nw.String, nw.Categorical, nw.Enum)]
+    if not texts:
+        return
+    facts = tables["attributes"].select("customer_id", *(nw.col(n).cast(nw.String) for n in texts))
+    found = facts.select(
+        nw.col("customer_id").n_unique().alias("customers"),
+        *(nw.col(name).n_unique().alias(f"{name} values") for name in texts),
+        *(nw.col(name).str.len_chars().max().alias(f"{name} longest") for name in texts),
+    ).collect()
+    customers = int(found["customers"][0])
+    for name in texts:
+        values, longest = int(found[f"{name} values"][0]), int(found[f"{name} longest"][0] or 0)
+        if values >= customers >= FEWEST_TO_TELL:
+            raise _refusal(name, f"an id: {values:,} values of {customers:,} customers")
+        if values > MOST_TEXTS or longest > LONGEST_TEXT:
+            told = f"{values:,} different values, up to {longest} letters"
+            raise _refusal(name, f"free text: {told}")
+
+
+def _why_never(name: str) -> str | None:
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+    last = re.split(r"[^a-z0-9]+", words)[-1]
+    for why, never in NEVER.items():
+        if last in never and (last not in ONLY_ALONE or _plain(name) == last):
+            return why
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _refusal(name: str, why: str) -> ValueError:
+    return ValueError(
+        f"attributes: column '{name}' must not be a feature ({why}); "
+        "leave it out of the source's query"
+    )
 
 
 def _entry(name: str, dtype: nw.dtypes.DType) -> Feature:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..features.assemble import dictionary, features, with_features
+from ..features.attributes import check_texts
 from ..features.definition import ChurnDefinition
 from ..features.kinds import activity_kinds
 from ..features.leavers import leaver_snapshots
@@ -118,6 +119,8 @@ def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) 
     tables = frames.open_tables(folder, session=connection)
     as_of = verify(folder).get("as_of")
     attributes = tables["attributes"].collect_schema().names() if "attributes" in tables else []
+    leave_out = tuple(name for name in source.protected if name in attributes)
+    check_texts(tables, leave_out)
     return Setting(
         connection=connection,
         tables=tables,
@@ -126,7 +129,7 @@ def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) 
         definition=source.churn or ChurnDefinition(),
         windows_days=params.windows_days,
         deny=dict.fromkeys(source.known_afterwards, "known only after the outcome"),
-        leave_out=tuple(name for name in source.protected if name in attributes),
+        leave_out=leave_out,
         kinds=activity_kinds(tables),
     )
 

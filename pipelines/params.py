@@ -105,9 +105,11 @@ class Promote:
 
 @dataclass(frozen=True)
 class Report:
-    """Size of the tables of customers in the report."""
+    """Size of the tables of customers in the report, and which drift of a feature it points out."""
 
     rows: int
+    drift_warn: float
+    drift_alarm: float
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from .params import Params, Report
 from .parts import read_dictionary, why_skipped
 from .progress import say, step
 from .report_campaign import campaign, experiment, policies
+from .report_drift import drifted
 from .report_models import churn, comeback
 from .sources import Source
 from .store import replace_file, verify
@@ -85,6 +86,7 @@ def _chapters(
     if "churn" in found.metrics:
         yield "churn", "Who is about to leave", list(churn(inputs))
         yield "definition", "When a customer counts as lost", list(_definition(inputs))
+    yield "drift", "How today's customers differ", list(drifted(params, inputs.features))
     yield "data", "The data", list(_data(inputs))
 
 

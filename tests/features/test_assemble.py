@@ -1,6 +1,7 @@
 """The feature table as a whole: its columns, its dictionary, and what it refuses."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import duckdb
@@ -9,6 +10,7 @@ import pytest
 from feature_tables import DAY, KINDS, START, arrow, frames_on, many_tables, on_engine
 
 from winback.features.assemble import dictionary, features, with_features
+from winback.features.attributes import check_allowed, check_texts
 from winback.features.definition import ChurnDefinition
 from winback.features.entries import UNITS
 from winback.features.kinds import MOST_KINDS, activity_kinds
@@ -99,15 +101,56 @@ def test_repeated_snapshots_count_once_and_keep_their_rows() -> None:
     ("column", "why"),
     [
         ("churn_score", "known only afterwards"),
+        ("ChurnScore", "known only afterwards"),
         ("passport_id", "an id"),
+        ("accountID", "an id"),
+        ("device_uuid", "an id"),
         ("Comment", "free text"),
+        ("email", "free text"),
+        ("home_address", "free text"),
+        ("gender", "protected"),
+        ("Customer Sex", "protected"),
     ],
 )
 def test_denied_columns_are_refused_by_name(column: str, why: str) -> None:
     tables = attributes_of(**{column: "x"})
-    deny = {"churn_score": "known only afterwards"}
+    deny = {"Churn Score": "known only afterwards"}
     with pytest.raises(ValueError, match=rf"column '{column}' must not be a feature \({why}\)"):
         features(tables, snapshots(), deny=deny, **SETTING)
+
+
+@pytest.mark.parametrize("column", ["device_name", "has_phone", "paid", "plan_key", "arms_race"])
+def test_names_that_only_look_denied_pass(column: str) -> None:
+    check_allowed([column], {})
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb", "pandas"])
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (lambda one: f"account {one}", "an id: 600 values of 600 customers"),
+        (lambda one: f"city {one % 300}", "free text: 300 different values, up to 8 letters"),
+        (lambda one: "a" * (81 if one else 3), "free text: 2 different values, up to 81 letters"),
+    ],
+)
+def test_texts_that_are_no_categories_are_refused(
+    engine: str, value: Callable[[int], str], why: str
+) -> None:
+    rows = [{"customer_id": one, "plan": value(one)} for one in range(600)]
+    with pytest.raises(ValueError, match=rf"'plan' must not be a feature \({why}\); leave it out"):
+        check_texts(frames_on(engine, {"attributes": rows}))
+
+
+def test_texts_that_are_categories_pass() -> None:
+    def plans(customers: int, values: int) -> Any:
+        rows = [{"customer_id": one, "plan": f"p{one % values}"} for one in range(customers)]
+        return frames_on("polars", {"attributes": rows})
+
+    check_texts({})
+    check_texts(plans(600, 200))
+    check_texts(plans(29, 29))  # few customers may all differ
+    check_texts(plans(600, 600), leave_out=("plan",))
+    check_texts(attributes_of(age=3))
 
 
 def test_columns_left_out_are_not_features_and_must_exist() -> None:

@@ -52,7 +52,10 @@ def budget_curve(
         PERSONAL: multi_armed_qini(effects, spend, scores),
         UNIFORM: average_qini(effects, spend, scores),
     }
-    budgets = np.linspace(0.0, max(float(curve.spend[-1]) for curve in curves.values()), points)
+    most = max(float(curve.spend[-1]) for curve in curves.values())
+    if most == 0:  # no offer is worth sending: whatever the budget, nothing is gained
+        most = float(spend.min(axis=1).mean())
+    budgets = np.linspace(0.0, most, points)
     drawn = bootstrap(curves, budgets, rng=np.random.default_rng(seed), replicates=replicates)
     return pd.concat(
         [drawn.curve(name, level=level).assign(policy=name) for name in curves], ignore_index=True

@@ -31,3 +31,13 @@ def test_where_offers_cost_nothing_contacts_are_spent():
     free = {"gift": (0.0, 0.0), "call": (0.0, 0.0)}
     table = budget_curve(judged(), costs=free, points=3, replicates=5, seed=0)
     assert table["budget"].max() == pytest.approx(1.0)
+
+
+def test_where_no_offer_gains_a_budget_buys_nothing():
+    loss = np.tile([0.0, -1.0, -2.0], (50, 1))
+    table = budget_curve(
+        Graded(("none", "gift", "call"), loss, loss, np.full((50, 3), 0.4)),
+        costs=COSTS, points=3, replicates=5, seed=0,
+    )  # fmt: skip
+    assert (table["gain"] == 0).all()
+    assert table["budget"].max() == pytest.approx(2.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -22,15 +21,14 @@ from .calibrate import (
 from .explain import importance
 from .formula import Expression, Formula, evaluate
 from .grade import METRICS, RetentionProfit, best_cutoff, bootstrap_grades, grade_slices
+from .slices import slice_levels
 from .timesplit import DAY_SECONDS, PARTS, day_numbers, split_by_time
 
 OUTPUT = "churn_probability"
 REFIT_ROWS = 60_000  # up to here the calibration rows are worth learning from as well
 RFM_COLUMNS = ("days_since_last_order", "orders_360d", "spend_360d")
 ALERT_COLUMNS = ("days_since_last_order", "mean_days_between_orders")
-SLICE_COLUMNS = ("days_in_lifetime", "complaints_180d", "departure_reason", "departures_so_far")
 RETENTION = RetentionProfit()
-FINEST_SLICE = 6  # a number with more values than this is cut into quarters
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,8 @@ def fit_churn(
     rfm_columns, alert_columns
         Columns of the baselines; a baseline whose columns are absent is left out and noted.
     slices
-        Columns to grade by, of `snapshots`; None takes those of `SLICE_COLUMNS` that are there.
+        Columns to grade by, of `snapshots`; None takes those of `slices.SLICE_COLUMNS`
+        that are there.
     profit
         Economics of a retention campaign, for the expected maximum profit and the cut-offs.
     repeats
@@ -160,7 +159,7 @@ def fit_churn(
         outcome[test],
         probabilities,
         asked[customer_id].to_numpy(),
-        _slice_levels(rows[train], asked, slices),
+        slice_levels(rows[train], asked, slices),
         profit,
         repeats,
         seed,
@@ -276,27 +275,6 @@ def _baselines(
     else:
         found["alert_rule"] = alert_rule(train, outcome, test, silence=silence, own_gap=own_gap)
     return found, notes
-
-
-def _slice_levels(
-    train: pd.DataFrame, test: pd.DataFrame, slices: Sequence[str] | None
-) -> dict[str, np.ndarray]:
-    names = [name for name in SLICE_COLUMNS if name in test.columns] if slices is None else slices
-    return {name: slice_levels(train[name], test[name]) for name in names}
-
-
-def slice_levels(reference: pd.Series, values: pd.Series) -> np.ndarray:
-    """Level of each row: a text as it is, a number in bands cut at the reference's quartiles."""
-    if not pd.api.types.is_numeric_dtype(reference) or reference.nunique() <= FINEST_SLICE:
-        return values.astype("object").to_numpy()
-    cuts = np.unique(reference.quantile([0.25, 0.5, 0.75]).to_numpy())
-    names = [f"up to {cuts[0]:.4g}"]
-    names += [f"{low:.4g} to {high:.4g}" for low, high in pairwise(cuts)]
-    names.append(f"above {cuts[-1]:.4g}")
-    place = np.searchsorted(cuts, values.to_numpy(dtype=np.float64, na_value=np.nan))
-    levels = np.array(names, dtype=object)[place]
-    levels[values.isna().to_numpy()] = None
-    return levels
 
 
 def _metrics(

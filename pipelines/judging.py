@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from ..models.churn import OUTPUT, SLICE_COLUMNS, slice_levels
+from ..models.churn import OUTPUT
 from ..models.gates import (
     Gate,
     baseline_gate,
@@ -23,6 +23,7 @@ from ..models.gates import (
     slice_gate,
 )
 from ..models.inference import Answers, answer
+from ..models.slices import SLICE_COLUMNS, levels
 from ..models.unseen import unseen
 from .distance import distance_from_registration
 from .grading import graded
@@ -179,7 +180,7 @@ def _rival(match: Match, part: str, rows: pd.DataFrame) -> pd.DataFrame | None:
 
 def _slices(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     return {
-        name: slice_levels(rows[name], rows[name])
+        name: levels(rows[name], rows[name])
         for name in SLICE_COLUMNS
         if name in rows.columns and rows[name].notna().any()
     }

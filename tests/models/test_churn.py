@@ -8,7 +8,7 @@ import pytest
 
 from winback.models.baselines import alert_rule, rfm_logistic
 from winback.models.blend import Boosting
-from winback.models.churn import fit_churn, slice_levels
+from winback.models.churn import fit_churn
 from winback.models.formula import to_files
 
 SMALL = Boosting(rounds=60, learning_rate=0.1, num_leaves=8)
@@ -137,13 +137,6 @@ def test_slices_are_graded(model):
     table = model.metrics[model.metrics["slice"] == "departure_reason"]
     assert set(table["level"]) == {"price", "service", "missing"}
     assert set(model.importance["feature"].head(2)) == {"days_since_last_order", "complaints_180d"}
-
-
-def test_numbers_are_sliced_in_quarters_of_the_training_rows():
-    reference = pd.Series(np.arange(101.0))
-    found = slice_levels(reference, pd.Series([0.0, 25.0, 26.0, 500.0, np.nan]))
-    assert list(found) == ["up to 25", "up to 25", "25 to 50", "above 75", None]
-    assert list(slice_levels(pd.Series([0, 1, 1]), pd.Series([1, 0]))) == [1, 0]
 
 
 def test_a_sample_of_training_rows_is_drawn_when_there_are_too_many(frame, model):

@@ -1,0 +1,216 @@
+"""How fast one customer is answered over HTTP, and how fast a bad champion is taken back.
+
+The models of the finished run are registered twice in a registry of its own, in a temporary folder.
+`mlflow models serve` then answers one customer a request, with 1 and with 2 workers, asked by 1
+and by 2 clients that each wait for their answer; client and server share the machine. `rollback` is
+the whole command `winback promote --rollback`, starting Python and mlflow included, after which
+the champion scores the customers again and the hash is compared with that of the scores archived
+before. Run `winback run` first; `python benchmarks/serving.py --quick` takes a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+RUN = Path.cwd()
+CURRENT = RUN / "data/features/current.parquet"
+WARM_UP = 30  # requests; each worker loads what it needs on its first
+STARTS_WITHIN = 180  # seconds
+JSON = "application/json"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="200 requests and 20,000 customers")
+    given = parser.parse_args()
+    requests, rows = (200, 20_000) if given.quick else (2_000, 100_000)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        customers = pd.read_parquet(CURRENT).head(rows)
+        customers.to_parquet(folder / "customers.parquet", index=False)
+        register_twice(folder)
+        print(f"{'workers':>7} {'clients':>7} {'median ms':>9} {'99% ms':>7} {'requests/s':>10}")
+        for workers in (1, 2):
+            with served(folder, workers) as port:
+                bodies = [body_of(row) for _, row in customers.head(100).iterrows()]
+                ask_all(port, bodies, requests=WARM_UP * workers, clients=workers)
+                for clients in (1, 2):
+                    print_one(port, bodies, workers, requests=requests, clients=clients)
+        roll_back(folder, len(customers))
+
+
+def print_one(port: int, bodies: list[bytes], workers: int, *, requests: int, clients: int) -> None:
+    """One line: latencies of all requests, and how many were answered a second."""
+    begun = time.perf_counter()
+    taken = sorted(ask_all(port, bodies, requests=requests, clients=clients))
+    seconds = time.perf_counter() - begun
+    median, late = statistics.median(taken), taken[int(0.99 * len(taken))]
+    print(
+        f"{workers:>7} {clients:>7} {1000 * median:>9.1f} {1000 * late:>7.1f} "
+        f"{len(taken) / seconds:>10.1f}",
+        flush=True,
+    )
+
+
+def ask_all(port: int, bodies: list[bytes], *, requests: int, clients: int) -> list[float]:
+    """Seconds of each request; every client asks its share one after another."""
+
+    def client(number: int) -> list[float]:
+        connection, taken = http.client.HTTPConnection("127.0.0.1", port, timeout=60), []
+        for place in range(number, requests, clients):
+            begun = time.perf_counter()
+            connection.request(
+                "POST", "/invocations", bodies[place % len(bodies)], {"Content-Type": JSON}
+            )
+            answer = connection.getresponse()
+            text = answer.read()
+            taken.append(time.perf_counter() - begun)
+            if answer.status != http.client.OK:
+                raise RuntimeError(text.decode())
+        return taken
+
+    with ThreadPoolExecutor(clients) as pool:
+        return [seconds for taken in pool.map(client, range(clients)) for seconds in taken]
+
+
+def body_of(customer: pd.Series) -> bytes:
+    """The request for one customer, numbers with every digit."""
+    known = customer.drop("as_of").astype("object")
+    record = {
+        name: None if pd.isna(value) else getattr(value, "item", lambda value=value: value)()
+        for name, value in known.items()
+    }
+    return json.dumps({"dataframe_records": [record]}).encode()
+
+
+@contextmanager
+def served(folder: Path, workers: int) -> Iterator[int]:
+    """The port of a server of the champion, ready to answer."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    line = "mlflow models serve --model-uri models:/winback@champion --env-manager local"
+    command = [*line.split(), "--host", "127.0.0.1", "--port", str(port), "-w", str(workers)]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment(folder),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        until = time.monotonic() + STARTS_WITHIN
+        while not alive(port):
+            if server.poll() is not None or time.monotonic() > until:
+                raise RuntimeError((folder / "server.log").read_text())
+            time.sleep(0.2)
+        yield port
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def alive(port: int) -> bool:
+    """Whether the server answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def register_twice(folder: Path) -> None:
+    """Version 1, @champion, and version 2, @previous, which sends everybody nothing."""
+    from mlflow import MlflowClient
+
+    from winback.pipelines.store import write_manifest
+
+    shutil.copy(RUN / "params.yaml", folder)
+    shutil.copytree(RUN / "sources", folder / "sources")
+    other = shutil.copytree(RUN / "artifacts/winback", folder / "other")
+    decision = json.loads((other / "decision.json").read_text())
+    decision |= {"personalize": False, "best_single": decision["control"]}
+    (other / "decision.json").write_text(json.dumps(decision))
+    write_manifest(other, json.loads((other / "manifest.json").read_text()))
+    places = {
+        "features": "data/features",
+        "churn": "artifacts/churn",
+        "winback": "artifacts/winback",
+        "metrics": "reports/metrics.json",
+        "policies": "reports/policies.json",
+        "plots": "reports/plots",
+        "report": "reports/report.html",
+    }
+    given = [word for name, path in places.items() for word in (f"--{name}", str(RUN / path))]
+    for winback in (RUN / "artifacts/winback", other):
+        run(folder, "register", "--allow-dirty", *given, "--winback", str(winback))
+    client = MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"])
+    for alias, version in (("champion", "1"), ("previous", "2")):
+        client.set_registered_model_alias("winback", alias, version)
+
+
+def roll_back(folder: Path, rows: int) -> None:
+    """Archive the scores of version 1, crown version 2, take it back, and score again."""
+    archived = scores(folder)
+    run(folder, "promote", "--rollback")  # version 2 takes over
+    between = scores(folder)
+    begun = time.perf_counter()
+    run(folder, "promote", "--rollback")
+    seconds = time.perf_counter() - begun
+    again = scores(folder)
+    print(
+        f"rollback: {seconds:.1f} s; scores of {rows:,} customers after it "
+        f"{'equal' if again == archived else 'DIFFER FROM'} those archived before "
+        f"(those in between {'equal' if between == archived else 'differ'})"
+    )
+
+
+def scores(folder: Path) -> dict[str, str]:
+    """SHA-256 of each part that the champion scores."""
+    run(folder, "score", "--features", "customers.parquet", "--no-suppressions", "--out", "scores")
+    files = json.loads((folder / "scores/manifest.json").read_text())["files"]
+    return {name: each["sha256"] for name, each in files.items()}
+
+
+def run(folder: Path, *command: str) -> None:
+    """A command of winback in the folder, with the registry of the folder."""
+    done = subprocess.run(
+        ["winback", *command], cwd=folder, env=environment(folder), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Programs of this environment first, and the registry of the folder."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    return os.environ | {"PATH": path, "MLFLOW_TRACKING_URI": uri}
+
+
+if __name__ == "__main__":
+    main()

@@ -12,9 +12,9 @@ spark       the same job with `--engine spark`, on as many local threads
 
 `rows/s` is rows through wall seconds (imports left out; opening the model counts for score),
 `share` that of bare, `cpu us` processor time per row, of Python and its threads, `peak` the largest
-resident memory of the process in MiB (of Spark: of its largest child). On a machine that does other
-work too, compare `cpu us`. The rows are those of data/features/current.parquet, repeated under new
-ids. Run `winback run` first; `python benchmarks/score.py --quick` takes a minute.
+resident memory of the process in MiB; of Spark's Java neither is counted. On a machine that does
+other work too, compare `cpu us`. The rows are those of data/features/current.parquet, repeated
+under new ids. Run `winback run` first; `python benchmarks/score.py --quick` takes a minute.
 """
 
 from __future__ import annotations

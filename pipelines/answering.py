@@ -121,15 +121,16 @@ def answer_parts(
         say(f"{first} of {len(parts)} parts are there from before")
     columns = columns_read(task, pq.read_schema(files[0]).names)
     stream = batch.chunks(files, columns, start=first * part_rows, rows=part_rows)
-    work = zip(parts[first:], stream, missing[first:], strict=True)
+    chunks = zip(parts[first:], stream, missing[first:], strict=True)
     turn, failed = Lock(), Event()
 
     def worker() -> None:
         while not failed.is_set():
             with turn:
-                part, chunk, wanted = next(work, (None, None, False))
-            if part is None:
+                found = next(chunks, None)
+            if found is None:
                 return
+            part, chunk, wanted = found
             if wanted:
                 try:
                     write_part(part, answered(chunk, task), task.listed)

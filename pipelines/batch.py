@@ -74,15 +74,16 @@ def check_columns(files: Sequence[Path], columns: Mapping[str, bool]) -> None:
                     f"{file}: column '{name}' must be {'a number' if number else 'text'}, found "
                     f"{found}; cast it"
                 )
-        for name, fits, kind in (
+        for name, is_right, kind in (
             ("customer_id", _is_id, "text or a whole number"),
             ("population", _is_text, "text"),
             ("as_of", _is_moment, "a timestamp"),
         ):
             found = schema.field(name).type if name in schema.names else pa.null()
-            if not (fits(found) or (pa.types.is_null(found) and name != "customer_id")):
+            if not (is_right(found) or (pa.types.is_null(found) and name != "customer_id")):
                 raise ValueError(f"{file}: column '{name}' must be {kind}, found {found}; cast it")
-        refuse_bombs(_open(file), file, asked)
+        with file.open("rb") as handle:
+            refuse_bombs(_open(file), handle, file, asked)
 
 
 def survey(files: Sequence[Path], *, as_of: datetime | None, now: datetime) -> Survey:

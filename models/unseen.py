@@ -96,8 +96,10 @@ def _hashed_keys(rows: pd.DataFrame) -> np.ndarray:
     """64 bits for the key of each row."""
     seconds = rows["as_of"].astype("datetime64[s]").astype("int64")
     keys = rows[[name for name in KEYS if name in rows.columns]].assign(as_of=seconds)
-    first, *others = (keys[name].astype("str") for name in keys.columns)
-    return pd.util.hash_array(first.str.cat(others, sep="|").to_numpy(object), categorize=False)
+    text = keys["customer_id"].astype("str")
+    for name in keys.columns.drop("customer_id"):
+        text = text + "|" + keys[name].astype("str")
+    return pd.util.hash_array(text.to_numpy(object), categorize=False)
 
 
 def _short(hashed: np.ndarray) -> np.ndarray:

@@ -123,7 +123,9 @@ def winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
     ]
     if theirs is None:
         return gates
-    honest = log_loss(rows["returned"], rival_chance) - log_loss(rows["returned"], chance)
+    honest = log_loss(rows["returned"], _of_offer_sent(theirs, rows["offer"])) - log_loss(
+        rows["returned"], chance
+    )
     brings, brought = (
         earned(judged.scores, judged.names, outputs["recommended_offer"])
         for outputs in (ours, theirs)

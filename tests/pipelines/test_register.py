@@ -15,6 +15,7 @@ from conftest import run_in
 from mlflow.exceptions import MlflowException
 
 from winback.pipelines.bundle import bundle
+from winback.pipelines.cli import main
 from winback.pipelines.origin import uncommitted
 from winback.pipelines.refusals import ModelRefused
 from winback.pipelines.registry import open_model
@@ -44,25 +45,31 @@ def project(finished, tmp_path_factory):
     """A registered run, and beside it a second version that sends everybody another offer."""
     folder = tmp_path_factory.mktemp("registry") / "project"
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache"))
-    first = run_in(folder, "winback", "register")
-    assert first.returncode == 0, first.stderr
-    assert first.stdout.strip() == "models:/winback/1"
+    assert winback(folder, "register") == 0
     other = shutil.copytree(folder / "artifacts/winback", folder / "other")
     decision = json.loads((other / "decision.json").read_text())
     decision |= {"personalize": False, "best_single": another(decision)}
     (other / "decision.json").write_text(json.dumps(decision))
     write_manifest(other, json.loads((other / "manifest.json").read_text()))
-    second = run_in(folder, "winback", "register", "--winback", "other")
-    assert second.stdout.strip() == "models:/winback/2", second.stderr
+    assert winback(folder, "register", "--winback", "other") == 0
     return folder
 
 
-def test_the_same_models_make_no_second_version(project):
-    again = run_in(project, "winback", "register")
-    assert again.stdout.strip() == "models:/winback/1"
+def winback(folder, *command):
+    """Exit code of a command in a folder, with the registry of that folder; in process."""
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        return main(command)
 
 
-def test_uncommitted_changes_are_refused_unless_told(project, tmp_path):
+def test_the_same_models_make_no_second_version(project, capsys):
+    assert winback(project, "register") == 0
+    assert capsys.readouterr().out == "models:/winback/1\n"
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    assert len(client.search_model_versions("name = 'winback'")) == 2
+
+
+def test_uncommitted_changes_are_refused_unless_told(project, tmp_path, capsys):
     copy = shutil.copytree(project, tmp_path / "project")
     git = ("git", "-c", "user.name=t", "-c", "user.email=t@localhost")
     with contextlib.chdir(copy):
@@ -80,15 +87,16 @@ def test_uncommitted_changes_are_refused_unless_told(project, tmp_path):
         assert run_in(copy, *git, "rm", "-q", "--cached", "params.yaml").returncode == 0
         assert run_in(copy, *git, "commit", "-qm", "x").returncode == 0
         assert uncommitted(Path("sources/small.yaml")) == ["models/new.py", "params.yaml"]
-    refused = run_in(copy, "winback", "register")
-    assert refused.returncode == 3
-    assert "2 files are not as in the last commit (models/new.py, params.yaml)" in refused.stderr
-    assert run_in(copy, "winback", "register", "--allow-dirty").returncode == 0
+    assert winback(copy, "register") == 3
+    said = capsys.readouterr().err
+    assert "2 files are not as in the last commit (models/new.py, params.yaml)" in said
+    assert winback(copy, "register", "--allow-dirty") == 0
 
 
 def test_a_version_says_where_it_came_from_and_what_it_is_good_for(project):
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     found = client.get_model_version("winback", "1")
+    assert folder_of(project, 1).is_relative_to(project / "mlartifacts")
     head = run_in(project, "git", "rev-parse", "HEAD").stdout.strip()
     assert found.tags["winback.git"] == head
     lock = hashlib.sha256((project / "dvc.lock").read_bytes()).hexdigest()
@@ -112,14 +120,9 @@ def test_a_version_says_where_it_came_from_and_what_it_is_good_for(project):
 
 def test_a_consumer_without_winback_gets_the_batch_answers_to_the_bit(project):
     uri = f"sqlite:///{project}/mlflow.db"
-    code = (
-        "import mlflow\n"
-        "client = mlflow.MlflowClient()\n"
-        "client.set_registered_model_alias('winback', 'champion', '1')\n"
-        "print(client.get_model_version_by_alias('winback', 'challenger').version)"
-    )
-    alias = run_in(project, sys.executable, "-c", code, MLFLOW_TRACKING_URI=uri)
-    assert alias.stdout.strip() == "2", alias.stderr
+    client = mlflow.MlflowClient(uri)
+    client.set_registered_model_alias("winback", "champion", "1")
+    assert client.get_model_version_by_alias("winback", "challenger").version == "2"
     done = run_in(
         project,
         sys.executable,
@@ -147,14 +150,9 @@ def test_a_consumer_without_winback_gets_the_batch_answers_to_the_bit(project):
 
 
 def test_scores_of_the_registered_model_equal_those_of_the_pipeline(project):
-    done = run_in(
-        project,
-        "winback",
-        "score",
-        *("--features", "data/features/current.parquet"),
-        *("--model", "models:/winback/1", "--out", "scores", "--no-suppressions"),
-    )
-    assert done.returncode == 0, done.stderr
+    given = ("--features", "data/features/current.parquet", "--no-suppressions")
+    where = ("--model", "models:/winback/1", "--out", "scores")
+    assert winback(project, "score", *given, *where) == 0
     scores = pd.read_parquet(project / "scores/part-00000.parquet").set_index("customer_id")
     batch = pd.read_parquet(project / "data/recommendations.parquet").set_index("customer_id")
     column = "expected_profit_discount"
@@ -162,7 +160,7 @@ def test_scores_of_the_registered_model_equal_those_of_the_pipeline(project):
 
 
 @pytest.mark.parametrize("fault", ["truncated", "changed", "missing"])
-def test_a_tampered_model_is_refused_before_it_is_parsed(project, tmp_path, fault):
+def test_a_tampered_model_is_refused_before_it_is_parsed(project, tmp_path, fault, capsys):
     copy = shutil.copytree(project / "artifacts", tmp_path / "artifacts")
     booster = next((copy / "churn").glob("*.txt"))
     text = booster.read_bytes()
@@ -170,9 +168,8 @@ def test_a_tampered_model_is_refused_before_it_is_parsed(project, tmp_path, faul
         booster.unlink()
     else:
         booster.write_bytes(text[:-100] if fault == "truncated" else text.replace(b"7", b"8", 1))
-    done = run_in(project, "winback", "register", "--churn", str(copy / "churn"))
-    assert done.returncode == 3
-    assert booster.name in done.stderr
+    assert winback(project, "register", "--churn", str(copy / "churn")) == 3
+    assert booster.name in capsys.readouterr().err
 
 
 def faulty(body, rng):

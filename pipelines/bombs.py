@@ -24,8 +24,19 @@ _VARINTS = (4, 5, 6)
 _DOUBLE, _BINARY, _STRUCT = 7, 8, 12
 
 
-def refuse_bombs(reader: pq.ParquetFile, file: Path, columns: Collection[str]) -> None:
+def refuse_bombs(
+    reader: pq.ParquetFile, handle: BinaryIO, file: Path, columns: Collection[str]
+) -> None:
     """Look at the page headers of some columns of a file.
+
+    Parameters
+    ----------
+    reader, handle
+        The file twice: as parquet, and as its bytes.
+    file
+        Its name, for messages.
+    columns
+        Those that will be read.
 
     Raises
     ------
@@ -34,28 +45,27 @@ def refuse_bombs(reader: pq.ParquetFile, file: Path, columns: Collection[str]) -
         damaged.
     """
     metadata = reader.metadata
-    with file.open("rb") as handle:
-        for group in range(metadata.num_row_groups):
-            held = 0
-            for position in range(metadata.num_columns):
-                chunk = metadata.row_group(group).column(position)
-                name = chunk.path_in_schema
-                if name not in columns or not chunk.num_values:
-                    continue
-                try:
-                    pages, long_texts = _largest_pages(handle, chunk)
-                except _DAMAGE as error:
-                    raise ValueError(
-                        f"{file}: column '{name}' is damaged or forged ({error}); write it anew"
-                    ) from error
-                if long_texts:
-                    raise ValueError(too_long(name))
-                held += pages
-            if held > MOST_UNFOLDED:
+    for group in range(metadata.num_row_groups):
+        held = 0
+        for position in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(position)
+            name = chunk.path_in_schema
+            if name not in columns or not chunk.num_values:
+                continue
+            try:
+                pages, long_texts = _largest_pages(handle, chunk)
+            except _DAMAGE as error:
                 raise ValueError(
-                    f"{file}: would unfold to {held / 2**20:,.0f} MiB at once, the most is "
-                    f"{MOST_UNFOLDED // 2**20}; write row groups of about 100,000 rows"
-                )
+                    f"{file}: column '{name}' is damaged or forged ({error}); write it anew"
+                ) from error
+            if long_texts:
+                raise ValueError(too_long(name))
+            held += pages
+        if held > MOST_UNFOLDED:
+            raise ValueError(
+                f"{file}: would unfold to {held / 2**20:,.0f} MiB at once, the most is "
+                f"{MOST_UNFOLDED // 2**20}; write row groups of about 100,000 rows"
+            )
 
 
 def too_long(column: str) -> str:

@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[given.command].run(given) or 0
     except (ValueError, FileNotFoundError) as error:
-        print(f"winback {given.command}: {error}", file=sys.stderr)
+        from .progress import presentable
+
+        print(presentable(f"winback {given.command}: {error}"), file=sys.stderr)
         return _exit_code(error)
 
 

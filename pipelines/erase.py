@@ -132,6 +132,7 @@ def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:
             target.parent.mkdir(parents=True, exist_ok=True)
             if file in held:
                 write_parquet_without(file, target, customers)
+                shutil.copystat(file, target)  # a list of objections does not become younger
             elif file.name not in (MANIFEST, "scores.csv"):
                 target.hardlink_to(file)
         if (folder / "scores.csv").exists():
@@ -149,10 +150,7 @@ def _from_file(file: Path, customers: Collection[str]) -> int:
     if rows and file.suffix == ".html":
         replace_file(file, page_without(file.read_text(), customers)[0].encode())
     elif rows:
-        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".erase-") as folder:
-            kept = Path(folder) / file.name
-            write_parquet_without(file, kept, customers)
-            replace_file(file, kept.read_bytes())
+        replace_file(file, lambda handle: write_parquet_without(file, handle, customers))
     return rows
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,24 +34,15 @@ def rows_of(file: Path, customers: Collection[str]) -> int:
     return 0
 
 
-def write_parquet_without(file: Path, target: Path, customers: Collection[str]) -> int:
-    """Copy a parquet file without the rows of the customers; how many these were.
-
-    Row groups are copied one at a time. The time of the last change is kept: a list of objections
-    does not become younger by it.
-    """
+def write_parquet_without(file: Path, target: Path | BinaryIO, customers: Collection[str]) -> None:
+    """Copy a parquet file, a row group at a time, without the rows of the customers."""
     reader = pq.ParquetFile(file)
-    removed = 0
     with pq.ParquetWriter(target, reader.schema_arrow, compression="zstd") as writer:
         for group in range(reader.num_row_groups):
             table = reader.read_row_group(group)
-            theirs = _theirs(table, customers)
-            kept = table.filter(pc.invert(theirs))
-            removed += len(table) - len(kept)
+            kept = table.filter(pc.invert(_theirs(table, customers)))
             if len(kept) or not group:
                 writer.write_table(kept, row_group_size=max(1, len(kept)))
-    shutil.copystat(file, target)
-    return removed
 
 
 def page_without(page: str, customers: Collection[str]) -> tuple[str, int]:

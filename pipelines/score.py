@@ -100,6 +100,7 @@ def score(job: Job) -> dict[str, Any]:
         _check_out(job.out)
         opened = open_model(job.model)
         files = batch.input_files(job.features)
+        seen = batch.stamps(files)
         columns = input_columns(opened.answers)
         batch.check_columns(files, columns)
         if job.table is not None:
@@ -130,6 +131,9 @@ def score(job: Job) -> dict[str, Any]:
             task = Task(opened.answers, opened.version, found.as_of, listed)
             engine = ENGINES[job.engine]
             parts = engine(task, files, work, part_rows=job.part_rows, threads=job.threads)
+        if batch.stamps(files) != seen:
+            _clear_work(job.out)
+            raise ValueError(f"{job.features}: changed while it was scored; start again")
         manifest = _publish(job, parts, facts, found)
         _clear_work(job.out)
         _to_table(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .bombs import MOST_TEXT, refuse_bombs, too_long
 from .refusals import SuppressionsUnusable
 
 
@@ -40,6 +42,23 @@ class Suppressions:
         return pc.is_in(customers.cast(kind), value_set=ids)
 
 
+def _ids(content: bytes, file: Path) -> pa.ChunkedArray:
+    reader = pq.ParquetFile(pa.BufferReader(content))
+    refuse_bombs(reader, io.BytesIO(content), file, {"customer_id"})
+    if reader.schema_arrow.names.count("customer_id") != 1:
+        raise KeyError("one column customer_id is needed")
+    read = pq.read_table(
+        pa.BufferReader(content), columns=["customer_id"], read_dictionary=["customer_id"]
+    )["customer_id"]
+    if pa.types.is_dictionary(read.type):
+        read = read.unify_dictionaries()
+        values = read.chunk(0).dictionary if read.num_chunks else pa.array([], pa.string())
+        if (pc.max(pc.binary_length(values)).as_py() or 0) > MOST_TEXT:
+            raise ValueError(too_long("customer_id"))
+        read = read.cast(pa.string())
+    return read
+
+
 def _kind(found: pa.DataType) -> str:
     inner = found.value_type if pa.types.is_dictionary(found) else found
     if pa.types.is_integer(inner):
@@ -66,8 +85,8 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Su
     """
     try:
         content = file.read_bytes()
-        ids = pq.read_table(pa.BufferReader(content), columns=["customer_id"])["customer_id"]
-    except (OSError, KeyError, pa.ArrowException) as error:
+        ids = _ids(content, file)
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise SuppressionsUnusable(
             f"suppressions: {file} cannot be read ({str(error).splitlines()[0]}); who objected "
             "must not be scored, so nothing is; mend the list, or give --no-suppressions where "

@@ -18,6 +18,7 @@ from conftest import ROOT
 
 from winback.pipelines import bombs, charts, page
 from winback.pipelines.cli import main
+from winback.pipelines.progress import presentable, say
 from winback.pipelines.settings import SettingsError, read_yaml
 from winback.pipelines.spreadsheet import save_table
 
@@ -160,6 +161,23 @@ def test_a_list_of_another_kind_is_refused(scored, customers, capsys):
         assert "nobody would be found" in capsys.readouterr().err
 
 
+def test_a_bomb_for_a_list_is_refused(scored, customers, capsys):
+    for ids, coded in ((pa.array(["x" * 3_000] * 2_000), True), (texts(2_000, 3_000), False)):
+        for dictionary in (coded, not coded):
+            listed = pa.table({"customer_id": ids.dictionary_encode() if dictionary else ids})
+            assert scored(customers, listed=listed) == SUPPRESSIONS
+            assert "texts of more than 500 bytes" in capsys.readouterr().err
+
+
+def test_messages_hold_no_password_and_do_not_steer_a_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("DB_PASSWORD", "hunter2")
+    said = "no answer from https://bob:s3cret@host/x; query 'password=hunter2' \x1b[2J \u202e\nend"
+    shown = presentable(said)
+    assert shown == "no answer from https://bob:***@host/x; query 'password=***' ?[2J ?\nend"
+    say("https://bob:s3cret@host")
+    assert capsys.readouterr().err == "  https://bob:***@host\n"
+
+
 @pytest.mark.parametrize(
     "option", ["--drift-limit=nan", "--max-age-days=inf", "--threads=0", "--part-rows=-1"]
 )
@@ -215,17 +233,22 @@ def test_pages_are_believed_and_not_the_footer(tmp_path, monkeypatch):
     file = tmp_path / "zeros.parquet"
     zeros = pa.table({"a": np.zeros(200_000), "b": np.zeros(200_000)})
     pq.write_table(zeros, file, use_dictionary=False, data_page_size=2**30, compression="zstd")
+
+    def look(reader):
+        with file.open("rb") as handle:
+            bombs.refuse_bombs(reader, handle, file, {"a", "b"})
+
     reader = pq.ParquetFile(file)
     assert file.stat().st_size < 10_000
     with pytest.raises(
         ValueError,
         match=r"would unfold to .* write row groups of about 100,000",
     ):
-        bombs.refuse_bombs(reader, file, {"a", "b"})
+        look(reader)
     pq.write_table(zeros, file, use_dictionary=False, row_group_size=10_000)
-    bombs.refuse_bombs(pq.ParquetFile(file), file, {"a", "b"})
+    look(pq.ParquetFile(file))
     with pytest.raises(ValueError, match=r"column '[ab]' is damaged or forged"):
-        bombs.refuse_bombs(reader, file, {"a", "b"})  # its footer is that of the other file
+        look(reader)  # its footer is that of the other file
 
 
 class Tags(HTMLParser):

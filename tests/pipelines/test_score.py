@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from winback.models.inference import answer
-from winback.pipelines import answering, batch, store
+from winback.pipelines import answering, batch
 from winback.pipelines.cli import main
 from winback.pipelines.lock import only_one
 from winback.pipelines.parts import read_answers
@@ -199,37 +199,19 @@ def test_a_killed_job_goes_on_where_it_stopped_and_ends_with_the_same_bytes(job,
     assert len(answered) == 100 - kept
 
 
-@pytest.mark.parametrize(
-    ("place", "name"), [(os, "fsync"), (Path, "replace"), (store, "_exchange")]
-)
-def test_a_fault_at_any_write_leaves_the_old_folder_or_the_new_one(job, monkeypatch, place, name):
-    old = score(but(job, suppressions=None))
-    real, calls, faults = getattr(place, name), [0], 0
-    for fault in range(1, 100):
-        calls[0] = 0
+def test_features_that_change_while_they_are_scored_are_not_published(
+    job, customers, monkeypatch, capsys
+):
+    write = answering.write_part
 
-        def failing(*given, at=fault):
-            calls[0] += 1
-            if calls[0] == at:
-                raise OSError(28, "No space left on device")
-            return real(*given)
+    def exchanged(*given):
+        write(*given)
+        customers[::-1].to_parquet(job.features, index=False)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(place, name, failing)
-            try:
-                new = score(but(job, part_rows=400))
-            except OSError:
-                faults += 1
-                stands = verify(job.out)
-                assert stands == old or stands["rows_out"] == 950
-                continue
-        break
-    assert calls[0] < fault
-    assert new["rows_out"] == 950
-    assert faults
-    assert [
-        p.name for p in job.out.parent.iterdir() if ".work-" in p.name or ".new-" in p.name
-    ] == []
+    monkeypatch.setattr(answering, "write_part", exchanged)
+    assert command(job) == BAD_DATA
+    assert "changed while it was scored" in capsys.readouterr().err
+    assert not job.out.exists()
 
 
 def test_somebody_who_objects_while_the_job_runs_is_not_exported(job, customers, monkeypatch):

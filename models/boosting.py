@@ -25,7 +25,7 @@ class Shape:
 
     trees: int
     leaves: int
-    rate: float = 0.05
+    rate: float = 0.1
     leaf_share: float = 0.004
     ridge: float = 10.0
     objective: str = "regression"

@@ -19,6 +19,7 @@ from .learners import (
 from .offpolicy import offer_scores
 from .residuals import Residuals
 
+_ADDITION = 0.5  # squared standard errors that a learner must add in the first fold
 _MORE_TREES = 2.0  # squared standard errors that more trees must add
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -76,12 +77,15 @@ def held_out_effects(
     fitted: Sequence[OutcomeModels],
     shares: dict[str, float],
     residuals: Residuals,
+    *,
+    beside: np.ndarray | None,
 ) -> tuple[dict[str, np.ndarray], int]:
     """Effects (rows, offers - 1) of the X and DR learners out of fold, and their trees.
 
     Means and scores come from outcome models of the same training rows: those of other folds
     have seen the rows that are held out, and would let a learner explain them that explains
-    nothing. `shares` weighs the outcome learners. The first fold chooses the number of trees.
+    nothing. `shares` weighs the outcome learners. The first fold chooses the number of trees and,
+    where the effects `beside` are given, leaves out the learners that add nothing to these.
     """
     shape = (len(experiment.outcome), experiment.offers)
     effects = {name: np.empty((shape[0], shape[1] - 1)) for name in EFFECT_LEARNERS}
@@ -95,16 +99,37 @@ def held_out_effects(
         found = fit_effect_models(
             experiment,
             train,
-            learners=EFFECT_LEARNERS,
+            learners=list(effects),
             means=means,
             scores=scores,
             trees=chosen or EFFECT_CHECKPOINTS[-1],
         )
         if chosen is None:
             chosen = _choose_trees(experiment, found, test, residuals)
-        for name in EFFECT_LEARNERS:
+            first = {name: found.effects(experiment, name, test, trees=chosen) for name in effects}
+            if beside is not None:
+                useful = _additions(beside[test], first, residuals.of(test))
+                effects = {name: effects[name] for name in useful}
+        for name in effects:
             effects[name][test] = found.effects(experiment, name, test, trees=chosen)
+        if not effects:
+            break
     return effects, chosen or EFFECT_CHECKPOINTS[0]
+
+
+def _additions(
+    beside: np.ndarray, effects: dict[str, np.ndarray], residuals: Residuals
+) -> list[str]:
+    """Learners that explain something beside other effects, as far as some rows show."""
+    found = []
+    for name, effect in effects.items():
+        gram, pull = residuals.moments([beside, effect])
+        gram += 1e-9 * np.eye(2) * max(float(np.trace(gram)), 1e-300)
+        alone = pull[0] * max(pull[0], 0.0) / gram[0, 0]
+        weights = np.linalg.solve(gram, pull)
+        if weights[1] > 0 and float(weights @ pull) - alone > _ADDITION:
+            found.append(name)
+    return found
 
 
 def _choose_trees(

@@ -34,10 +34,10 @@ from .formula import Column, Expression
 OUTCOME_LEARNERS = ("additive", "two_part", "s", "t")
 EFFECT_LEARNERS = ("x", "dr")
 
-_S_CHECKPOINTS = (20, 40, 80, 160)
-_S_SHAPE = Shape(trees=_S_CHECKPOINTS[-1], leaves=10, rate=0.06, leaf_share=0.002)
-_T_SHAPE = Shape(trees=30, leaves=4, leaf_share=0.02, ridge=20.0)
-EFFECT_CHECKPOINTS = (60, 120, 240)
+_S_CHECKPOINTS = (10, 20, 40, 80)
+_S_SHAPE = Shape(trees=_S_CHECKPOINTS[-1], leaves=10, rate=0.12, leaf_share=0.002)
+_T_SHAPE = Shape(trees=15, leaves=4, leaf_share=0.02, ridge=20.0)
+EFFECT_CHECKPOINTS = (30, 60, 120)
 _EFFECT_SHAPE = Shape(trees=EFFECT_CHECKPOINTS[-1], leaves=4, leaf_share=0.02)
 
 

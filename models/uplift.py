@@ -208,7 +208,14 @@ class OfferUplift(BaseEstimator):
             binary=experiment.binary,
         )
         effects = {name: mean[:, 1:] - mean[:, :1] for name, mean in means.items()}
-        found, trees = held_out_effects(experiment, splits, fitted, shares, residuals)
+        found, trees = held_out_effects(
+            experiment,
+            splits,
+            fitted,
+            shares,
+            residuals,
+            beside=effects[base] if self.learners is None else None,
+        )
         effects = {name: one for name, one in {**effects, **found}.items() if name in allowed}
         contrast = scores[:, 1:] - scores[:, :1]
         first = base if base in effects else next(iter(effects))

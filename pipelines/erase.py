@@ -246,8 +246,8 @@ def _told(removed: Counter[str], strangers: Sequence[Path], source: Path) -> str
         "of theirs to being contacted erased;",
         "- models keep no row of anybody, but were trained with them: winback run, then winback "
         "register, train without them;",
-        "- a remote of DVC to which runs were pushed, files that winback score was given, and "
-        "copies of scores that were sent on.",
+        "- a remote of DVC to which runs were pushed, files that winback score was given, tables "
+        "of databases that it wrote, and copies of scores that were sent on.",
     ]
     lines += [f"- {file} holds them and was not written by winback." for file in strangers]
     return "\n".join(lines)

@@ -57,7 +57,7 @@ def answer_on_spark(
         spark.conf.set("spark.sql.session.timeZone", "UTC")
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(part_rows))
         rows = spark.read.parquet(*(str(file.absolute()) for file in files))
-        found = rows.select(*(f"`{name}`" for name in columns)).mapInArrow(
+        found = rows.select(*("`" + name.replace("`", "``") + "`" for name in columns)).mapInArrow(
             write_chunks, "part string"
         )
         return sorted(work / row.part for row in found.collect())

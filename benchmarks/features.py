@@ -5,6 +5,8 @@ files with the same number of threads and writes its result to parquet:
 
 floor       a hand-written DuckDB query: last event, number of events and money per customer
 pandas      a plain pandas groupby of the floor's numbers, up to 10 million events
+peer        Featuretools, 20 features of the same files, up to a million events, if the environment
+            variable FEATURETOOLS_PYTHON names an interpreter that has it (see features_peers.py)
 features    every feature of `winback.features` on DuckDB, one snapshot per customer
 limited     the same under a memory limit of 1 GB
 
@@ -16,8 +18,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import math
+import os
 import resource
 import shutil
 import subprocess
@@ -165,15 +169,18 @@ RUNS = {
     "features": run_features,
     "limited": run_limited,
 }
-PANDAS_FITS_MILLIONS = 10
+MOST_MILLIONS = {"pandas": 10, "peer": 1}
+PEER = "FEATURETOOLS_PYTHON"
 
 
 def measure(run: str, folder: Path, threads: int) -> dict[str, float]:
     """CPU and wall seconds and peak MiB of one run in a process of its own."""
     command = [sys.executable, __file__, "--run", run, "--folder", str(folder)]
-    done = subprocess.run(
-        [*command, "--threads", str(threads)], check=True, capture_output=True, text=True
-    )
+    command += ["--threads", str(threads)]
+    if run == "peer":
+        script = Path(__file__).with_name("features_peers.py")
+        command = [os.environ[PEER], str(script), str(folder), AS_OF]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -206,8 +213,11 @@ def compare_sizes(millions: list[float], threads: int, folder: Path) -> None:
         place = folder / f"events_{events}"
         make_tables(place, events)
         cpu: dict[str, float] = {}
-        for run in RUNS:
-            if run == "pandas" and size > PANDAS_FITS_MILLIONS:
+        for run in ("floor", "pandas", "peer", "features", "limited"):
+            if size > MOST_MILLIONS.get(run, size):
+                continue
+            if run == "peer" and PEER not in os.environ:
+                print(f"{size:7g}M {run:>9} not run: {PEER} names no interpreter")
                 continue
             cost = measure(run, place, threads)
             cpu[run] = cost["cpu"]
@@ -219,8 +229,7 @@ def compare_sizes(millions: list[float], threads: int, folder: Path) -> None:
             )
         points.append((events, cpu["features"]))
         shutil.rmtree(place)
-    if len(points) > 1:
-        (small, before), (large, after) = points[0], points[-1]
+    for (small, before), (large, after) in itertools.pairwise(points):
         exponent = math.log(after / before) / math.log(large / small)
         print(f"time exponent of features from {small:,} to {large:,} events: {exponent:.2f}")
 

@@ -83,7 +83,9 @@ class OfferUplift(BaseEstimator):
     Notes
     -----
     Learners: Kunzel et al. (2019), Kennedy (2023); stacking by R-loss: Nie & Wager (2021). Fitting
-    is independent of the row order.
+    is independent of the row order. There is no isotonic step after the slopes: fitted on scores of
+    held-out rows it follows their noise, and makes effects less accurate on new rows
+    (`benchmarks/effects.py`).
     """
 
     def __init__(

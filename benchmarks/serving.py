@@ -2,9 +2,10 @@
 
 The models of the finished run are registered twice in a registry of its own, in a temporary folder.
 `mlflow models serve` then answers one customer a request, with 1 and with 2 workers, asked by 1
-and by 2 clients that each wait for their answer; client and server share the machine. `rollback` is
-the whole command `winback promote --rollback`, starting Python and mlflow included, after which
-the champion scores the customers again and the hash is compared with that of the scores archived
+and by 2 clients that each wait for their answer; client and server share the machine, so `cpu ms`,
+what the server itself computed per request, says what a busy machine hides. `rollback` is the
+whole command `winback promote --rollback`, starting Python and mlflow included, after which the
+champion scores the customers again and the hash is compared with that of the scores archived
 before. Run `winback run` first; `python benchmarks/serving.py --quick` takes a minute.
 """
 
@@ -28,6 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import psutil
 
 RUN = Path.cwd()
 CURRENT = RUN / "data/features/current.parquet"
@@ -47,27 +49,38 @@ def main() -> None:
         customers = pd.read_parquet(CURRENT).head(rows)
         customers.to_parquet(folder / "customers.parquet", index=False)
         register_twice(folder)
-        print(f"{'workers':>7} {'clients':>7} {'median ms':>9} {'99% ms':>7} {'requests/s':>10}")
+        print("workers clients  median ms   99% ms  requests/s  cpu ms")
         for workers in (1, 2):
-            with served(folder, workers) as port:
+            with served(folder, workers) as (port, server):
                 bodies = [body_of(row) for _, row in customers.head(100).iterrows()]
                 ask_all(port, bodies, requests=WARM_UP * workers, clients=workers)
                 for clients in (1, 2):
-                    print_one(port, bodies, workers, requests=requests, clients=clients)
+                    used = cpu_seconds(server)
+                    taken, seconds = timed(port, bodies, requests=requests, clients=clients)
+                    used = cpu_seconds(server) - used
+                    median, late = statistics.median(taken), taken[int(0.99 * requests)]
+                    print(
+                        f"{workers:>7} {clients:>7} {1e3 * median:>10.1f} {1e3 * late:>8.1f} "
+                        f"{requests / seconds:>11.1f} {1e3 * used / requests:>7.1f}",
+                        flush=True,
+                    )
         roll_back(folder, len(customers))
 
 
-def print_one(port: int, bodies: list[bytes], workers: int, *, requests: int, clients: int) -> None:
-    """One line: latencies of all requests, and how many were answered a second."""
+def timed(
+    port: int, bodies: list[bytes], *, requests: int, clients: int
+) -> tuple[list[float], float]:
+    """Seconds of each request, shortest first, and of all together."""
     begun = time.perf_counter()
-    taken = sorted(ask_all(port, bodies, requests=requests, clients=clients))
-    seconds = time.perf_counter() - begun
-    median, late = statistics.median(taken), taken[int(0.99 * len(taken))]
-    print(
-        f"{workers:>7} {clients:>7} {1000 * median:>9.1f} {1000 * late:>7.1f} "
-        f"{len(taken) / seconds:>10.1f}",
-        flush=True,
-    )
+    taken = ask_all(port, bodies, requests=requests, clients=clients)
+    return sorted(taken), time.perf_counter() - begun
+
+
+def cpu_seconds(server: int) -> float:
+    """What a server and its workers have computed so far."""
+    first = psutil.Process(server)
+    times = [each.cpu_times() for each in (first, *first.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 def ask_all(port: int, bodies: list[bytes], *, requests: int, clients: int) -> list[float]:
@@ -102,8 +115,8 @@ def body_of(customer: pd.Series) -> bytes:
 
 
 @contextmanager
-def served(folder: Path, workers: int) -> Iterator[int]:
-    """The port of a server of the champion, ready to answer."""
+def served(folder: Path, workers: int) -> Iterator[tuple[int, int]]:
+    """Port and process of a server of the champion, ready to answer."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -124,7 +137,7 @@ def served(folder: Path, workers: int) -> Iterator[int]:
             if server.poll() is not None or time.monotonic() > until:
                 raise RuntimeError((folder / "server.log").read_text())
             time.sleep(0.2)
-        yield port
+        yield port, server.pid
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)

@@ -122,7 +122,7 @@ def test_a_consumer_without_winback_gets_the_batch_answers_to_the_bit(project):
     uri = f"sqlite:///{project}/mlflow.db"
     client = mlflow.MlflowClient(uri)
     client.set_registered_model_alias("winback", "champion", "1")
-    assert client.get_model_version_by_alias("winback", "challenger").version == "2"
+    assert str(client.get_model_version_by_alias("winback", "challenger").version) == "2"
     done = run_in(
         project,
         sys.executable,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import narwhals as nw
 
@@ -11,7 +12,7 @@ from .columns import columns_of, divided, ratio
 from .definition import ChurnDefinition
 from .windows import DAY, Tables
 
-UNITS = ("days", "count", "currency", "share", "ratio", "flag", "category", "number")
+Unit = Literal["days", "count", "currency", "share", "ratio", "flag", "category", "number"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Feature:
     """One feature: `value` is an expression over what the family's aggregates and frames give."""
 
     name: str
-    unit: str
+    unit: Unit
     meaning: str
     value: nw.Expr = field(repr=False, compare=False)
 

@@ -14,9 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..features.columns import columns_of
-from ..features.windows import DAY, KEYS
-
-__all__ = ["DAY", "collect", "last_event", "moment", "open_tables", "persist", "seconds", "write"]
+from ..features.windows import KEYS
 
 ENGINES = ("duckdb", "pandas", "polars", "spark")
 MONEY = {

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import narwhals as nw
@@ -12,7 +12,7 @@ from feature_tables import DAY, KINDS, START, arrow, frames_on, many_tables, on_
 from winback.features.assemble import dictionary, features, with_features
 from winback.features.attributes import check_allowed, check_texts
 from winback.features.definition import ChurnDefinition
-from winback.features.entries import UNITS
+from winback.features.entries import Unit
 from winback.features.kinds import MOST_KINDS, activity_kinds
 
 SETTING: dict[str, Any] = {"windows_days": (2, 5), "definition": ChurnDefinition()}
@@ -71,7 +71,7 @@ def test_what_is_kept_are_the_distinct_snapshots_once() -> None:
 
 def test_every_entry_says_unit_and_meaning_and_names_carry_the_unit() -> None:
     for entry in dictionary(frames_on("polars", many_tables(1)), **SETTING):
-        assert entry["unit"] in UNITS
+        assert entry["unit"] in get_args(Unit)
         assert len(entry["meaning"]) > 5
         assert not entry["meaning"].endswith(".")
         pattern = UNIT_IN_NAME.get(entry["unit"], "")

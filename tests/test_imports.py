@@ -12,7 +12,8 @@ ALLOWED = {
     "models": {"features", "models"},
     "pipelines": {"features", "models", "pipelines"},
 }
-STANDALONE = ("models/formula.py", "models/inference.py")
+CARRIED = ("curves", "forest", "formula", "inference")
+STANDALONE = tuple(f"models/{name}.py" for name in CARRIED)
 ONLY_PIPELINES = {"mlflow", "dvc", "duckdb", "logging", "subprocess", "pathlib", "os", "shutil"}
 
 

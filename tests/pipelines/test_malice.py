@@ -97,7 +97,7 @@ def test_forged_parquet_is_refused_in_one_line(scored, customers, tmp_path, caps
 def test_flipped_bytes_never_crash_a_job(scored, customers, capsys):
     raw = as_bytes(customers)
     rng = np.random.default_rng(1)
-    for place in rng.integers(0, len(raw), 25):
+    for place in rng.integers(0, len(raw), 12):
         forged = raw[:place] + bytes([raw[place] ^ 255]) + raw[place + 1 :]
         assert scored(forged) in (0, BAD_DATA)  # a value may be another one and still be a value
     assert "Traceback" not in capsys.readouterr().err
@@ -202,7 +202,8 @@ print(codes, peak)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_bombs_are_refused_before_they_unfold(finished, tmp_path):
     rows = pq.read_table(finished / "data/features/current.parquet").slice(0, 1_500)
-    wide = pa.array(["x" * 100_000] * 1_500)
+    codes = pa.array(np.zeros(1_500, np.int32))
+    wide = pa.DictionaryArray.from_arrays(codes, ["x" * 100_000])
     files = {
         "category": (having(rows, "departure_reason", wide), {}),
         "population": (having(rows, "population", wide), {}),

@@ -165,7 +165,8 @@ def _recommend(given: argparse.Namespace) -> None:
 
 
 def _report(given: argparse.Namespace) -> None:
-    from .report import Inputs, report
+    from .report import report
+    from .summary import Inputs
 
     inputs = Inputs(**{name: getattr(given, name) for name in COMMANDS["report"].paths[:-2]})
     report(_source(), _params(), inputs, out=given.report, summary_out=given.summary)

@@ -98,15 +98,15 @@ def _winback(
     )
     response, reliability = _response(rows, experiment)
     apart, leavers = _leavers(folder, experiment)
-    tables = {
+    written: dict[str, pd.DataFrame | None] = {
         "budget_curve": curve,
         "return_reliability": reliability,
         "value_reliability": _values(rows, experiment),
         "leavers_reliability": leavers,
     }
-    for name, table in tables.items():
-        if table is not None:
-            save_table(table, plots / f"{name}.csv")
+    for name, found in written.items():
+        if found is not None:
+            save_table(found, plots / f"{name}.csv")
     return {"winback": response, "policy": by_objective} | apart
 
 

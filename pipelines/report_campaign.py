@@ -170,7 +170,7 @@ def _power(rates: pd.DataFrame, control: str) -> str:
     """How small an effect the experiment could have noticed."""
     alone = rates[rates["arm"] == control].iloc[0]
     arms = rates[rates["arm"] != control]
-    least = arms.loc[arms["rows"].idxmin()]
+    least = arms.sort_values("rows", kind="stable").iloc[0]
     spread = float(
         np.sqrt((alone["se"] ** 2 * alone["rows"] + least["se"] ** 2 * least["rows"]) / 2)
     )

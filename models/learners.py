@@ -201,7 +201,8 @@ def choose_s_trees(experiment: Experiment, rows: np.ndarray, held_out: np.ndarra
     offset = (experiment.design[held_out] * mine).sum(axis=1)
     losses = []
     for trees in checkpoints:
-        raw = experiment.bins_sent.raw(models.s, held_out, trees=trees) if trees else 0.0
+        grown = models.s if trees else None
+        raw = 0.0 if grown is None else experiment.bins_sent.raw(grown, held_out, trees=trees)
         mean = link(offset + raw * experiment.unit, binary=experiment.binary)
         losses.append(float(np.mean((experiment.outcome[held_out] - mean) ** 2)))
     return checkpoints[int(np.argmin(losses))]

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 PASSWORD = "s3cret/pass"
 QUOTED = "s3cret%2Fpass"
@@ -34,8 +35,11 @@ def psql(uri: str, sql: str) -> None:
 def running() -> Iterator[str]:
     """The uri of a server that runs as long as the block; its owner may do everything."""
     folder = Path(tempfile.mkdtemp(prefix="winback-pg-", dir="/tmp"))
-    if os.geteuid() == 0:
+    if os.geteuid() == 0:  # PostgreSQL refuses root; Debian's package brings a user for it
         shutil.chown(folder, "postgres")
+        who: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []}
+    else:
+        who = {}
     (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o644)
     with socket.socket() as probe:
@@ -48,17 +52,11 @@ def running() -> Iterator[str]:
     )
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     control = (programs() / "pg_ctl", "-D", data, "-w", "-l", folder / "log")
-    given = {"check": True, "cwd": folder, "capture_output": True, "timeout": 60}
+    given = {"cwd": folder, "capture_output": True, "timeout": 60, **who}
     try:
-        subprocess.run(_as_user(*initialize), **given)
-        subprocess.run(_as_user(*control, "-o", options, "start"), **given)
+        subprocess.run(initialize, check=True, **given)
+        subprocess.run((*control, "-o", options, "start"), check=True, **given)
         yield f"postgresql://owner:{QUOTED}@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run(_as_user(*control, "-m", "immediate", "stop"), check=False, timeout=60)
+        subprocess.run((*control, "-m", "immediate", "stop"), check=False, **given)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _as_user(*command: str | Path) -> list[str]:
-    """PostgreSQL refuses to run as root; Debian's package brings a user for it."""
-    words = [str(word) for word in command]
-    return ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words

@@ -71,7 +71,6 @@ def test_the_same_models_make_no_second_version(project, capsys):
 
 def test_uncommitted_changes_are_refused_unless_told(project, tmp_path, capsys):
     copy = shutil.copytree(project, tmp_path / "project")
-    git = ("git", "-c", "user.name=t", "-c", "user.email=t@localhost")
     with contextlib.chdir(copy):
         assert uncommitted(Path("sources/small.yaml")) == []
         Path("params.yaml").write_text(Path("params.yaml").read_text() + "# a change\n")
@@ -84,8 +83,8 @@ def test_uncommitted_changes_are_refused_unless_told(project, tmp_path, capsys):
             "models/new.py",
             "sources/mine.yaml",
         ]
-        assert run_in(copy, *git, "rm", "-q", "--cached", "params.yaml").returncode == 0
-        assert run_in(copy, *git, "commit", "-qm", "x").returncode == 0
+        assert run_in(copy, "git", "rm", "-q", "--cached", "params.yaml").returncode == 0
+        assert run_in(copy, "git", "commit", "-qm", "x").returncode == 0
         assert uncommitted(Path("sources/small.yaml")) == ["models/new.py", "params.yaml"]
     assert winback(copy, "register") == 3
     said = capsys.readouterr().err

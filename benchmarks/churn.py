@@ -36,15 +36,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from winback.models.churn import fit_churn
-from winback.models.grade import RetentionProfit, expected_maximum_profit, grade_probabilities
-from winback.models.split import held_out
-from winback.models.staleness import staleness
-from winback.models.timesplit import split_by_time
+from winback.models.churn.churn import fit_churn
+from winback.models.churn.staleness import staleness
+from winback.models.evaluation.held_out import held_out
+from winback.models.evaluation.probability import (
+    RetentionProfit,
+    expected_maximum_profit,
+    grade_probabilities,
+)
+from winback.models.evaluation.time_split import split_by_time
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
-from winback.pipelines.params import read_params
-from winback.pipelines.sources import load_source
+from winback.pipelines.settings.params import read_params
+from winback.pipelines.settings.sources import load_source
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"

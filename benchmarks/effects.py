@@ -19,7 +19,7 @@ from uplift import show
 from uplift_tables import CONTROL, Table
 from zoo import WORLDS, table
 
-from winback.models.uplift import OfferUplift
+from winback.models.uplift.uplift import OfferUplift
 
 GROUPS = 10
 

@@ -18,13 +18,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from winback.models.covariates import covariate_design
-from winback.models.effects import arm_scores, estimate_row, holm
-from winback.models.experiment import readout
-from winback.models.offpolicy import METHODS, policy_scores, value
-from winback.models.randomization import detectable_losses, sample_ratio
-from winback.models.simulate import simulate
-from winback.models.world import World
+from winback.models.evaluation.offpolicy import METHODS, policy_scores, value
+from winback.models.experiment.covariates import covariate_design
+from winback.models.experiment.effects import arm_scores, estimate_row, holm
+from winback.models.experiment.randomization import detectable_losses, sample_ratio
+from winback.models.experiment.readout import readout
+from winback.models.simulation.simulate import simulate
+from winback.models.simulation.world import World
 
 OFFERS = ("none", "discount", "upgrade", "bundle")
 

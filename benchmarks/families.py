@@ -29,18 +29,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from winback.models.blend import PLAIN
-from winback.models.churn import OUTPUT, fit_churn
-from winback.models.formula import evaluate
-from winback.models.grade import bootstrap_grades
-from winback.models.split import held_out
-from winback.models.winback import fit_winback
+from winback.models.churn.churn import OUTPUT, fit_churn
+from winback.models.evaluation.held_out import held_out
+from winback.models.evaluation.probability import bootstrap_grades
+from winback.models.formula.formula import evaluate
+from winback.models.regression.blend import PLAIN
+from winback.models.returns.returns import fit_winback
 from winback.pipelines.featurize import featurize
-from winback.pipelines.grading import costs, graded
 from winback.pipelines.ingest import ingest
-from winback.pipelines.params import read_params
-from winback.pipelines.parts import read_dictionary, training_rows
-from winback.pipelines.sources import Experiment, Source, load_source
+from winback.pipelines.settings.objectives import costs, graded
+from winback.pipelines.settings.params import read_params
+from winback.pipelines.settings.sources import Experiment, Source, load_source
+from winback.pipelines.storage.stage_outputs import read_dictionary, training_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 NORMAL_95 = 1.959963984540054

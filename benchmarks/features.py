@@ -118,10 +118,10 @@ def run_features(folder: Path, out: Path, threads: int, memory_limit: str = "250
     """Every feature of every customer."""
     import narwhals as nw
 
-    from winback.features.assemble import features
-    from winback.features.definition import ChurnDefinition
-    from winback.pipelines import frames
-    from winback.pipelines.ranges import CustomerRanges
+    from winback.features.churn_definition import ChurnDefinition
+    from winback.features.families.assemble import features
+    from winback.pipelines.tables import frames
+    from winback.pipelines.tables.customer_ranges import CustomerRanges
 
     with tempfile.TemporaryDirectory(dir=folder) as spill:
         connection = frames.duckdb_connection(memory_limit, Path(spill), threads)
@@ -190,7 +190,7 @@ def run_one(run: str, folder: Path, threads: int) -> None:
     import narwhals  # noqa: F401
     import pandas  # noqa: F401
 
-    import winback.pipelines.frames  # noqa: F401
+    import winback.pipelines.tables.frames  # noqa: F401
 
     out = folder / f"out_{run}.parquet"
     cpu, wall = time.process_time(), time.perf_counter()

@@ -30,16 +30,16 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from winback.models.additive import basis_matrix, learn_basis
-from winback.models.formula import Formula, encode, evaluate
-from winback.models.hazard import SecondLifetime, fit_second_lifetime
-from winback.models.winback import fit_winback
+from winback.models.formula.formula import Formula, encode, evaluate
+from winback.models.regression.additive import basis_matrix, learn_basis
+from winback.models.returns.returns import fit_winback
+from winback.models.returns.second_lifetime import SecondLifetime, fit_second_lifetime
 from winback.pipelines.featurize import featurize
-from winback.pipelines.grading import costs
 from winback.pipelines.ingest import ingest
-from winback.pipelines.params import read_params
-from winback.pipelines.parts import feature_names
-from winback.pipelines.sources import Experiment, load_source
+from winback.pipelines.settings.objectives import costs
+from winback.pipelines.settings.params import read_params
+from winback.pipelines.settings.sources import Experiment, load_source
+from winback.pipelines.storage.stage_outputs import feature_names
 
 ROOT = Path(__file__).resolve().parent.parent
 REASON = "departure_reason"

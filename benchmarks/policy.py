@@ -29,14 +29,14 @@ from scipy import sparse
 from scipy.optimize import linprog
 from scipy.stats import t as student
 
-from winback.models.allocation import allocate
-from winback.models.formula import evaluate
-from winback.models.winback import fit_winback
+from winback.models.decision.allocation import allocate
+from winback.models.formula.formula import evaluate
+from winback.models.returns.returns import fit_winback
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
-from winback.pipelines.params import read_params
-from winback.pipelines.parts import feature_names
-from winback.pipelines.sources import Experiment, load_source
+from winback.pipelines.settings.params import read_params
+from winback.pipelines.settings.sources import Experiment, load_source
+from winback.pipelines.storage.stage_outputs import feature_names
 
 ROOT = Path(__file__).resolve().parent.parent
 BUDGETS = (0.1, 0.25, 0.5, 0.75, 1.0)

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linprog
 
-from winback.models.qini import gain_at, multi_armed_qini
-from winback.models.qini_bootstrap import bootstrap
-from winback.models.uplift_curve import uplift_curve
+from winback.benchmarks.uplift_curve import uplift_curve
+from winback.models.evaluation.qini import gain_at, multi_armed_qini
+from winback.models.evaluation.qini_bootstrap import bootstrap
 
 
 def seconds(run: Callable[[], Any], repeats: int = 5) -> float:

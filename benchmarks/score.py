@@ -72,8 +72,8 @@ def bare(file: Path, rows: int, threads: int) -> Cost:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from winback.models.formula import encode
-    from winback.pipelines.parts import read_answers
+    from winback.models.formula.formula import encode
+    from winback.pipelines.storage.stage_outputs import read_answers
 
     answers = read_answers(MODELS / "churn", MODELS / "winback")
     batch = next(pq.ParquetFile(file).iter_batches(min(rows, 200_000))).to_pandas()
@@ -111,8 +111,8 @@ def answered(file: Path, rows: int, threads: int) -> Cost:
     """The answers on a frame in memory."""
     import pyarrow.parquet as pq
 
-    from winback.models.inference import answer
-    from winback.pipelines.parts import read_answers
+    from winback.models.formula.answers import answer
+    from winback.pipelines.storage.stage_outputs import read_answers
 
     answers = read_answers(MODELS / "churn", MODELS / "winback")
     batch = next(pq.ParquetFile(file).iter_batches(min(rows, 200_000))).to_pandas()

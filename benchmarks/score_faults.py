@@ -154,9 +154,9 @@ def main() -> None:
 
     import pyarrow.parquet as pq
 
-    from winback.pipelines import answering
     from winback.pipelines.score import Job, score
-    from winback.pipelines.store import clean_leftovers, verify
+    from winback.pipelines.scoring import parts as answering
+    from winback.pipelines.storage.atomic import clean_leftovers, verify
 
     shared = mmap.mmap(-1, 16)  # chunks answered, calls counted; written by the children
 

@@ -27,10 +27,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from winback.pipelines import answering
-from winback.pipelines.refusals import LockHeld
+from winback.pipelines.job.exit_codes import LockHeld
 from winback.pipelines.score import Job, score
-from winback.pipelines.store import clean_leftovers, verify
+from winback.pipelines.scoring import parts as answering
+from winback.pipelines.storage.atomic import clean_leftovers, verify
 
 SOURCE, MODELS = Path("data/features/current.parquet"), "artifacts"
 ROWS, PART_ROWS = 6_000, 250

@@ -160,7 +160,7 @@ def register_twice(folder: Path) -> None:
     """Version 1, @champion, and version 2, @previous, which sends everybody nothing."""
     from mlflow import MlflowClient
 
-    from winback.pipelines.store import write_manifest
+    from winback.pipelines.storage.atomic import write_manifest
 
     shutil.copy(RUN / "params.yaml", folder)
     shutil.copytree(RUN / "sources", folder / "sources")

@@ -19,9 +19,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pandas as pd
 
-from winback.models.datacard import data_card
-from winback.models.simulate import Simulation, simulate, simulate_shards
-from winback.models.world import World
+from winback.models.simulation.data_card.data_card import data_card
+from winback.models.simulation.simulate import Simulation, simulate, simulate_shards
+from winback.models.simulation.world import World
 
 
 def measure(simulations: Iterable[Simulation], leavers: int) -> str:

@@ -28,9 +28,9 @@ import pandas as pd
 from scipy import stats
 from uplift_tables import CONTROL, Table, draw
 
-from winback.models.learners import EFFECT_LEARNERS, OUTCOME_LEARNERS
-from winback.models.uplift import OfferUplift
-from winback.models.uplift_curve import uplift_curve
+from winback.benchmarks.uplift_curve import uplift_curve
+from winback.models.uplift.learners import EFFECT_LEARNERS, OUTCOME_LEARNERS
+from winback.models.uplift.uplift import OfferUplift
 
 KEPT = Path("build/peers")
 WORLDS = ("plain", "kumar", "hillstrom-visit", "hillstrom-spend")

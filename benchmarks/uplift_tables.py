@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from winback.features.assemble import features, with_features
-from winback.features.definition import ChurnDefinition
+from winback.features.churn_definition import ChurnDefinition
+from winback.features.families.assemble import features, with_features
 from winback.features.snapshots import offer_snapshots
-from winback.models.simulate import simulate
-from winback.models.world import World
-from winback.pipelines.frames import collect, last_event, open_tables, persist
+from winback.models.simulation.simulate import simulate
+from winback.models.simulation.world import World
+from winback.pipelines.tables.frames import collect, last_event, open_tables, persist
 
 CONTROL = "none"
 

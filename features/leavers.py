@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from .definition import ChurnDefinition
+from .churn_definition import ChurnDefinition
 from .lifetimes import departures_under
 from .windows import DAY, KEYS, Tables, matured
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import narwhals as nw
 
-from .columns import columns_of, missing
-from .definition import ChurnDefinition
+from .churn_definition import ChurnDefinition
+from .expressions import columns_of, missing
 from .windows import DAY, KEYS, Tables, happened, visible
 
 

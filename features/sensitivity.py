@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import narwhals as nw
 
-from .columns import distinct, divided, ratio
-from .definition import ChurnDefinition
+from .churn_definition import ChurnDefinition
+from .expressions import distinct, divided, ratio
 from .lifetimes import departures_under
 from .snapshots import population_at
 from .windows import Tables

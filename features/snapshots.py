@@ -7,8 +7,8 @@ from typing import Any
 
 import narwhals as nw
 
-from .columns import columns_of, distinct, divided, missing
-from .definition import ChurnDefinition
+from .churn_definition import ChurnDefinition
+from .expressions import columns_of, distinct, divided, missing
 from .lifetimes import departures_under, purchases, status_at
 from .windows import ALWAYS_KNOWN, DAY, KEYS, Tables, happened, matured, outcomes
 

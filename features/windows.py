@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import narwhals as nw
 
-from .columns import columns_of, divided
+from .expressions import columns_of, divided
 
 Tables: TypeAlias = Mapping[str, nw.LazyFrame]
 

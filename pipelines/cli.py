@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[given.command].run(given) or 0
     except (ValueError, FileNotFoundError) as error:
-        from .progress import presentable
+        from .job.progress import presentable
 
         print(presentable(f"winback {given.command}: {error}"), file=sys.stderr)
         return _exit_code(error)
@@ -59,11 +59,11 @@ def script() -> NoReturn:
 
 
 def _exit_code(error: Exception) -> int:
-    from .refusals import Refusal
+    from .job.exit_codes import Refusal
 
     if isinstance(error, Refusal):
         return error.exit_code
-    from ..models.randomization import ExperimentError, SampleRatioMismatch
+    from ..models.experiment.randomization import ExperimentError, SampleRatioMismatch
 
     if isinstance(error, SampleRatioMismatch):
         return SAMPLE_RATIO
@@ -166,7 +166,7 @@ def _recommend(given: argparse.Namespace) -> None:
 
 def _report(given: argparse.Namespace) -> None:
     from .report import report
-    from .summary import Inputs
+    from .reporting.summary import Inputs
 
     inputs = Inputs(**{name: getattr(given, name) for name in COMMANDS["report"].paths[:-2]})
     report(_source(), _params(), inputs, out=given.report, summary_out=given.summary)
@@ -193,7 +193,7 @@ def _tune_options(parser: argparse.ArgumentParser) -> None:
 
 def _readout(given: argparse.Namespace) -> None:
     from .readout import read_out
-    from .sources import load_source
+    from .settings.sources import load_source
 
     source = load_source(given.source) if given.source else _source()
     print(read_out(source, _params(), out=given.out, allow_mismatch=given.allow_mismatch))
@@ -244,8 +244,8 @@ def _promote_options(parser: argparse.ArgumentParser) -> None:
 
 def _erase(given: argparse.Namespace) -> None:
     from .erase import erase
-    from .params import PARAMS_FILE
-    from .settings import read_yaml
+    from .settings.params import PARAMS_FILE
+    from .settings.yaml_dataclasses import read_yaml
 
     listed = given.customers.read_text().splitlines() if given.customers else []
     customers = {*given.customer, *(line.strip() for line in listed if line.strip())}
@@ -264,8 +264,8 @@ def _score(given: argparse.Namespace) -> None:
     from contextlib import nullcontext
 
     from .score import Job, score
-    from .sources import load_source
-    from .today import todays_features
+    from .settings.sources import load_source
+    from .todays_features import todays_features
 
     if given.features:
         features: Any = nullcontext(given.features)
@@ -341,13 +341,13 @@ def _with_defaults(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 def _params():  # type: ignore[no-untyped-def]
-    from .params import read_params
+    from .settings.params import read_params
 
     return read_params()
 
 
 def _source():  # type: ignore[no-untyped-def]
-    from .sources import load_source
+    from .settings.sources import load_source
 
     return load_source(Path(_params().ingest.source))
 

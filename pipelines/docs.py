@@ -5,16 +5,16 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from ..features.assemble import dictionary
-from ..features.contract import contract_markdown
-from ..models.datacard import card_markdown, data_card
-from ..models.simulate import simulate
-from ..models.world import World
-from .frames import open_tables
+from ..features.contract.contract import contract_markdown
+from ..features.families.assemble import dictionary
+from ..models.simulation.data_card.data_card import card_markdown, data_card
+from ..models.simulation.simulate import simulate
+from ..models.simulation.world import World
 from .ingest import ingest
-from .params import read_params
-from .sources import load_source
-from .store import replace_file
+from .settings.params import read_params
+from .settings.sources import load_source
+from .storage.atomic import replace_file
+from .tables.frames import open_tables
 
 EXAMPLE = Path("sources/kumar.yaml")
 

@@ -21,14 +21,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from .lock import only_one
-from .progress import say
-from .refusals import LockHeld
-from .removal import page_without, rows_of, write_parquet_without
-from .settings import read_yaml
-from .spreadsheet import write_csv
-from .store import MANIFEST, clean_leftovers, replace_file, replace_folder, runs, verify
-from .tracking import MODEL_NAME, root, tracking_uri
+from .job.exit_codes import LockHeld
+from .job.lock import only_one
+from .job.progress import say
+from .settings.yaml_dataclasses import read_yaml
+from .storage.atomic import MANIFEST, clean_leftovers, replace_file, replace_folder, runs, verify
+from .storage.mlflow_home import MODEL_NAME, root, tracking_uri
+from .storage.without_customers import page_without, rows_of, write_parquet_without
+from .tables.safe_csv import write_csv
 
 ROOTS = (Path("data"), Path("artifacts"), Path("reports"))
 FILES = (Path("data/recommendations.parquet"), Path("reports/report.html"))
@@ -193,7 +193,7 @@ def _from_runs(customers: Collection[str]) -> Counter[str]:
         return Counter()
     from mlflow.entities import ViewType
 
-    from .registry import registry
+    from .registry.opened_model import registry
 
     client = registry()
     experiment = client.get_experiment_by_name(MODEL_NAME)

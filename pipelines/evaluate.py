@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..models.budget import budget_curve
-from ..models.calibrate import amounts_table, reliability_table
-from ..models.comparison import compare
-from ..models.grade import grade_probabilities
-from ..models.inference import DECISION_FILE
-from .grading import costs, graded
-from .params import Evaluate
-from .parts import LEAVERS, why_skipped
-from .progress import say, step
-from .sources import Experiment, Source
-from .spreadsheet import save_table
-from .store import replace_file, replace_folder
+from ..models.evaluation.budget import budget_curve
+from ..models.evaluation.policies import compare
+from ..models.evaluation.probability import grade_probabilities
+from ..models.formula.answers import DECISION_FILE
+from ..models.formula.calibration import amounts_table, reliability_table
+from .job.progress import say, step
+from .settings.objectives import costs, graded
+from .settings.params import Evaluate
+from .settings.sources import Experiment, Source
+from .storage.atomic import replace_file, replace_folder
+from .storage.stage_outputs import LEAVERS, why_skipped
+from .tables.safe_csv import save_table
 
 VALUE_BINS = 10
 FEWEST_LEAVERS = 100

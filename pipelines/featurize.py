@@ -20,24 +20,19 @@ import narwhals as nw
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..features.assemble import dictionary, features, with_features
-from ..features.attributes import check_texts
-from ..features.definition import ChurnDefinition
-from ..features.kinds import activity_kinds
+from ..features.churn_definition import ChurnDefinition
+from ..features.families.activity_kinds import activity_kinds
+from ..features.families.assemble import dictionary, features, with_features
+from ..features.families.attributes import check_texts
 from ..features.leavers import leaver_snapshots
 from ..features.sensitivity import neighbours, sensitivity
-from ..features.snapshots import (
-    churn_snapshots,
-    current_snapshot,
-    offer_snapshots,
-    snapshot_dates,
-)
-from . import frames
-from .params import Featurize, Machine
-from .progress import say, step
-from .ranges import CustomerRanges
-from .sources import Experiment, Source
-from .store import NewFolder, replace_folder, verify
+from ..features.snapshots import churn_snapshots, current_snapshot, offer_snapshots, snapshot_dates
+from .job.progress import say, step
+from .settings.params import Featurize, Machine
+from .settings.sources import Experiment, Source
+from .storage.atomic import NewFolder, replace_folder, verify
+from .tables import frames
+from .tables.customer_ranges import CustomerRanges
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .database import open_databases, run
-from .sources import Source, raw_files, require_raw_files
-from .store import replace_file
+from .settings.sources import Source, raw_files, require_raw_files
+from .storage.atomic import replace_file
+from .tables.database import open_databases, run
 
 # Independent of the order of rows; 64 bits a row, summed exactly.
 _CONTENT = "select count(*)::text, sum(hashtextextended(t::text, 0)::numeric)::text from (\n{}\n) t"

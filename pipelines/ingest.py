@@ -13,15 +13,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ..features.checks import require
-from ..features.contract import TABLES, Kind
-from ..features.shift import profile, shifts
-from ..features.violation import ContractError
-from .database import open_databases, run
-from .progress import step
-from .settings import from_mapping
-from .sources import Source, SourceError, require_raw_files
-from .store import MANIFEST, replace_folder
+from ..features.contract.checks import require
+from ..features.contract.contract import TABLES, Kind
+from ..features.contract.unit_shift import profile, shifts
+from ..features.contract.violation import ContractError
+from .job.progress import step
+from .settings.sources import Source, SourceError, require_raw_files
+from .settings.yaml_dataclasses import from_mapping
+from .storage.atomic import MANIFEST, replace_folder
+from .tables.database import open_databases, run
 
 _SPILL = "spill"
 _STORED: dict[Kind, str] = {
@@ -141,8 +141,8 @@ def _load(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> d
 
 def _simulate(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> dict[str, Any]:
     # Imported here: real data need neither SciPy nor the simulator.
-    from ..models.simulate import simulate
-    from ..models.world import World
+    from ..models.simulation.simulate import simulate
+    from ..models.simulation.world import World
 
     world = from_mapping(World, source.simulate or {}, f"{source.path}: simulate")
     simulated = simulate(world, seed=seed)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from ..models.churn import OUTPUT
-from ..models.gates import (
+from ..models.churn.churn import OUTPUT
+from ..models.evaluation.gates import (
     Gate,
     baseline_gate,
     earned,
@@ -22,17 +22,17 @@ from ..models.gates import (
     probability_gates,
     slice_gate,
 )
-from ..models.inference import Answers, answer
-from ..models.slices import SLICE_COLUMNS, levels
-from ..models.unseen import unseen
-from .distance import distance_from_registration
-from .grading import graded
-from .params import Promote
-from .progress import say
-from .refusals import Refusal
-from .registry import Opened
-from .sources import Experiment
-from .store import verify
+from ..models.evaluation.slices import SLICE_COLUMNS, levels
+from ..models.evaluation.unseen import unseen
+from ..models.formula.answers import Answers, answer
+from .job.exit_codes import Refusal
+from .job.progress import say
+from .registry.opened_model import Opened
+from .scoring.drift import distance_from_registration
+from .settings.objectives import graded
+from .settings.params import Promote
+from .settings.sources import Experiment
+from .storage.atomic import verify
 
 UNOPPOSED = "to judge the challenger without it: winback promote --unopposed"
 

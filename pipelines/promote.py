@@ -12,13 +12,13 @@ from pathlib import Path
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
+from .job.exit_codes import Refusal, Vetoed
+from .job.progress import say
 from .judging import Match, churn_gates, gates_of_today, winback_gates
-from .params import Promote
-from .progress import say
-from .refusals import Refusal, Vetoed
-from .registry import by_alias, open_model, registry
-from .sources import Source
-from .tracking import MODEL_NAME
+from .registry.opened_model import by_alias, open_model, registry
+from .settings.params import Promote
+from .settings.sources import Source
+from .storage.mlflow_home import MODEL_NAME
 
 TAG = "winback.gate."
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..models.experiment import Readout, readout
+from ..models.experiment.readout import Readout, readout
 from .featurize import featurize
 from .ingest import ingest
-from .params import Params
-from .parts import feature_names, why_skipped
-from .sources import Experiment, Source
-from .spreadsheet import save_table
-from .store import replace_folder
+from .settings.params import Params
+from .settings.sources import Experiment, Source
+from .storage.atomic import replace_folder
+from .storage.stage_outputs import feature_names, why_skipped
+from .tables.safe_csv import save_table
 
 OPTIONAL = ("campaign", "propensity", "returned_at", "value")
 TAILORED = "tailored"  # the arm in which the offer follows the stated reason

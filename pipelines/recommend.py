@@ -10,17 +10,17 @@ from typing import Any
 
 import pandas as pd
 
-from ..models.evidence import rows_alike
-from ..models.explain import drivers
-from ..models.formula import Formula
-from ..models.inference import Answers, answer
-from ..models.policy import recommend as choose
-from .grading import chosen_objective
-from .params import Machine, Recommend
-from .parts import read_answers, read_dictionary, why_skipped
-from .progress import say, step
-from .sources import Source
-from .store import MANIFEST, replace_file
+from ..models.decision.evidence import rows_alike
+from ..models.decision.recommend import recommend as choose
+from ..models.formula.answers import Answers, answer
+from ..models.formula.explain import drivers
+from ..models.formula.formula import Formula
+from .job.progress import say, step
+from .settings.objectives import chosen_objective
+from .settings.params import Machine, Recommend
+from .settings.sources import Source
+from .storage.atomic import MANIFEST, replace_file
+from .storage.stage_outputs import read_answers, read_dictionary, why_skipped
 
 FACTS = {  # what the rules ask for, and the features that can tell it, the best first
     "population": ("population",),

@@ -22,15 +22,12 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
-from ..models.formula import FORMULA_FILE
-from ..models.inference import DECISION_FILE, Answers, answer, input_columns
-from .bundle import bundle
-from .model_card import model_card
-from .origin import origin, uncommitted
-from .params import PARAMS_FILE
-from .parts import read_answers
-from .progress import say, step
-from .registry import (
+from ..models.formula.answers import DECISION_FILE, Answers, answer, input_columns
+from ..models.formula.formula import FORMULA_FILE
+from .job.progress import say, step
+from .registry.bundle import bundle
+from .registry.model_card import model_card
+from .registry.opened_model import (
     CONTENT,
     EVIDENCE,
     FILES,
@@ -44,10 +41,13 @@ from .registry import (
     populations,
     registry,
 )
-from .settings import read_yaml
-from .sources import Source
-from .store import MANIFEST, verify
-from .tracking import MODEL_NAME, artifact_root
+from .registry.provenance import origin, uncommitted
+from .settings.params import PARAMS_FILE
+from .settings.sources import Source
+from .settings.yaml_dataclasses import read_yaml
+from .storage.atomic import MANIFEST, verify
+from .storage.mlflow_home import MODEL_NAME, artifact_root
+from .storage.stage_outputs import read_answers
 
 PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by

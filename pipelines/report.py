@@ -12,17 +12,17 @@ from typing import Any
 
 import pandas as pd
 
-from .grading import chosen_objective
-from .page import Block, Chapter, Tile, render, table, text
-from .params import Params, Report
-from .parts import read_dictionary, why_skipped
-from .progress import say, step
-from .report_campaign import campaign, experiment, policies
-from .report_drift import drifted
-from .report_models import churn, comeback
-from .sources import Source
-from .store import replace_file, verify
-from .summary import Findings, Inputs, headline, summary
+from .job.progress import say, step
+from .reporting.campaign import campaign, experiment, policies
+from .reporting.drift import drifted
+from .reporting.html import Block, Chapter, Tile, render, table, text
+from .reporting.models import churn, comeback
+from .reporting.summary import Findings, Inputs, headline, summary
+from .settings.objectives import chosen_objective
+from .settings.params import Params, Report
+from .settings.sources import Source
+from .storage.atomic import replace_file, verify
+from .storage.stage_outputs import read_dictionary, why_skipped
 
 BENCHMARKS = pd.DataFrame(
     [

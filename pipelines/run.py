@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from .params import PARAMS_FILE, read_params
-from .sources import load_source
-from .store import replace_file
+from .settings.params import PARAMS_FILE, read_params
+from .settings.sources import load_source
+from .storage.atomic import replace_file
 
 SUMMARY = Path("reports/summary.txt")
 

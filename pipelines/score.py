@@ -21,18 +21,18 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..models.inference import input_columns
-from . import batch
-from .answering import Task, answer_parts, write_parquet, written_with
-from .distance import distance_from_registration
-from .lock import only_one
-from .progress import say, step
-from .registry import file_hash, open_model
-from .spark_answering import answer_on_spark
-from .spreadsheet import write_csv
-from .store import MANIFEST, StoreError, replace_folder, verify
-from .suppression import Suppressions, read_suppressions
-from .table_out import check_table, write_table
+from ..models.formula.answers import input_columns
+from .job.lock import only_one
+from .job.progress import say, step
+from .registry.opened_model import file_hash, open_model
+from .scoring import input_rows as batch
+from .scoring.drift import distance_from_registration
+from .scoring.parts import Task, answer_parts, write_parquet, written_with
+from .scoring.postgres_table import check_table, write_table
+from .scoring.spark_parts import answer_on_spark
+from .scoring.suppressions import Suppressions, read_suppressions
+from .storage.atomic import MANIFEST, StoreError, replace_folder, verify
+from .tables.safe_csv import write_csv
 
 ENGINES = {"local": answer_parts, "spark": answer_on_spark}
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..models.blend import Boosting
-from ..models.churn import fit_churn
-from ..models.staleness import staleness
-from ..models.unseen import remember_snapshots
-from .params import Machine, TrainChurn
-from .parts import training_rows, why_skipped, write_formula
-from .progress import say, step
-from .sources import Source
-from .spreadsheet import save_table
-from .store import replace_folder
+from ..models.churn.churn import fit_churn
+from ..models.churn.staleness import staleness
+from ..models.evaluation.unseen import remember_snapshots
+from ..models.regression.blend import Boosting
+from .job.progress import say, step
+from .settings.params import Machine, TrainChurn
+from .settings.sources import Source
+from .storage.atomic import replace_folder
+from .storage.stage_outputs import training_rows, why_skipped, write_formula
+from .tables.safe_csv import save_table
 
 
 def boosting(params: TrainChurn) -> Boosting:

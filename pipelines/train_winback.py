@@ -14,22 +14,28 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..models.comparison import decide
-from ..models.explain import family_importance, importance
-from ..models.formula import Formula, evaluate
-from ..models.inference import DECISION_FILE
-from ..models.split import held_out
-from ..models.trial_rows import sent_propensity
-from ..models.unseen import remember_customers
-from ..models.winback import fit_winback
-from .grading import costs, graded, objectives
-from .params import Machine, TrainWinback
-from .parts import LEAVERS, read_dictionary, training_rows, why_skipped, write_formula
-from .progress import say, step
+from ..models.evaluation.held_out import held_out
+from ..models.evaluation.policies import decide
+from ..models.evaluation.unseen import remember_customers
+from ..models.formula.answers import DECISION_FILE
+from ..models.formula.explain import family_importance, importance
+from ..models.formula.formula import Formula, evaluate
+from ..models.returns.returns import fit_winback
+from ..models.uplift.input_rows import sent_propensity
+from .job.progress import say, step
 from .readout import experiment_readout, write_readout
-from .sources import Experiment, Source
-from .spreadsheet import save_table
-from .store import NewFolder, replace_folder
+from .settings.objectives import costs, graded, objectives
+from .settings.params import Machine, TrainWinback
+from .settings.sources import Experiment, Source
+from .storage.atomic import NewFolder, replace_folder
+from .storage.stage_outputs import (
+    LEAVERS,
+    read_dictionary,
+    training_rows,
+    why_skipped,
+    write_formula,
+)
+from .tables.safe_csv import save_table
 
 
 def train_winback(

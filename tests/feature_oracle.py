@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from winback.features.definition import ChurnDefinition
+from winback.features.churn_definition import ChurnDefinition
 
 Row = dict[str, Any]
 DAY = 86_400

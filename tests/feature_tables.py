@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from winback.features.definition import ChurnDefinition
+from winback.features.churn_definition import ChurnDefinition
 
 Row = dict[str, Any]
 DAY = 86_400

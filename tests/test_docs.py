@@ -11,8 +11,8 @@ from conftest import ROOT, run_in
 
 from winback.pipelines import docs
 from winback.pipelines.cli import COMMANDS
-from winback.pipelines.settings import from_mapping
-from winback.pipelines.sources import Source
+from winback.pipelines.settings.sources import Source
+from winback.pipelines.settings.yaml_dataclasses import from_mapping
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import run_in
 
-from winback.models.holdout import hold_out
+from winback.models.decision.holdout import hold_out
 
 POLICY_COLUMNS = {
     "policy",

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 from conftest import ROOT
 
-from winback.pipelines.parts import training_rows
-from winback.pipelines.sources import load_source
+from winback.pipelines.settings.sources import load_source
+from winback.pipelines.storage.stage_outputs import training_rows
 
 SHARE, MONTHS, MONEY = 0.01, 0.5, 20.0  # how far an order may be missed with so few customers
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from winback.pipelines.cli import main
-from winback.pipelines.settings import read_yaml
+from winback.pipelines.settings.yaml_dataclasses import read_yaml
 
 ATTRIBUTES = "select customer_id, age, region from read_parquet('offers.parquet')"
 SOURCE = {

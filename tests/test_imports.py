@@ -12,8 +12,8 @@ ALLOWED = {
     "models": {"features", "models"},
     "pipelines": {"features", "models", "pipelines"},
 }
-CARRIED = ("curves", "forest", "formula", "inference")
-STANDALONE = tuple(f"models/{name}.py" for name in CARRIED)
+CARRIED = ("answers", "curve_tables", "formula", "tree_tables")
+STANDALONE = tuple(f"models/formula/{name}.py" for name in CARRIED)
 ONLY_PIPELINES = {"mlflow", "dvc", "duckdb", "logging", "subprocess", "pathlib", "os", "shutil"}
 
 

@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from winback.features.assemble import features, with_features
-from winback.features.definition import ChurnDefinition
+from winback.features.churn_definition import ChurnDefinition
+from winback.features.families.assemble import features, with_features
 from winback.features.snapshots import (
     churn_snapshots,
     current_snapshot,
     offer_snapshots,
     snapshot_dates,
 )
-from winback.models.simulate import simulate
-from winback.models.world import World
-from winback.pipelines import frames
+from winback.models.simulation.simulate import simulate
+from winback.models.simulation.world import World
+from winback.pipelines.tables import frames
 
 CONTRACT = ChurnDefinition(grace_days=5, resign_gap_days=20, lead_days=7, horizon_days=60)
 SILENCE = ChurnDefinition(kind="inactivity", inactive_days=45, gap_multiple=1.5)

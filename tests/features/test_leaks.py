@@ -18,8 +18,9 @@ from feature_tables import (
     on_engine,
 )
 
-from winback.features import assemble, attributes, complaints, lifetimes, referrals, windows
-from winback.features.definition import ChurnDefinition
+from winback.features import lifetimes, windows
+from winback.features.churn_definition import ChurnDefinition
+from winback.features.families import assemble, attributes, complaints, referrals
 
 Row = dict[str, Any]
 AS_OFS = tuple(START + day * DAY for day in (8, 14, 20))

@@ -3,7 +3,7 @@
 import pytest
 from feature_tables import DAY, START, frames_on
 
-from winback.features.definition import ChurnDefinition
+from winback.features.churn_definition import ChurnDefinition
 from winback.features.leavers import leaver_snapshots
 
 ENGINES = ("duckdb", "pandas", "polars")

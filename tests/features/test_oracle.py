@@ -9,7 +9,7 @@ from feature_oracle import churn_label, expected
 from feature_tables import KINDS, WINDOWS_DAYS, arrow, frames_on, on_engine, worlds
 from hypothesis import HealthCheck, given, settings
 
-from winback.features.assemble import features
+from winback.features.families.assemble import features
 from winback.features.lifetimes import departures_under
 from winback.features.snapshots import churn_snapshots
 

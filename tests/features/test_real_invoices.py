@@ -19,10 +19,10 @@ from pathlib import Path
 import narwhals as nw
 import pytest
 
-from winback.features.assemble import features
-from winback.pipelines import frames
+from winback.features.families.assemble import features
 from winback.pipelines.ingest import ingest
-from winback.pipelines.sources import load_source
+from winback.pipelines.settings.sources import load_source
+from winback.pipelines.tables import frames
 
 ROOT = Path(__file__).parents[2]
 BESIDE = ROOT.parent / "shared" / "data" / "online_retail"

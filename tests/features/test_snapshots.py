@@ -6,7 +6,7 @@ import narwhals as nw
 import pytest
 from feature_tables import DAY, START, frames_on
 
-from winback.features.definition import ChurnDefinition
+from winback.features.churn_definition import ChurnDefinition
 from winback.features.lifetimes import departures_under, status_at
 from winback.features.snapshots import (
     churn_snapshots,

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from winback.pipelines import store
 from winback.pipelines.cli import main
-from winback.pipelines.lock import only_one
-from winback.pipelines.page import Chapter, render, table
+from winback.pipelines.job.lock import only_one
 from winback.pipelines.register import typical
+from winback.pipelines.reporting.html import Chapter, render, table
 from winback.pipelines.score import Job, score
-from winback.pipelines.store import StoreError, replace_folder, verify
+from winback.pipelines.storage import atomic as store
+from winback.pipelines.storage.atomic import StoreError, replace_folder, verify
 
 BAD_DATA, LOCK = 3, 8
 IDS = ("customer_id", "referrer_id", "referred_id")

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from winback.pipelines import answering, store
 from winback.pipelines import score as scoring
 from winback.pipelines.cli import main
-from winback.pipelines.lock import only_one
+from winback.pipelines.job.lock import only_one
 from winback.pipelines.score import Job, score
-from winback.pipelines.store import replace_folder, verify
+from winback.pipelines.scoring import parts as answering
+from winback.pipelines.storage import atomic as store
+from winback.pipelines.storage.atomic import replace_folder, verify
 
 CALLS = ("fsync", "replace", "rename", "link", "mkdir", "unlink", "rmdir")
 DISK_FULL = (28, "No space left on device")

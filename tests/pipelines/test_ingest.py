@@ -10,12 +10,12 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from winback.features.violation import ContractError
+from winback.features.contract.violation import ContractError
 from winback.pipelines.fingerprint import hash_raw
 from winback.pipelines.ingest import ingest
-from winback.pipelines.settings import SettingsError
-from winback.pipelines.sources import Source, SourceError, load_source
-from winback.pipelines.store import verify
+from winback.pipelines.settings.sources import Source, SourceError, load_source
+from winback.pipelines.settings.yaml_dataclasses import SettingsError
+from winback.pipelines.storage.atomic import verify
 
 SHOP = """
 name: shop
@@ -396,7 +396,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from winback.pipelines import ingest as module
-from winback.pipelines.sources import load_source
+from winback.pipelines.settings.sources import load_source
 
 write = module._write
 def die_at_the_third(connection, name, file):

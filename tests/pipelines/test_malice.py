@@ -16,11 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
 
-from winback.pipelines import bombs, charts, page
 from winback.pipelines.cli import main
-from winback.pipelines.progress import presentable, say
-from winback.pipelines.settings import SettingsError, read_yaml
-from winback.pipelines.spreadsheet import save_table
+from winback.pipelines.job.progress import presentable, say
+from winback.pipelines.reporting import charts
+from winback.pipelines.reporting import html as page
+from winback.pipelines.settings.yaml_dataclasses import SettingsError, read_yaml
+from winback.pipelines.tables import parquet_limits as bombs
+from winback.pipelines.tables.safe_csv import save_table
 
 BAD_DATA, SUPPRESSIONS, MODEL = 3, 7, 9
 LIVE = (

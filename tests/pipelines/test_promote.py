@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from winback.models.split import held_out
+from winback.models.evaluation.held_out import held_out
 from winback.pipelines.cli import main
-from winback.pipelines.store import verify, write_manifest
+from winback.pipelines.storage.atomic import verify, write_manifest
 
 VETOED, REFUSED = 10, 3
 # In process: each start of mlflow costs seconds. What mlflow warns of is not ours to mend.

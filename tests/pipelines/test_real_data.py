@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from winback.features.violation import ContractError
+from winback.features.contract.violation import ContractError
 from winback.pipelines.ingest import ingest
-from winback.pipelines.sources import Source, load_source
+from winback.pipelines.settings.sources import Source, load_source
 
 ROOT = Path(__file__).parents[2]
 FILES = {

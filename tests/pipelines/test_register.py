@@ -14,12 +14,12 @@ import pytest
 from conftest import run_in
 from mlflow.exceptions import MlflowException
 
-from winback.pipelines.bundle import bundle
 from winback.pipelines.cli import main
-from winback.pipelines.origin import uncommitted
-from winback.pipelines.refusals import ModelRefused
-from winback.pipelines.registry import open_model
-from winback.pipelines.store import write_manifest
+from winback.pipelines.job.exit_codes import ModelRefused
+from winback.pipelines.registry.bundle import bundle
+from winback.pipelines.registry.opened_model import open_model
+from winback.pipelines.registry.provenance import uncommitted
+from winback.pipelines.storage.atomic import write_manifest
 
 # What mlflow warns of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -246,7 +246,7 @@ def test_modules_of_the_registered_model_may_not_hide_each_others_names(tmp_path
         ("two.py", "def b(): ...\ndef _same(): ...\n"),
     ):
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr("winback.pipelines.bundle.HERE", tmp_path)
+    monkeypatch.setattr("winback.pipelines.registry.bundle.HERE", tmp_path)
     with pytest.raises(ValueError, match=r"one\.py and two\.py both define '_same'"):
         bundle({})
     (tmp_path / "two.py").write_text("from .one import a as b\n")

@@ -9,8 +9,8 @@ import pytest
 from conftest import ROOT
 
 from winback.pipelines.cli import main
-from winback.pipelines.settings import read_yaml
-from winback.pipelines.store import replace_folder
+from winback.pipelines.settings.yaml_dataclasses import read_yaml
+from winback.pipelines.storage.atomic import replace_folder
 
 STAGES = ("train_churn", "train_winback", "evaluate", "recommend", "report")
 WRITTEN = ("artifacts", "reports", "data/recommendations.parquet")

@@ -20,15 +20,16 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
 
-from winback.models.inference import answer
-from winback.pipelines import answering, batch
+from winback.models.formula.answers import answer
 from winback.pipelines.cli import main
-from winback.pipelines.lock import only_one
-from winback.pipelines.parts import read_answers
+from winback.pipelines.job.lock import only_one
 from winback.pipelines.score import Job, score
-from winback.pipelines.spreadsheet import write_csv
-from winback.pipelines.store import verify
-from winback.pipelines.suppression import SuppressionsUnusable, read_suppressions
+from winback.pipelines.scoring import input_rows as batch
+from winback.pipelines.scoring import parts as answering
+from winback.pipelines.scoring.suppressions import SuppressionsUnusable, read_suppressions
+from winback.pipelines.storage.atomic import verify
+from winback.pipelines.storage.stage_outputs import read_answers
+from winback.pipelines.tables.safe_csv import write_csv
 
 BAD_DATA, DRIFT, SUPPRESSIONS, LOCK, MODEL = 3, 6, 7, 8, 9
 

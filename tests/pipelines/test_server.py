@@ -11,9 +11,9 @@ from postgres import psql
 from servers import free_port, readme_line, running
 
 from winback.pipelines.cli import main
-from winback.pipelines.refusals import ModelRefused
-from winback.pipelines.registry import open_model
-from winback.pipelines.store import verify
+from winback.pipelines.job.exit_codes import ModelRefused
+from winback.pipelines.registry.opened_model import open_model
+from winback.pipelines.storage.atomic import verify
 
 # In process: each start of mlflow costs seconds. What mlflow warns of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")

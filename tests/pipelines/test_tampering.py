@@ -15,12 +15,11 @@ import mlflow
 import pandas as pd
 import pytest
 
-from winback.models.inference import answer
-from winback.pipelines import registry
-from winback.pipelines.bundle import bundle
+from winback.models.formula.answers import answer
 from winback.pipelines.cli import main
-from winback.pipelines.refusals import ModelRefused
-from winback.pipelines.registry import (
+from winback.pipelines.job.exit_codes import ModelRefused
+from winback.pipelines.registry.bundle import bundle
+from winback.pipelines.registry.opened_model import (
     EVIDENCE,
     FILES,
     PARTS,
@@ -29,7 +28,8 @@ from winback.pipelines.registry import (
     hashes,
     open_model,
 )
-from winback.pipelines.store import write_manifest
+from winback.pipelines.registry.opened_model import opened_model as registry
+from winback.pipelines.storage.atomic import write_manifest
 
 EMPTY = b'{"columns": [], "expressions": {}, "outputs": [], "sha256": {}}'
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from winback.pipelines.params import Machine, read_params
-from winback.pipelines.sources import load_source
-from winback.pipelines.store import replace_folder
+from winback.pipelines.settings.params import Machine, read_params
+from winback.pipelines.settings.sources import load_source
+from winback.pipelines.storage.atomic import replace_folder
 from winback.pipelines.tune import tune
 
 PARAMS = read_params(ROOT / "params.yaml").train_churn

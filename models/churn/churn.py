@@ -1,0 +1,337 @@
+"""Who is about to leave: learned on snapshots, calibrated, and graded on later ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ..evaluation.probability import (
+    METRICS,
+    RetentionProfit,
+    best_cutoff,
+    bootstrap_grades,
+    grade_slices,
+)
+from ..evaluation.slices import slice_levels
+from ..evaluation.time_split import DAY_SECONDS, PARTS, day_numbers, split_by_time
+from ..formula.calibration import (
+    interp_expression,
+    isotonic_map,
+    platt_expression,
+    platt_map,
+    reliability_table,
+)
+from ..formula.explain import importance
+from ..formula.formula import Expression, Formula, evaluate
+from ..regression.blend import LOG_ODDS, PLAIN, Boosting, choose, fit_blend
+from .baselines import alert_rule, rfm_logistic
+
+OUTPUT = "churn_probability"
+REFIT_ROWS = 60_000  # up to here the calibration rows are worth learning from as well
+RFM_COLUMNS = ("days_since_last_order", "orders_360d", "spend_360d")
+ALERT_COLUMNS = ("days_since_last_order", "mean_days_between_orders")
+RETENTION = RetentionProfit()
+
+
+@dataclass(frozen=True)
+class ChurnModel:
+    """A fitted churn model and how it did.
+
+    Attributes
+    ----------
+    formula
+        One output, `churn_probability`.
+    metrics
+        model, slice, level, rows, metric, value, lo, hi, gain, gain_lo, gain_hi on the test part;
+        gain is that model minus the churn model on the same rows. Intervals (of whole customers
+        drawn again) stand at slice "all" only.
+    reliability
+        Predicted against observed shares on the test part.
+    cutoffs
+        model, threshold, share, profit: whom it pays most to contact on the test part, as a
+        probability from which on and as a share of all, and the money per customer that earns.
+    parts
+        part, first, last, rows, customers, churn_rate.
+    importance
+        feature, importance (mean absolute share in the probability), direction.
+    split, notes
+        How the parts were made, and what was left out for want of columns.
+    """
+
+    formula: Formula
+    metrics: pd.DataFrame
+    reliability: pd.DataFrame
+    cutoffs: pd.DataFrame
+    parts: pd.DataFrame
+    importance: pd.DataFrame
+    split: str
+    notes: tuple[str, ...]
+
+    def predict(self, frame: pd.DataFrame, *, threads: int = 1) -> np.ndarray:
+        """Churn probability (rows,), columns taken by name."""
+        return evaluate(self.formula, frame, threads=threads)[OUTPUT].to_numpy()
+
+
+def fit_churn(
+    snapshots: pd.DataFrame,
+    *,
+    features: Sequence[str],
+    gap_days: float,
+    label: str = "churned",
+    customer_id: str = "customer_id",
+    as_of: str = "as_of",
+    boosting: Boosting = PLAIN,
+    calibrate_share: float = 0.15,
+    test_share: float = 0.2,
+    calibrate_on: Literal["customers", "later"] = "customers",
+    calibration: Literal["platt", "isotonic"] = "platt",
+    rfm_columns: Sequence[str] = RFM_COLUMNS,
+    alert_columns: tuple[str, str] = ALERT_COLUMNS,
+    slices: Sequence[str] | None = None,
+    profit: RetentionProfit = RETENTION,
+    repeats: int = 50,
+    seed: int,
+    threads: int = 1,
+) -> ChurnModel:
+    """Fit, calibrate and grade a churn model.
+
+    Parameters
+    ----------
+    snapshots
+        One row per customer and as-of date: the keys, the label (0/1) and the features, in any
+        order of rows.
+    features
+        Columns to learn from.
+    gap_days
+        How far the label looks ahead, in days (lead and horizon): parts that follow each other
+        are at least this far apart.
+    boosting
+        Settings of the boosting; the calibration part may choose fewer rounds.
+    calibrate_share, test_share, calibrate_on
+        See `timesplit.split_by_time`.
+    calibration
+        "platt", a straight line in log odds; or "isotonic", for many thousand leavers.
+    rfm_columns, alert_columns
+        Columns of the baselines; a baseline whose columns are absent is left out and noted.
+    slices
+        Columns to grade by, of `snapshots`; None takes those of `slices.SLICE_COLUMNS`
+        that are there.
+    profit
+        Economics of a retention campaign, for the expected maximum profit and the cut-offs.
+    repeats
+        Bootstrap draws behind the intervals.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, the label is not 0/1, a key is repeated, or a part of the split
+        lacks leavers or stayers.
+    """
+    rows = ordered_snapshots(
+        snapshots, [*features, *(slices or ())], label=label, customer_id=customer_id, as_of=as_of
+    )
+    split = split_by_time(
+        rows[as_of],
+        rows[customer_id],
+        gap_days=gap_days,
+        calibrate_share=calibrate_share,
+        test_share=test_share,
+        calibrate_on=calibrate_on,
+        seed=seed,
+    )
+    outcome = rows[label].to_numpy(dtype=np.float64)
+    _check_parts(split.part, outcome)
+    train, known, test = (split.part == part for part in PARTS)
+    formula = fit_calibrated(
+        rows[list(features)],
+        outcome,
+        train,
+        known,
+        boosting,
+        calibration=calibration,
+        refit=calibrate_on == "customers",
+        seed=seed,
+        threads=threads,
+    )
+    asked = rows[test]
+    probabilities = {"churn": evaluate(formula, asked, threads=threads)[OUTPUT].to_numpy()}
+    found, notes = _baselines(rows[train], outcome[train], asked, rfm_columns, alert_columns)
+    probabilities |= found
+    metrics = _metrics(
+        outcome[test],
+        probabilities,
+        asked[customer_id].to_numpy(),
+        slice_levels(rows[train], asked, slices),
+        profit,
+        repeats,
+        seed,
+    )
+    drivers = importance(formula, asked, threads=threads).drop(columns="output")
+    return ChurnModel(
+        formula=formula,
+        metrics=metrics,
+        reliability=reliability_table(probabilities["churn"], outcome[test]),
+        cutoffs=_cutoffs(outcome[test], probabilities, profit),
+        parts=_describe_parts(rows, split.part, outcome, customer_id, as_of),
+        importance=drivers,
+        split=split.how,
+        notes=tuple(notes),
+    )
+
+
+def fit_calibrated(
+    frame: pd.DataFrame,
+    outcome: np.ndarray,
+    train: np.ndarray,
+    known: np.ndarray,
+    boosting: Boosting,
+    *,
+    calibration: Literal["platt", "isotonic"],
+    refit: bool,
+    seed: int,
+    threads: int = 1,
+) -> Formula:
+    """Fit the blend on the rows `train`; settle it and calibrate it on the rows `known`.
+
+    With `refit` and up to `REFIT_ROWS` rows the blend is fitted again on both, under the settings
+    and the calibration found.
+    """
+    blend = fit_blend(frame[train], outcome[train], boosting, seed=seed, threads=threads)
+    choice = choose(blend, frame[known], outcome[known])
+    formula = blend.formula(choice, OUTPUT)
+    log_odds = evaluate(
+        Formula(formula.columns, formula.expressions, (LOG_ODDS,), formula.boosters),
+        frame[known],
+        threads=threads,
+    )[LOG_ODDS].to_numpy()
+    raw: Expression = ["ref", LOG_ODDS]
+    expression: Expression
+    if calibration == "platt":
+        expression = platt_expression(*platt_map(log_odds, outcome[known]), raw)
+    else:
+        expression = interp_expression(*isotonic_map(log_odds, outcome[known]), raw)
+    if refit and train.sum() + known.sum() <= REFIT_ROWS:
+        both = train | known
+        blend = fit_blend(frame[both], outcome[both], boosting, seed=seed, threads=threads)
+        formula = blend.formula(choice, OUTPUT)
+    expressions = {**formula.expressions, OUTPUT: expression}
+    return Formula(formula.columns, expressions, (OUTPUT,), formula.boosters)
+
+
+def ordered_snapshots(
+    snapshots: pd.DataFrame, columns: Sequence[str], *, label: str, customer_id: str, as_of: str
+) -> pd.DataFrame:
+    """Snapshots in the order of their keys, once they are found sound.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, the label is not 0/1, or a key is repeated.
+    """
+    needed = [label, customer_id, as_of, *columns]
+    missing = [name for name in needed if name not in snapshots.columns]
+    if missing:
+        raise ValueError(
+            f"snapshots: columns {', '.join(missing)} are missing; build them in featurize or "
+            "correct the names"
+        )
+    if not snapshots[label].isin([0, 1]).all():
+        raise ValueError(
+            f"snapshots: label '{label}' must be 0 or 1 in every row; leave out snapshots whose "
+            "label has not matured"
+        )
+    rows = snapshots.sort_values([customer_id, as_of], kind="stable", ignore_index=True)
+    repeated = rows.duplicated([customer_id, as_of])
+    if repeated.any():
+        raise ValueError(
+            f"snapshots: {int(repeated.sum())} rows repeat a customer at the same as_of; keep one"
+        )
+    return rows
+
+
+def _check_parts(part: np.ndarray, outcome: np.ndarray) -> None:
+    for name in PARTS:
+        held = outcome[part == name]
+        if not 0 < held.sum() < len(held):
+            raise ValueError(
+                f"snapshots: the {name} part has {int(held.sum())} leavers in {len(held)} rows, "
+                "and needs leavers and stayers; take more as-of dates or a longer horizon"
+            )
+
+
+def _baselines(
+    train: pd.DataFrame,
+    outcome: np.ndarray,
+    test: pd.DataFrame,
+    rfm_columns: Sequence[str],
+    alert_columns: tuple[str, str],
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    found, notes = {}, []
+    if missing := [name for name in rfm_columns if name not in train.columns]:
+        notes.append(f"baseline rfm_logistic left out: no column {', '.join(missing)}")
+    else:
+        found["rfm_logistic"] = rfm_logistic(train, outcome, test, rfm_columns)
+    silence, own_gap = alert_columns
+    if missing := [name for name in alert_columns if name not in train.columns]:
+        notes.append(f"baseline alert_rule left out: no column {', '.join(missing)}")
+    else:
+        found["alert_rule"] = alert_rule(train, outcome, test, silence=silence, own_gap=own_gap)
+    return found, notes
+
+
+def _metrics(
+    outcome: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    customers: np.ndarray,
+    slices: Mapping[str, np.ndarray],
+    profit: RetentionProfit,
+    repeats: int,
+    seed: int,
+) -> pd.DataFrame:
+    whole = bootstrap_grades(
+        outcome, probabilities, cluster=customers, repeats=repeats, seed=seed, profit=profit
+    )
+    whole = whole.assign(slice="all", level="all", rows=len(outcome))
+    parts = grade_slices(outcome, probabilities, slices, profit=profit).melt(
+        id_vars=["model", "slice", "level", "rows"],
+        value_vars=["base_rate", *METRICS],
+        var_name="metric",
+    )
+    names = ["model", "slice", "level", "rows", "metric", "value"]
+    names += ["lo", "hi", "gain", "gain_lo", "gain_hi"]
+    table = pd.concat([whole, parts], ignore_index=True) if len(parts) else whole
+    return table.reindex(columns=names).astype({"rows": "int64"})
+
+
+def _cutoffs(
+    outcome: np.ndarray, probabilities: Mapping[str, np.ndarray], profit: RetentionProfit
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"model": name, **vars(best_cutoff(outcome, found, profit))}
+            for name, found in probabilities.items()
+        ]
+    )
+
+
+def _describe_parts(
+    rows: pd.DataFrame, part: np.ndarray, outcome: np.ndarray, customer_id: str, as_of: str
+) -> pd.DataFrame:
+    seconds = np.round(day_numbers(rows[as_of]) * DAY_SECONDS).astype(np.int64)
+    days = pd.to_datetime(seconds, unit="s")
+    table = pd.DataFrame(
+        {"part": part, "as_of": days, "customer": rows[customer_id], "churned": outcome}
+    )
+    grouped = table.groupby("part").agg(
+        first=("as_of", "min"),
+        last=("as_of", "max"),
+        rows=("churned", "size"),
+        customers=("customer", "nunique"),
+        churn_rate=("churned", "mean"),
+    )
+    order = [name for name in (*PARTS, "gap") if name in grouped.index]
+    return grouped.loc[order].reset_index()

@@ -1,0 +1,108 @@
+"""How fast a churn model ages: one test part, scored by models trained longer and longer ago."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..evaluation.held_out import held_out
+from ..evaluation.probability import bootstrap_grades
+from ..evaluation.time_split import DAY_SECONDS, day_numbers
+from ..formula.formula import evaluate
+from ..regression.blend import PLAIN, Boosting, Choice, fit_blend
+from .churn import OUTPUT, ordered_snapshots
+
+DAYS_PER_MONTH = 365.25 / 12
+COLUMNS = ["months_older", "trained_from", "trained_until", "rows"]
+COLUMNS += ["auc", "lo", "hi", "gain", "gain_lo", "gain_hi"]
+
+
+def staleness(
+    snapshots: pd.DataFrame,
+    *,
+    features: Sequence[str],
+    gap_days: float,
+    months: Sequence[float] = (0, 1, 3, 6, 12),
+    label: str = "churned",
+    customer_id: str = "customer_id",
+    as_of: str = "as_of",
+    test_share: float = 0.2,
+    boosting: Boosting = PLAIN,
+    max_rows: int = 12_000,
+    repeats: int = 50,
+    seed: int,
+    threads: int = 1,
+) -> pd.DataFrame:
+    """AUC on the latest as-of dates of models whose training ended earlier and earlier.
+
+    All models see the same number of as-of dates, as many as there are for the oldest, so that
+    only their age differs. Ages for which there are no dates are left out, and where no as-of date
+    is `gap_days` before the test dates no row is left.
+
+    Parameters
+    ----------
+    max_rows
+        Of a training set; beyond them the customers are sampled, for training and test alike.
+
+    Returns
+    -------
+    DataFrame
+        months_older, trained_from, trained_until, rows, auc, lo, hi, gain, gain_lo, gain_hi; gain
+        is the AUC above that of the youngest model on the same rows.
+
+    Raises
+    ------
+    ValueError
+        On unsound snapshots.
+    """
+    rows = ordered_snapshots(snapshots, features, label=label, customer_id=customer_id, as_of=as_of)
+    outcome = rows[label].to_numpy(dtype=np.float64)
+    days = day_numbers(rows[as_of])
+    dates = np.unique(days)
+    first_test = dates[-max(1, round(test_share * len(dates)))]
+    windows = _windows(dates, first_test - gap_days, months)
+    if not windows:
+        return pd.DataFrame(columns=COLUMNS)
+    largest = max(((days >= first) & (days <= last)).sum() for first, last in windows.values())
+    some = np.ones(len(rows), dtype=bool)
+    if largest > max_rows:
+        some = held_out(rows[customer_id], share=max_rows / largest, seed=seed)
+    test = some & (days >= first_test)
+    probabilities, records = {}, []
+    for age, (first, last) in windows.items():
+        train = some & (days >= first) & (days <= last)
+        blend = fit_blend(
+            rows.loc[train, list(features)],
+            outcome[train],
+            boosting,
+            seed=seed,
+            threads=threads,
+        )
+        found = evaluate(
+            blend.formula(Choice(), OUTPUT), rows.loc[test, list(features)], threads=threads
+        )
+        probabilities[str(age)] = found[OUTPUT].to_numpy()
+        from_until = pd.to_datetime(np.round(np.array([first, last]) * DAY_SECONDS), unit="s")
+        records.append((age, from_until[0], from_until[1], int(train.sum())))
+    grades = bootstrap_grades(
+        outcome[test],
+        probabilities,
+        cluster=rows.loc[test, customer_id].to_numpy(),
+        repeats=repeats,
+        seed=seed,
+        metrics=("auc",),
+    ).rename(columns={"value": "auc"})
+    table = pd.DataFrame(records, columns=COLUMNS[:4])
+    return table.join(grades.drop(columns=["model", "metric"]))
+
+
+def _windows(
+    dates: np.ndarray, latest: float, months: Sequence[float]
+) -> dict[float, tuple[float, float]]:
+    """Age in months -> first and last training date, of equally many dates."""
+    ends = {age: dates[dates <= latest - age * DAYS_PER_MONTH] for age in sorted(months)}
+    ends = {age: known for age, known in ends.items() if len(known)}
+    width = min((len(known) for known in ends.values()), default=0)
+    return {age: (float(known[-width]), float(known[-1])) for age, known in ends.items()}

@@ -1,0 +1,1 @@
+"""Which offer whom: rules, budget, holdout, strategy and reasons."""

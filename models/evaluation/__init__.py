@@ -1,0 +1,1 @@
+"""How probabilities, effects and policies are graded."""

@@ -1,0 +1,62 @@
+"""What a budget buys: gain over sending nothing, against money spent, on held-out customers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from .policies import Graded
+from .qini import average_qini, multi_armed_qini
+from .qini_bootstrap import bootstrap
+
+PERSONAL, UNIFORM = "personal offers", "the same for everybody"
+
+
+def budget_curve(
+    judged: Graded,
+    *,
+    costs: Mapping[str, tuple[float, float]],
+    points: int = 41,
+    replicates: int = 200,
+    level: float = 0.95,
+    seed: int,
+) -> pd.DataFrame:
+    """Gain per customer over spend per customer, personal offers beside the same for everybody.
+
+    Where some offer costs nothing, what is spent is contacts.
+
+    Parameters
+    ----------
+    judged
+        Held-out rows, see `comparison.grade_rows`; the unit of the gain is that of its scores.
+    costs
+        Per offer other than the control: cost on acceptance and cost of contact.
+    points
+        Budgets, from nothing to what the dearer of the two spends.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `qini_bootstrap.Bootstrapped.curve`, and policy.
+    """
+    chance = judged.response[:, 1:]
+    spend = chance * [costs[name][0] for name in judged.names[1:]]
+    spend = spend + [costs[name][1] for name in judged.names[1:]]
+    if not (spend > 0).all():
+        spend = np.ones_like(chance)
+    effects = judged.expected[:, 1:] - judged.expected[:, :1]
+    scores = judged.scores[:, 1:] - judged.scores[:, :1]
+    curves = {
+        PERSONAL: multi_armed_qini(effects, spend, scores),
+        UNIFORM: average_qini(effects, spend, scores),
+    }
+    most = max(float(curve.spend[-1]) for curve in curves.values())
+    if most == 0:  # no offer is worth sending: whatever the budget, nothing is gained
+        most = float(spend.min(axis=1).mean())
+    budgets = np.linspace(0.0, most, points)
+    drawn = bootstrap(curves, budgets, rng=np.random.default_rng(seed), replicates=replicates)
+    return pd.concat(
+        [drawn.curve(name, level=level).assign(policy=name) for name in curves], ignore_index=True
+    )

@@ -1,0 +1,110 @@
+"""Train, calibrate, test: parts of the snapshots that do not see each other's outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from .held_out import held_out
+
+PARTS = ("train", "calibrate", "test")
+GAP = "gap"
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class TimeSplit:
+    """Part of each row (rows,), "train", "calibrate", "test" or "gap", and how it was made."""
+
+    part: np.ndarray
+    how: str
+
+
+def day_numbers(as_of: pd.Series) -> np.ndarray:
+    """Days since 1970 of timestamps, or of int64 seconds (rows,)."""
+    if pd.api.types.is_datetime64_any_dtype(as_of):
+        seconds = as_of.astype("datetime64[s]").astype("int64").to_numpy()
+    elif pd.api.types.is_integer_dtype(as_of):
+        seconds = as_of.to_numpy(dtype=np.int64)
+    else:
+        raise ValueError(
+            f"snapshots: as_of must be timestamps or whole seconds, found {as_of.dtype}; cast it"
+        )
+    return np.asarray(seconds / DAY_SECONDS)
+
+
+def split_by_time(
+    as_of: pd.Series,
+    customer_id: pd.Series,
+    *,
+    gap_days: float,
+    calibrate_share: float,
+    test_share: float,
+    calibrate_on: Literal["customers", "later"] = "customers",
+    seed: int,
+) -> TimeSplit:
+    """Split snapshots into train, calibrate and test.
+
+    The latest as-of dates are the test part. Dates less than `gap_days` before it are left out:
+    their labels look into it. Of the earlier dates, calibration takes customers whom training
+    never sees; or, with "later", the last dates, again `gap_days` after those of training. The
+    former keeps every date for training and does not mistake a season for a miscalibration. With
+    a single date (or none early enough) all three parts are of other customers.
+
+    Parameters
+    ----------
+    as_of, customer_id
+        Columns of the snapshots (rows,).
+    gap_days
+        How far a label looks ahead (lead and horizon).
+    calibrate_share, test_share
+        Test: share of the as-of dates, at least one. Calibrate: share of the customers, or of
+        the as-of dates with "later".
+    calibrate_on
+        See above; "later" falls back on customers where there are too few dates.
+    seed
+        Draws the customers.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, the shares are out of range or as_of is not a time.
+    """
+    if not (0 < calibrate_share < 1 and 0 < test_share < 1 and calibrate_share + test_share < 1):
+        raise ValueError(
+            "snapshots: calibrate_share and test_share must be positive and leave rows to train "
+            f"on, found {calibrate_share} and {test_share}"
+        )
+    if not len(as_of):
+        raise ValueError("snapshots: no rows; no label has matured, or nobody was active")
+    days = day_numbers(as_of)
+    dates = np.unique(days)
+    part = np.full(len(days), GAP, dtype="<U9")
+    first_test = dates[-max(1, round(test_share * len(dates)))]
+    before_test = dates[dates <= first_test - gap_days]
+    if not len(before_test):
+        held = _by_customer(customer_id, test_share, calibrate_share, seed)
+        return TimeSplit(held, "customers: too few as-of dates to test on later ones")
+    part[days >= first_test] = "test"
+    known = before_test[-max(1, round(calibrate_share * len(dates))) :]
+    before_calibrate = dates[dates <= known[0] - gap_days]
+    if calibrate_on == "later" and len(before_calibrate):
+        part[(days >= known[0]) & (days <= known[-1])] = "calibrate"
+        part[days <= before_calibrate[-1]] = "train"
+        return TimeSplit(part, "time: train, calibrate and test are consecutive")
+    early = days <= before_test[-1]
+    apart = held_out(customer_id, share=calibrate_share / (1 - test_share), seed=seed)
+    part[early & ~apart] = "train"
+    part[early & apart] = "calibrate"
+    return TimeSplit(part, "time: tested on later dates, calibrated on customers kept apart")
+
+
+def _by_customer(
+    customer_id: pd.Series, test_share: float, calibrate_share: float, seed: int
+) -> np.ndarray:
+    tested = held_out(customer_id, share=test_share, seed=seed)
+    kept = held_out(customer_id, share=calibrate_share / (1 - test_share), seed=seed + 1)
+    return np.where(tested, "test", np.where(kept, "calibrate", "train")).astype("<U9")

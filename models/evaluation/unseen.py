@@ -1,0 +1,107 @@
+"""Which rows a model has not learned from, remembered so that it can be graded fairly later.
+
+Training writes the memory down, not whoever grades: settings may have changed since, and a model
+that is graded on rows it learned from looks better than it is. Features may be built anew in the
+meantime, with later dates and more customers. Dates after the training's stay unseen for certain;
+customers held out by a hash do as long as they are still called the same, which a sample shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .held_out import held_out
+from .time_split import split_by_time
+
+KEYS = ("customer_id", "as_of", "offer")
+SAMPLED = 200
+STILL_THERE = 0.9  # of the sample; some customers are erased for good reason
+
+
+def remember_customers(rows: pd.DataFrame, *, share: float, seed: int) -> dict[str, Any]:
+    """Of a model that held out customers, see `split.held_out`.
+
+    Parameters
+    ----------
+    rows
+        (n, ...) the training table before anything was left out: customer_id, as_of and, where
+        one was sent, offer.
+
+    Returns
+    -------
+    dict
+        share, seed and keys (32 bits of a hash of each of 200 rows' keys); JSON.
+    """
+    sample = np.sort(_hashed_keys(rows))[:SAMPLED]
+    return {"share": share, "seed": seed, "keys": [int(each) for each in _short(sample)]}
+
+
+def remember_snapshots(
+    rows: pd.DataFrame, *, gap_days: float, calibrate_share: float, test_share: float, seed: int
+) -> dict[str, Any]:
+    """Of a model whose rows were split by `timesplit.split_by_time`, with its arguments.
+
+    Returns
+    -------
+    dict
+        from (the first as_of of the test part); or, where the parts are of other customers
+        instead of later dates, what `remember_customers` returns.
+    """
+    part = split_by_time(
+        rows["as_of"],
+        rows["customer_id"],
+        gap_days=gap_days,
+        calibrate_share=calibrate_share,
+        test_share=test_share,
+        seed=seed,
+    ).part
+    first = rows["as_of"][part == "test"].min()
+    if (rows["as_of"][part == "train"] < first).all():
+        return {"from": str(first)}
+    return remember_customers(rows, share=test_share, seed=seed)
+
+
+def unseen(memory: Mapping[str, Any], rows: pd.DataFrame) -> np.ndarray:
+    """True for the rows that the model cannot have learned from, (n,) bool.
+
+    Parameters
+    ----------
+    memory
+        What `remember_snapshots` or `remember_customers` returned.
+    rows
+        (n, ...) the training table as it is today.
+
+    Raises
+    ------
+    ValueError
+        If customers were held out, and those of the training are not among those of today.
+    """
+    if "from" in memory:
+        later: np.ndarray = (rows["as_of"] >= pd.Timestamp(memory["from"])).to_numpy()
+        return later
+    found = np.isin(memory["keys"], _short(_hashed_keys(rows)))
+    if found.mean() < STILL_THERE:
+        raise ValueError(
+            f"only {found.sum()} of {len(found)} sampled rows of its training are among those of "
+            "today, so nobody can tell whom it has not seen"
+        )
+    return held_out(rows["customer_id"], share=memory["share"], seed=memory["seed"])
+
+
+def _hashed_keys(rows: pd.DataFrame) -> np.ndarray:
+    """64 bits for the key of each row."""
+    seconds = rows["as_of"].astype("datetime64[s]").astype("int64")
+    keys = rows[[name for name in KEYS if name in rows.columns]].assign(as_of=seconds)
+    text = keys["customer_id"].astype("str")
+    for name in keys.columns.drop("customer_id"):
+        text = text + "|" + keys[name].astype("str")
+    return pd.util.hash_array(text.to_numpy(object), categorize=False)
+
+
+def _short(hashed: np.ndarray) -> np.ndarray:
+    """Half of the bits: enough to find a row again among millions, too few to tell who it is."""
+    return hashed & np.uint64(0xFFFFFFFF)

@@ -1,0 +1,1 @@
+"""What an experiment says before any model is fitted."""

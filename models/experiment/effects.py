@@ -1,0 +1,146 @@
+"""Average effects of offers in a randomized experiment, with intervals and several at a time.
+
+Each arm's mean outcome is the mean of one score per row, whether that row was in the arm or not:
+a prediction for everybody, plus the weighted error of those who were in it. Without covariates the
+prediction is the arm's mean and the effect a difference of means; with covariates it is a linear
+regression within each arm (Lin 2013, "Agnostic notes on regression adjustments"), which cannot
+hurt in large samples; with weights 1 / propensity it is the doubly robust estimate. Because
+everything is a mean of scores, effects, differences between offers and ratios of them all get
+their standard errors from the spread of scores, by cluster where rows share their fate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+from ..evaluation.offpolicy import Estimate, value
+
+
+def arm_scores(
+    outcomes: np.ndarray,
+    arms: np.ndarray,
+    names: Sequence[str],
+    *,
+    design: np.ndarray | None = None,
+    propensity: np.ndarray | None = None,
+) -> np.ndarray:
+    """Scores whose means estimate every arm's mean of every outcome.
+
+    Parameters
+    ----------
+    outcomes
+        Shape (n, m).
+    arms
+        Arm of each row.
+    names
+        The K arms that are wanted.
+    design
+        Covariates known before the offer, shape (n, p); None: no adjustment.
+    propensity
+        Probability of the arm each row was in, where these differ among rows of an arm; None:
+        everybody had the same chances.
+
+    Returns
+    -------
+    ndarray, shape (K, n, m).
+
+    Raises
+    ------
+    ValueError
+        If an arm has no more rows than the regression has coefficients.
+    """
+    rows = len(arms)
+    facts = np.ones((rows, 1))
+    if design is not None:
+        facts = np.column_stack([facts, design])
+    width = facts.shape[1]
+    scores = np.empty((len(names), *outcomes.shape))
+    for at, name in enumerate(names):
+        inside = arms == name
+        count = int(inside.sum())
+        if count <= width:
+            raise ValueError(
+                f"effects: arm '{name}' has {count} rows for {width} coefficients; use fewer "
+                "covariates or more rows"
+            )
+        weight = np.ones(count) if propensity is None else 1.0 / propensity[inside]
+        weight *= rows / weight.sum()
+        near, seen = facts[inside], outcomes[inside]
+        weighted = near * weight[:, None]
+        fit = np.linalg.lstsq(weighted.T @ near, weighted.T @ seen, rcond=1e-10)[0]
+        scores[at] = facts @ fit
+        freedom = np.sqrt(count / (count - width))
+        scores[at][inside] += (freedom * weight)[:, None] * (seen - near @ fit)
+    return scores
+
+
+def ratio_scores(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Scores whose mean is a ratio of two means (delta method); NaN if the lower one is zero."""
+    below = denominator.mean()
+    if abs(below) < 1e-12:
+        return np.full(len(numerator), np.nan)
+    ratio = numerator.mean() / below
+    return ratio + (numerator - ratio * denominator) / below
+
+
+def estimate_row(scores: np.ndarray, clusters: Any, level: float) -> dict[str, float]:
+    """Columns estimate, lo, hi, se, p_value of a mean of scores; NaN where it is not defined."""
+    if np.isnan(scores).any():
+        return dict.fromkeys(["estimate", "lo", "hi", "se", "p_value"], np.nan)
+    mean = value(scores, clusters=clusters, level=level)
+    return {
+        "estimate": mean.value,
+        "lo": mean.lo,
+        "hi": mean.hi,
+        "se": mean.se,
+        "p_value": two_sided(mean),
+    }
+
+
+def two_sided(estimate: Estimate) -> float:
+    """Two-sided p-value of no effect, by the normal law."""
+    if estimate.se == 0:
+        return 1.0 if estimate.value == 0 else 0.0
+    return float(2 * ndtr(-abs(estimate.value / estimate.se)))
+
+
+def holm(p_values: Any) -> np.ndarray:
+    """P-values adjusted for being several (Holm 1979); NaN stays out of the family.
+
+    Rejecting where the adjusted value is below alpha keeps the chance of any false rejection in
+    the family below alpha.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(len(p), np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1.0)
+    return adjusted
+
+
+def with_holm(table: pd.DataFrame, family: Sequence[str]) -> pd.DataFrame:
+    """Table with a column p_holm, adjusted within each combination of the `family` columns."""
+    adjusted = table.groupby(list(family), sort=False)["p_value"].transform(holm)
+    return table.assign(p_holm=adjusted)
+
+
+def detectable_difference(
+    spread: float, rows: int, rows_control: int, *, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """Smallest true difference of means that a two-sided test notices with chance `power`.
+
+    Parameters
+    ----------
+    spread
+        Standard deviation of the outcome within an arm.
+    rows, rows_control
+        Rows in the two arms.
+    """
+    reach = float(ndtri(1 - alpha / 2) + ndtri(power))
+    return reach * spread * float(np.sqrt(1 / rows + 1 / rows_control))

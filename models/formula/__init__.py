@@ -1,0 +1,1 @@
+"""Fitted models as data: JSON and booster text, evaluated by one function everywhere."""

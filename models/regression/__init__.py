@@ -1,0 +1,1 @@
+"""Additive and boosted regressions that the churn, return and uplift models share."""

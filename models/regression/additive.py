@@ -1,0 +1,293 @@
+"""A smooth additive model of the outcome under every offer, shrunk as far as the rows ask.
+
+Each numeric column enters through its normal score, its square and its cube, each category
+through its levels. The coefficients of the offers are a common part, an effect that all offers
+share and a deviation of each offer. The coefficients of each part are shrunk as normal means with
+a scale mixture as their prior, learned from all of them (adaptive shrinkage, Stephens 2017): where
+an experiment has no heterogeneity the effect parts shrink to nothing, where few columns matter
+only these are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import linalg, stats
+
+from ..formula.formula import Column, Expression
+
+Family = Literal["binary", "count", "amount"]
+
+_PROBABILITIES = np.array([0.005, 0.02, 0.05, *np.arange(0.1, 0.95, 0.1), 0.95, 0.98, 0.995])
+_FLAT = 1e-6  # prior precision of an intercept
+_SCALES = np.array([0.003, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3])
+_NULL_WEIGHT = 4.0  # pseudo-coefficients of no effect
+_LEVEL_SCALE = 0.45  # a level's indicator is scaled like a balanced one: rare levels shrink more
+_NOTHING = 0.002  # a coefficient this small, on the link scale, is not worth its time in scoring
+_LONGEST = 3.0  # in log odds
+_SETTLED = 0.02  # a step this small, in squared standard errors per coefficient, is the last
+_WIDE = 160  # above this many basis functions the curved ones are left out
+
+
+@dataclass(frozen=True)
+class Basis:
+    """One basis function: a piecewise linear map of an encoded column."""
+
+    position: int
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    missing: float
+
+
+def learn_basis(columns: Sequence[Column], matrix: np.ndarray) -> tuple[Basis, ...]:
+    """Basis functions of the encoded columns (rows, columns): centred, about unit scale."""
+    plain: list[Basis] = []
+    curved: list[Basis] = []
+    for position, column in enumerate(columns):
+        values = matrix[:, position]
+        known = values[~np.isnan(values)]
+        missing_share = 1.0 - len(known) / max(len(values), 1)
+        if column.levels is not None:
+            plain += _level_basis(position, len(column.levels), values)
+        elif len(known) and known.min() < known.max():
+            first, *rest = _number_basis(position, known)
+            plain.append(first)
+            curved += rest
+        else:
+            continue
+        if 0.005 < missing_share < 0.995:
+            low, high = -missing_share / _LEVEL_SCALE, (1 - missing_share) / _LEVEL_SCALE
+            plain.append(Basis(position, (0.0, 1.0), (low, low), high))
+    return tuple(plain + (curved if len(plain) + len(curved) <= _WIDE else []))
+
+
+def _level_basis(position: int, levels: int, values: np.ndarray) -> list[Basis]:
+    found = []
+    for code in range(levels):
+        share = float(np.mean(values == code))
+        if share * len(values) < 30 or share > 0.998:
+            continue
+        ys = np.full(max(levels, 2), -share / _LEVEL_SCALE)
+        ys[code] = (1 - share) / _LEVEL_SCALE
+        found.append(Basis(position, tuple(map(float, range(len(ys)))), tuple(ys.tolist()), 0.0))
+    return found
+
+
+def _number_basis(position: int, known: np.ndarray) -> list[Basis]:
+    """Normal score, its square and its cube, each orthogonal to those before."""
+    ordered = np.sort(known)
+    knots = np.unique(np.quantile(ordered, _PROBABILITIES, method="nearest"))
+    if len(knots) < 2:
+        knots = np.unique([ordered[0], knots[0], ordered[-1]])
+    rank = (np.searchsorted(ordered, knots, "left") + np.searchsorted(ordered, knots, "right")) / 2
+    score = stats.norm.ppf(np.clip(rank / len(ordered), 0.002, 0.998))
+    values = np.interp(known, knots, score)
+    powers = [np.ones_like(values)]
+    at_knots = [np.ones_like(score)]
+    for degree in range(1, 4 if len(knots) >= 6 else 2):
+        power, at = values**degree, score**degree
+        for earlier, earlier_at in zip(powers, at_knots, strict=True):
+            slope = float(np.mean(power * earlier))
+            power, at = power - slope * earlier, at - slope * earlier_at
+        scale = max(float(power.std()), 1e-9)
+        powers.append(power / scale)
+        at_knots.append(at / scale)
+    xs = tuple(knots.tolist())
+    return [Basis(position, xs, tuple(at.tolist()), 0.0) for at in at_knots[1:]]
+
+
+def basis_matrix(basis: Sequence[Basis], matrix: np.ndarray) -> np.ndarray:
+    """Intercept and basis functions of encoded rows, (rows, 1 + len(basis))."""
+    found = np.ones((len(matrix), 1 + len(basis)))
+    for place, one in enumerate(basis, start=1):
+        values = matrix[:, one.position]
+        found[:, place] = np.where(np.isnan(values), one.missing, np.interp(values, one.xs, one.ys))
+    return found
+
+
+def additive_expression(basis: Sequence[Basis], coefficients: np.ndarray) -> Expression:
+    """Coefficients (1 + len(basis),) as an expression with one term per raw column."""
+    terms: dict[int, list[tuple[float, Basis]]] = {}
+    for weight, one in zip(coefficients[1:].tolist(), basis, strict=True):
+        if weight:
+            terms.setdefault(one.position, []).append((weight, one))
+    merged: list[list[object]] = []
+    for position, parts in sorted(terms.items()):
+        xs = np.unique(np.concatenate([one.xs for _, one in parts]))
+        ys = sum(weight * np.interp(xs, one.xs, one.ys) for weight, one in parts)
+        missing = sum(weight * one.missing for weight, one in parts)
+        merged.append([position, xs.tolist(), np.asarray(ys).tolist(), float(missing)])
+    return ["additive", float(coefficients[0]), merged]
+
+
+def offer_expressions(basis: Sequence[Basis], coefficients: np.ndarray) -> list[Expression]:
+    """Coefficients per offer (offers, 1 + len(basis)) as those of the first and what others add.
+
+    What an offer adds touches few columns, so that the expressions are cheap once the first is
+    shared (see `sharing`).
+    """
+    first = additive_expression(basis, coefficients[0])
+    found = [first]
+    for one in coefficients[1:]:
+        found.append(
+            ["sum", [1.0, first], [1.0, additive_expression(basis, one - coefficients[0])]]
+        )
+    return found
+
+
+def offer_coding(offers: int) -> np.ndarray:
+    """Parts (columns) of each offer's coefficients (rows, the control first).
+
+    The parts are the common coefficients, the effect that all offers share and, where there is
+    more than one offer, each one's deviation.
+    """
+    shared = np.full((offers, 1), 0.5)
+    shared[0] = -0.5
+    own = np.eye(offers)[:, 1:] if offers > 2 else np.empty((offers, 0))
+    return np.hstack([np.ones((offers, 1)), shared, own])
+
+
+def fit_additive(
+    design: np.ndarray,
+    outcome: np.ndarray,
+    arm: np.ndarray,
+    coding: np.ndarray,
+    *,
+    family: Family,
+    exposure: np.ndarray | None = None,
+) -> np.ndarray:
+    """Coefficients per offer, (offers, basis), on the link scale of the family.
+
+    Parameters
+    ----------
+    design : (rows, basis), from `basis_matrix`.
+    outcome : (rows,), on its own scale.
+    arm : (rows,) codes into the rows of `coding`.
+    coding : (offers, parts), from `offer_coding`; [[1]] for one plain regression.
+    family : 'binary' (logistic), 'count' (Poisson, logarithmic) or 'amount' (least squares).
+    exposure : (rows,) expected counts at a linear predictor of 0; of 'count' only.
+    """
+    scale = max(float(outcome.std()), 1e-12) if family == "amount" else 1.0
+    rows = [np.flatnonzero(arm == code) for code in range(len(coding))]
+    designs = [design[found] for found in rows]
+    targets = [outcome[found] / scale for found in rows]
+    shares = [np.ones(len(found)) if exposure is None else exposure[found] for found in rows]
+    theta = np.zeros((coding.shape[1], design.shape[1]))
+    mean = float(outcome.mean())
+    if family == "binary":
+        theta[0, 0] = np.log(np.clip(mean, 1e-6, 1 - 1e-6) / np.clip(1 - mean, 1e-6, 1))
+    if family == "count":
+        theta[0, 0] = np.log(max(mean, 1e-6) / max(float(np.mean(np.concatenate(shares))), 1e-12))
+    plain = [one.T @ one for one in designs] if family == "amount" else []
+    precision = np.full(theta.shape, 10.0)
+    for step in range(4 if family == "amount" else 20):
+        before = theta
+        grams, pulls = [], []
+        for place, (one, target, part) in enumerate(zip(designs, targets, coding, strict=True)):
+            linear = one @ (part @ theta) if step else np.full(len(target), (part @ theta)[0])
+            if family == "amount":
+                noise = _noise(target, linear, first=step == 0)
+                gram, pull = plain[place] / noise, one.T @ target / noise
+            else:
+                gram, pull = _quadratic(one, target, linear, family, shares[place])
+            grams.append(gram)
+            pulls.append(pull)
+        theta, precision = _posterior(np.stack(grams), np.stack(pulls), coding, precision)
+        if family != "amount":
+            theta = before + _bounded_step(theta - before, designs, coding)
+        moved = coding @ (theta - before)
+        if np.einsum("ki,kij,kj->", moved, np.stack(grams), moved) < _SETTLED * design.shape[1]:
+            break
+    theta[:, 1:][np.abs(theta[:, 1:]) < _NOTHING] = 0.0
+    return coding @ theta * scale
+
+
+def _bounded_step(
+    step: np.ndarray, designs: Sequence[np.ndarray], coding: np.ndarray
+) -> np.ndarray:
+    """The step, shortened so that no row's log odds move by more than `_LONGEST`.
+
+    Newton's full steps diverge where events are rare.
+    """
+    longest = max(
+        float(np.abs(one @ (part @ step)).max(initial=0.0))
+        for one, part in zip(designs, coding, strict=True)
+    )
+    return step * min(1.0, _LONGEST / max(longest, 1e-12))
+
+
+def _noise(target: np.ndarray, linear: np.ndarray, *, first: bool) -> float:
+    """Variance around the prediction, at first around the mean."""
+    if not len(target):
+        return 1.0
+    return max(float(np.mean((target - (target.mean() if first else linear)) ** 2)), 1e-9)
+
+
+def _quadratic(
+    design: np.ndarray, target: np.ndarray, linear: np.ndarray, family: Family, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gram matrix and pull of the log likelihood's quadratic approximation at `linear`."""
+    if family == "binary":
+        mean = 1.0 / (1.0 + np.exp(-np.clip(linear, -30, 30)))
+        weight = np.maximum(mean * (1 - mean), 1e-5)
+    else:
+        mean = share * np.exp(np.clip(linear, -30, 30))
+        weight = np.maximum(mean, 1e-5)
+    weighted = design * weight[:, None]
+    return weighted.T @ design, weighted.T @ linear + design.T @ (target - mean)
+
+
+def _posterior(
+    grams: np.ndarray, pulls: np.ndarray, coding: np.ndarray, precision: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mean (parts, basis) and prior precisions, by fixed point."""
+    parts, width = precision.shape
+    hessian = np.einsum("ka,kb,kij->aibj", coding, coding, grams, optimize=True)
+    hessian = hessian.reshape(parts * width, parts * width)
+    pull = (coding.T @ pulls).reshape(-1)
+    flat = [_FLAT, _FLAT, *[1e-3] * parts][:parts]
+    theta = np.zeros_like(precision)
+    for _ in range(4 if parts * width < 300 else 2):
+        prior = precision.copy()
+        prior[:, 0] = flat
+        factor = linalg.cho_factor(hessian + np.diag(prior.reshape(-1)), lower=True)
+        theta = linalg.cho_solve(factor, pull).reshape(parts, width)
+        inverse = linalg.lapack.dpotri(factor[0], lower=True)[0]
+        variance = np.diag(inverse).reshape(parts, width)
+        for group in (slice(0, 1), slice(1, 2), slice(2, parts)):
+            if group.start < parts and width > 1:
+                found = _adaptive_precision(
+                    theta[group, 1:], variance[group, 1:], precision[group, 1:]
+                )
+                precision[group, 1:] = np.sqrt(precision[group, 1:] * found)
+    return theta, precision
+
+
+def _adaptive_precision(
+    theta: np.ndarray, variance: np.ndarray, precision: np.ndarray
+) -> np.ndarray:
+    """Prior precision of each coefficient under a scale mixture learned from all of them.
+
+    What the rows alone say of a coefficient (its cavity) is a normal mean with a known error;
+    a mixture of zero-mean normals of many scales is fitted to these by EM, with weight towards
+    the narrowest, and each coefficient gets the precision that shrinks as its posterior does.
+    """
+    information = np.maximum(1.0 / variance - precision, 1e-3 / variance)
+    estimate = theta / variance / information
+    error = (1.0 / information)[..., None]
+    spread = error + _SCALES**2
+    density = np.exp(-0.5 * np.square(estimate)[..., None] / spread) / np.sqrt(spread)
+    density = np.maximum(density, 1e-290)
+    share = np.full(len(_SCALES), 1.0 / len(_SCALES))
+    for _ in range(30):
+        member = density * share
+        member /= member.sum(axis=-1, keepdims=True)
+        share = member.sum(axis=tuple(range(member.ndim - 1)))
+        share[0] += _NULL_WEIGHT
+        share /= share.sum()
+    kept = (member * (_SCALES**2 / spread)).sum(axis=-1)
+    kept = np.clip(kept, 1e-6, 1 - 1e-6)
+    return np.asarray(information * (1.0 / kept - 1.0))

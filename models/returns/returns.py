@@ -1,0 +1,261 @@
+"""Who returns under which offer, what that is worth and what it earns: one formula.
+
+P(return | customer, offer) is the calibrated probability without an offer plus the uplift of the
+offer; value given return comes from `value`; money is
+p_offer x (value_offer - cost on acceptance) - contact cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
+
+from ..formula.formula import Expression, Formula, encode
+from ..formula.sharing import share_parts
+from ..uplift.cross_fitting import canonical_order, stratified_folds
+from ..uplift.uplift import OfferUplift
+from .value import LEAST_RETURNERS, Lifetimes, ValueModel, fit_value
+
+_GRID = np.concatenate(
+    [[0.0, 0.0005, 0.002, 0.005, 0.01, 0.02], np.linspace(0.04, 0.96, 24), [1.0]]
+)
+
+
+@dataclass(frozen=True)
+class WinbackModel:
+    """A fitted win-back model.
+
+    Attributes
+    ----------
+    formula
+        Outputs: return_probability_<offer> (all with the control), uplift_<offer> (not the
+        control) and, where values are known, value_<offer> and expected_profit_<offer> (all).
+    held_out
+        The same columns out of fold, in the row order of the training frame.
+    summary
+        Average effects, learner weights, slopes and the decision to personalize, as plain data.
+    uplift
+        The fitted uplift model of return.
+    """
+
+    formula: Formula
+    held_out: pd.DataFrame
+    summary: dict[str, Any]
+    uplift: OfferUplift
+
+
+def fit_winback(
+    X: pd.DataFrame,
+    *,
+    offer: Any,
+    propensity: Any,
+    returned: Any,
+    offers: Mapping[str, tuple[float, float]],
+    control: str,
+    value: Any = None,
+    second_days: Any = None,
+    second_ended: Any = None,
+    horizon_days: float | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    threads: int = 1,
+) -> WinbackModel:
+    """Fit return, uplift, value and expected profit on the rows of an experiment.
+
+    Parameters
+    ----------
+    X : (rows, columns) features only.
+    offer, propensity, returned : (rows,), see `OfferUplift.fit`; returned is 0/1.
+    offers : {name: (cost on acceptance, contact cost)} in currency units; the control costs
+        nothing unless it is named.
+    control : name of the control.
+    value : (rows,) margin after a return, gross of the offer's cost; None or NaN where unknown.
+    second_days, second_ended : (rows,) observed days of the second lifetime and whether it ended
+        (0/1), NaN where unknown; used with `horizon_days`, up to which value counts.
+
+    Raises
+    ------
+    ValueError
+        If returned is not 0/1, or an offer that was sent has no costs.
+    """
+    outcome = np.asarray(returned, dtype=np.float64)
+    if not np.isin(outcome, (0.0, 1.0)).all():
+        raise ValueError("returned: every value must be 0 or 1; drop rows that have not matured")
+    names = np.asarray(offer).astype(str)
+    unknown = sorted(set(names.tolist()) - set(offers) - {control})
+    if unknown:
+        raise ValueError(
+            f"offers: no costs for {unknown}; name (cost on acceptance, contact cost) of each"
+        )
+    uplift = OfferUplift(control=control, folds=folds, seed=seed, threads=threads)
+    uplift.fit(X, outcome, offer=names, propensity=propensity)
+    arms = (uplift.control_, *uplift.offers_)
+    xs, ys = _calibration_map(uplift, outcome, names)
+    builder = _Outputs(uplift.formula_, arms)
+    builder.add_return(xs, ys)
+    held_out = _held_out_return(uplift, xs, ys)
+    lifetimes = None
+    if second_days is not None and second_ended is not None and horizon_days:
+        days = np.asarray(second_days, dtype=np.float64)
+        ended = np.asarray(second_ended, dtype=np.float64)
+        lifetimes = Lifetimes(days, ended, float(horizon_days))
+    valued = _fit_values(X, uplift, names, outcome, value, lifetimes)
+    if valued is not None:
+        costs = [tuple(map(float, offers.get(arm, (0.0, 0.0)))) for arm in arms]
+        builder.add_value(valued, costs)
+        for place, arm in enumerate(arms):
+            held_out[f"value_{arm}"] = valued.held_out[:, place]
+        for (accepted, contact), arm in zip(costs, arms, strict=True):
+            chance, worth = held_out[f"return_probability_{arm}"], held_out[f"value_{arm}"]
+            held_out[f"expected_profit_{arm}"] = chance * (worth - accepted) - contact
+    formula = builder.finish()
+    return WinbackModel(
+        formula=formula,
+        held_out=held_out[list(formula.outputs)],
+        summary=_summary(uplift, names, valued),
+        uplift=uplift,
+    )
+
+
+class _Outputs:
+    """Turns the formula of the uplift into one with the outputs of the win-back model."""
+
+    def __init__(self, formula: Formula, arms: tuple[str, ...]) -> None:
+        self.formula = formula
+        self.arms = arms
+        self.expressions: dict[str, Expression] = dict(formula.expressions)
+        self.outputs: list[str] = []
+
+    def add_return(self, xs: list[float], ys: list[float]) -> None:
+        control = self.arms[0]
+        for arm in self.arms:
+            name = f"return_probability_{arm}"
+            if arm == control:
+                self.expressions[name] = ["interp", xs, ys, ["ref", f"mean_{control}"]]
+            else:
+                base, effect = f"return_probability_{control}", f"uplift_{arm}"
+                raw = ["sum", [1.0, ["ref", base]], [1.0, ["ref", effect]]]
+                self.expressions[name] = ["clip", 0.0, 1.0, raw]
+            self.outputs.append(name)
+        self.outputs += [f"uplift_{arm}" for arm in self.arms[1:]]
+
+    def add_value(self, valued: ValueModel, costs: list[tuple[float, ...]]) -> None:
+        for arm, expression in zip(self.arms, valued.expressions, strict=True):
+            self.expressions[f"value_{arm}"] = expression
+            self.outputs.append(f"value_{arm}")
+        for arm, (accepted, contact) in zip(self.arms, costs, strict=True):
+            margin: Expression = [
+                "sum",
+                [1.0, ["ref", f"value_{arm}"]],
+                [-accepted, ["const", 1.0]],
+            ]
+            earned: Expression = ["product", ["ref", f"return_probability_{arm}"], margin]
+            self.expressions[f"expected_profit_{arm}"] = [
+                "sum",
+                [1.0, earned],
+                [-contact, ["const", 1.0]],
+            ]
+            self.outputs.append(f"expected_profit_{arm}")
+
+    def finish(self) -> Formula:
+        formula = replace(self.formula, expressions=self.expressions, outputs=tuple(self.outputs))
+        return share_parts(formula)
+
+
+def _calibration_map(
+    uplift: OfferUplift, outcome: np.ndarray, names: np.ndarray
+) -> tuple[list[float], list[float]]:
+    """Piecewise linear map of the out-of-fold mean without an offer to a calibrated one.
+
+    A line in log odds fitted on the control's rows (Platt), kept near the identity by one
+    pseudo-observation in each coefficient.
+    """
+    rows = names == uplift.control_
+    chance = np.clip(uplift.means_[rows, 0], 1e-6, 1 - 1e-6)
+    logit, happened = np.log(chance / (1 - chance)), outcome[rows]
+    weight = 1.0 / uplift.propensity_[rows]
+    order = np.lexsort((weight, happened, logit))  # sums must not depend on the order of the rows
+    logit, happened, weight = logit[order], happened[order], weight[order] / weight[order].mean()
+
+    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
+        raw = line[0] + line[1] * logit
+        mean = 1 / (1 + np.exp(-raw))
+        likelihood = weight * (np.logaddexp(0.0, raw) - happened * raw)
+        slope = weight * (mean - happened)
+        prior = line - np.array([0.0, 1.0])
+        gradient = np.array([slope.sum(), (slope * logit).sum()]) + 10.0 * prior
+        return float(likelihood.sum() + 5.0 * (prior**2).sum()), gradient
+
+    line = minimize(loss, np.array([0.0, 1.0]), jac=True, method="L-BFGS-B").x
+    grid = np.clip(_GRID, 1e-6, 1 - 1e-6)
+    mapped = 1 / (1 + np.exp(-(line[0] + max(line[1], 0.0) * np.log(grid / (1 - grid)))))
+    return _GRID.tolist(), mapped.tolist()
+
+
+def _held_out_return(uplift: OfferUplift, xs: list[float], ys: list[float]) -> pd.DataFrame:
+    chance = np.interp(uplift.means_[:, 0], xs, ys)
+    found = {f"return_probability_{uplift.control_}": chance}
+    for arm in uplift.offers_:
+        effect = uplift.held_out_[arm].to_numpy()
+        found[f"return_probability_{arm}"] = np.clip(chance + effect, 0.0, 1.0)
+        found[f"uplift_{arm}"] = effect
+    return pd.DataFrame(found, index=uplift.held_out_.index)
+
+
+def _fit_values(
+    X: pd.DataFrame,
+    uplift: OfferUplift,
+    names: np.ndarray,
+    outcome: np.ndarray,
+    value: Any,
+    lifetimes: Lifetimes | None,
+) -> ValueModel | None:
+    if value is None:
+        return None
+    worth = np.asarray(value, dtype=np.float64)
+    known = (outcome > 0) & np.isfinite(worth)
+    if known.sum() < LEAST_RETURNERS:
+        return None
+    arms = (uplift.control_, *uplift.offers_)
+    arm = pd.Index(arms).get_indexer(pd.Index(names))
+    matrix = encode(uplift.formula_.columns, X)
+    filled = np.where(known, worth, np.nan)
+    known_of_row = [matrix, outcome, arm, filled]
+    if lifetimes is not None:
+        known_of_row += [lifetimes.days, lifetimes.ended]
+    order = canonical_order(np.column_stack(known_of_row), uplift.seed)
+    if lifetimes is not None:
+        lifetimes = Lifetimes(lifetimes.days[order], lifetimes.ended[order], lifetimes.horizon_days)
+    with threadpool_limits(1):
+        valued = fit_value(
+            uplift.formula_.columns,
+            matrix[order],
+            arm=arm[order],
+            offers=len(arms),
+            returned=outcome[order],
+            value=filled[order],
+            fold=stratified_folds(
+                arm[order], outcome[order], uplift.folds, np.random.default_rng(uplift.seed)
+            ),
+            lifetimes=lifetimes,
+        )
+    return replace(valued, held_out=valued.held_out[np.argsort(order)])
+
+
+def _summary(uplift: OfferUplift, names: np.ndarray, valued: ValueModel | None) -> dict[str, Any]:
+    arms, counts = np.unique(names, return_counts=True)
+    found: dict[str, Any] = {
+        "rows": dict(zip(arms.tolist(), counts.tolist(), strict=True)),
+        "average_effects": uplift.average_effects_.to_dict("index"),
+        "weights": uplift.weights_.to_dict("index"),
+        "calibration": uplift.calibration_.to_dict("index"),
+    }
+    if valued is not None:
+        found["value"] = {"way": valued.way, "slope": valued.slope}
+    return found

@@ -1,0 +1,226 @@
+"""What a customer who comes back is worth the second time, under every offer.
+
+Three ways compete on held-out returners, all with effects of the offer that are shrunk like the
+effects on return: a plain regression, one on the logarithm with a smearing factor (Duan 1983)
+and, where the days of second lifetimes are known, months within the horizon (see `hazard`, which
+also learns from those still going on) times a monthly margin. The best is then calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..formula.formula import Column, Expression
+from ..regression.additive import (
+    Basis,
+    basis_matrix,
+    fit_additive,
+    learn_basis,
+    offer_coding,
+    offer_expressions,
+)
+from .second_lifetime import LEAST_ENDED, MONTH_DAYS, fit_second_lifetime
+
+LEAST_RETURNERS = 30
+
+
+@dataclass(frozen=True)
+class ValueModel:
+    """Expected value given return.
+
+    Attributes
+    ----------
+    expressions
+        One per offer, control first, on the encoded columns.
+    held_out
+        Out-of-fold values (rows, offers).
+    way
+        'plain', 'log' or 'hazard', whichever predicts held-out returners best.
+    slope
+        Slope of the true on the out-of-fold value, already applied.
+    """
+
+    expressions: tuple[Expression, ...]
+    held_out: np.ndarray
+    way: str
+    slope: float
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """Second lifetimes: days observed and whether they ended, (rows,), NaN where unknown."""
+
+    days: np.ndarray
+    ended: np.ndarray
+    horizon_days: float
+
+    def known(self) -> np.ndarray:
+        """Rows with both numbers."""
+        return np.isfinite(self.days) & np.isfinite(self.ended) & (self.days >= 0)
+
+    def months(self) -> np.ndarray:
+        """Months within the horizon, at least half of one."""
+        return np.maximum(np.minimum(self.days, self.horizon_days) / MONTH_DAYS, 0.5)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What `fit_value` learns from; see its parameters."""
+
+    basis: tuple[Basis, ...]
+    design: np.ndarray
+    arm: np.ndarray
+    offers: int
+    value: np.ndarray
+    known: np.ndarray
+    returned: np.ndarray
+    lifetimes: Lifetimes | None
+
+
+class _Regression:
+    """Value as a plain or logarithmic additive regression."""
+
+    def __init__(self, rows: Rows, train: np.ndarray, way: str) -> None:
+        used = train & rows.known
+        design, arm, value = rows.design[used], rows.arm[used], rows.value[used]
+        self.basis, self.logarithmic = rows.basis, way == "log"
+        target = np.log(value) if self.logarithmic else value
+        coding = offer_coding(rows.offers)
+        self.coefficients = fit_additive(design, target, arm, coding, family="amount")
+        self.smear = 1.0
+        if self.logarithmic:
+            predicted = np.exp((design * self.coefficients[arm]).sum(axis=1))
+            self.smear = float(value.sum() / predicted.sum())
+
+    def means(self, design: np.ndarray) -> np.ndarray:
+        linear = design @ self.coefficients.T
+        return self.smear * np.exp(linear) if self.logarithmic else linear
+
+    def expressions(self) -> list[Expression]:
+        raw = offer_expressions(self.basis, self.coefficients)
+        if not self.logarithmic:
+            return raw
+        return [["product", ["const", self.smear], ["exp", one]] for one in raw]
+
+
+class _MonthsTimesMargin:
+    """Expected months within the horizon times the monthly margin."""
+
+    def __init__(self, rows: Rows, train: np.ndarray, lifetimes: Lifetimes) -> None:
+        seen = train & (rows.returned > 0) & lifetimes.known()
+        self.basis = rows.basis
+        self.lifetime = fit_second_lifetime(
+            rows.design[seen],
+            rows.arm[seen],
+            rows.offers,
+            days=lifetimes.days[seen],
+            ended=lifetimes.ended[seen],
+            horizon_days=lifetimes.horizon_days,
+        )
+        paid = seen & rows.known
+        margin = rows.value[paid] / lifetimes.months()[paid]
+        long = lifetimes.months()[paid] >= 1.0
+        self.margin = fit_additive(
+            rows.design[paid][long],
+            margin[long],
+            rows.arm[paid][long],
+            offer_coding(rows.offers),
+            family="amount",
+        )
+
+    def means(self, design: np.ndarray) -> np.ndarray:
+        return self.lifetime.months(design) * (design @ self.margin.T)
+
+    def expressions(self) -> list[Expression]:
+        months = self.lifetime.expressions(self.basis)
+        margins = offer_expressions(self.basis, self.margin)
+        return [["product", *both] for both in zip(months, margins, strict=True)]
+
+
+def fit_value(
+    columns: Sequence[Column],
+    matrix: np.ndarray,
+    *,
+    arm: np.ndarray,
+    offers: int,
+    returned: np.ndarray,
+    value: np.ndarray,
+    fold: np.ndarray,
+    lifetimes: Lifetimes | None = None,
+) -> ValueModel:
+    """Fit E[value | returned, row, offer].
+
+    Parameters
+    ----------
+    columns, matrix : encoded columns (rows, columns), see `formula.encode`.
+    arm : (rows,) codes of the offers, the control 0.
+    offers : number of offers with the control.
+    returned : (rows,) 0/1.
+    value : (rows,) in currency units; read where returned is 1, NaN elsewhere or if unknown.
+    fold : (rows,) fold of every row.
+    lifetimes : the second lifetimes, if they are known.
+
+    Raises
+    ------
+    ValueError
+        If fewer than `LEAST_RETURNERS` returned rows have a value.
+    """
+    known = (returned > 0) & np.isfinite(value)
+    if known.sum() < LEAST_RETURNERS:
+        raise ValueError(
+            f"value: expected at least {LEAST_RETURNERS} returned rows with a value, found "
+            f"{int(known.sum())}; leave value out"
+        )
+    basis = learn_basis(columns, matrix[known])
+    design = basis_matrix(basis, matrix)
+    rows = Rows(basis, design, arm, offers, value, known, returned, lifetimes)
+    ways = _ways(rows)
+    held_out = {way: np.empty((len(matrix), offers)) for way in ways}
+    for place in np.unique(fold):
+        test = fold == place
+        for way in ways:
+            held_out[way][test] = _fit(rows, ~test, way).means(design[test])
+    judged = np.flatnonzero(known)
+    truth, sent = value[judged], arm[judged]
+    losses = {way: np.mean((truth - held_out[way][judged, sent]) ** 2) for way in ways}
+    way = min(ways, key=lambda name: losses[name])
+    centre, slope, low, high = _calibrate(held_out[way][judged, sent], truth)
+    model = _fit(rows, np.ones(len(matrix), dtype=bool), way)
+    expressions: list[Expression] = []
+    for one in model.expressions():
+        line = ["sum", [1.0, ["const", centre]], [slope, one]]
+        expressions.append(["clip", low, high, line])
+    calibrated = np.clip(centre + slope * held_out[way], low, high)
+    return ValueModel(tuple(expressions), calibrated, way, slope)
+
+
+def _ways(rows: Rows) -> list[str]:
+    ways = ["plain"]
+    if (rows.value[rows.known] > 0).all():
+        ways.append("log")
+    if rows.lifetimes is not None:
+        seen = (rows.returned > 0) & rows.lifetimes.known()
+        ended = seen & (rows.lifetimes.ended > 0)
+        ended &= rows.lifetimes.days <= rows.lifetimes.horizon_days
+        if ended.sum() >= 2 * LEAST_ENDED and (seen & rows.known).sum() >= 2 * LEAST_RETURNERS:
+            ways.append("hazard")
+    return ways
+
+
+def _fit(rows: Rows, train: np.ndarray, way: str) -> _Regression | _MonthsTimesMargin:
+    if way == "hazard" and rows.lifetimes is not None:
+        return _MonthsTimesMargin(rows, train, rows.lifetimes)
+    return _Regression(rows, train, way)
+
+
+def _calibrate(predicted: np.ndarray, value: np.ndarray) -> tuple[float, float, float, float]:
+    """Intercept and slope of the truth on the prediction, and the range a prediction may take."""
+    moved = predicted - predicted.mean()
+    power = float((moved**2).sum())
+    slope = float((moved * (value - value.mean())).sum()) / power if power > 0 else 0.0
+    slope = float(np.clip(slope, 0.0, 1.25))
+    low, high = np.quantile(value, [0.001, 0.999])
+    return float(value.mean() - slope * predicted.mean()), slope, float(low), float(high)

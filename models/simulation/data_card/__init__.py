@@ -1,0 +1,1 @@
+"""What the simulated world must reproduce, and what a run gave."""

@@ -1,0 +1,203 @@
+"""Lifetimes of simulated customers, month by month: bills, moods, contacts, and why they leave.
+
+A customer is content, upset (a failure of the service; it passes or is mended) or fading (needs
+the service less and less). What a month brings depends on that mood and on the customer's traits,
+and everything that drives leaving also shows in the events: use falls, complaints are opened,
+bills are bought at a discount. All customers live one month of their lifetime at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .people import People
+from .world import BOTH, COMPETITOR, MONTH, MOVED, NEED_GONE, PRICE, REASONS, SERVICE, World
+
+CONTENT, UPSET, FADING = 0, 1, 2
+ALIVE = -1
+WELCOME_MONTHS = 6
+AFTER_WELCOME = 2.8
+
+HAZARD = np.zeros((3, len(REASONS)))
+HAZARD[:, PRICE] = 0.0118
+HAZARD[:, COMPETITOR] = 0.0038
+HAZARD[:, MOVED] = 0.0023
+HAZARD[CONTENT, SERVICE], HAZARD[UPSET, SERVICE], HAZARD[FADING, SERVICE] = 0.0014, 0.066, 0.0014
+HAZARD[CONTENT, BOTH], HAZARD[UPSET, BOTH], HAZARD[FADING, BOTH] = 0.0005, 0.0240, 0.0005
+HAZARD[FADING, NEED_GONE] = 0.20
+FADE_CHANCE = 0.0032
+CURED_SHARE = 0.55
+RELAPSE = 3.5
+CONTACT_RELIEF = 0.55
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Lifetimes about to be lived, one array element each.
+
+    Attributes
+    ----------
+    customer
+        Row in `People`.
+    number
+        1 for the first lifetime of a customer, 2 for the second, 3 for the third.
+    started_at
+        Second of the first bill.
+    price
+        Regular monthly bill.
+    contact_chance
+        Probability of a message in a month.
+    hazard_factor
+        Multiplies every hazard.
+    previous_reason
+        Why the previous lifetime ended (index into REASONS), -1 in the first.
+    cured
+        The previous reason is gone for good; without it, it comes back stronger.
+    """
+
+    customer: np.ndarray
+    number: np.ndarray
+    started_at: np.ndarray
+    price: np.ndarray
+    contact_chance: np.ndarray
+    hazard_factor: np.ndarray
+    previous_reason: np.ndarray
+    cured: np.ndarray
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What came of them: one row per lifetime, per month lived, and per spell of being upset.
+
+    Attributes
+    ----------
+    ended_at
+        Second of leaving, -1 while it goes on.
+    reason
+        True reason (index into REASONS), -1 while it goes on.
+    month_life, month, mood, contacted
+        Per month lived: the lifetime, how many months it was old, the mood, whether a message
+        was sent.
+    upset_life, upset_month, calm_month
+        Per spell: the lifetime, the month in which it began, the month in which it passed (-1:
+        never).
+    """
+
+    ended_at: np.ndarray
+    reason: np.ndarray
+    month_life: np.ndarray
+    month: np.ndarray
+    mood: np.ndarray
+    contacted: np.ndarray
+    upset_life: np.ndarray
+    upset_month: np.ndarray
+    calm_month: np.ndarray
+
+
+def hazards(people: People, lives: Lives) -> np.ndarray:
+    """Monthly hazard of leaving by mood and reason, (3, reasons, lives), before what a month adds.
+
+    A cured customer does not leave for the previous reason again; another one does so more.
+    """
+    owner = lives.customer
+    table = np.repeat(HAZARD[:, :, None], len(owner), axis=2)
+    price = np.exp(0.55 * people.price_sensitivity[owner] - 0.15)
+    table[:, PRICE] *= price
+    table[:, BOTH] *= price
+    table[:, COMPETITOR] *= np.exp(-0.45 * people.usage[owner] - 0.10)
+    again = np.flatnonzero(lives.previous_reason >= 0)
+    reason = lives.previous_reason[again]
+    table[:, reason, again] *= np.where(lives.cured[again], 0.0, RELAPSE)
+    table *= lives.hazard_factor
+    return table
+
+
+@dataclass
+class _Diary:
+    """What the months of all lifetimes bring, collected while they are lived."""
+
+    n_lives: int
+    months: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+    begun: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    passed: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    n_spells: int = 0
+
+    def __post_init__(self) -> None:
+        self.spell = np.full(self.n_lives, -1, dtype=np.int64)
+
+    def note(
+        self, life: np.ndarray, month: int, was: np.ndarray, now: np.ndarray, sent: np.ndarray
+    ) -> None:
+        """One month: moods before and after it began, and whether a message was sent."""
+        upset = life[(was == CONTENT) & (now == UPSET)]
+        calm = life[(was == UPSET) & (now == CONTENT)]
+        self.passed.append((self.spell[calm], np.full(len(calm), month, dtype=np.int16)))
+        self.begun.append((upset, np.full(len(upset), month, dtype=np.int16)))
+        self.spell[upset] = self.n_spells + np.arange(len(upset))
+        self.n_spells += len(upset)
+        ages = np.full(len(life), month, dtype=np.int16)
+        self.months.append((life.astype(np.int32), ages, now, sent))
+
+    def close(self, ended_at: np.ndarray, reason: np.ndarray) -> Lived:
+        """All that was noted."""
+        life, age, mood, sent = (np.concatenate(parts) for parts in zip(*self.months, strict=True))
+        upset_life, upset_month = (np.concatenate(part) for part in zip(*self.begun, strict=True))
+        calm_month = np.full(self.n_spells, -1, dtype=np.int16)
+        for spell, when in self.passed:
+            calm_month[spell] = when
+        return Lived(ended_at, reason, life, age, mood, sent, upset_life, upset_month, calm_month)
+
+
+def live(people: People, lives: Lives, *, world: World, rng: np.random.Generator) -> Lived:
+    """Live all lifetimes to their end or to the end of the data.
+
+    Parameters
+    ----------
+    people, lives
+        Traits, and the lifetimes to live.
+    world
+        Gives the end of the data.
+    rng
+        Random draws, one block per month of lifetime.
+    """
+    n = len(lives.customer)
+    hazard = hazards(people, lives)
+    welcome = people.welcome[lives.customer] & (lives.number == 1)
+    again = lives.number > 1
+    mood = np.zeros(n, dtype=np.int8)
+    ended = np.full(n, ALIVE, dtype=np.int64)
+    reason = np.full(n, ALIVE, dtype=np.int8)
+    diary = _Diary(n)
+    alive, month = np.arange(n), 0
+    while True:
+        alive = alive[lives.started_at[alive] + month * MONTH < world.as_of]
+        if month and not len(alive):
+            return diary.close(ended, reason)
+        chance, message, leave, part = rng.random((4, len(alive)), dtype=np.float32)
+        was = mood[alive]
+        now = _next_mood(people, lives.customer[alive], was, chance)
+        sent = message < lives.contact_chance[alive]
+        mood[alive] = now
+        diary.note(alive, month, was, now, sent)
+        risk = hazard[now, :, alive]
+        after_welcome = welcome[alive] & (WELCOME_MONTHS <= month < WELCOME_MONTHS + 3)
+        risk[:, PRICE] *= np.where(after_welcome, AFTER_WELCOME, 1.0)
+        risk *= np.where(again[alive] & sent, CONTACT_RELIEF, 1.0)[:, None]
+        total = np.cumsum(risk, axis=1)
+        end = lives.started_at[alive] + ((month + 0.3 + 0.69 * part) * MONTH).astype(np.int64)
+        leaves = (leave < total[:, -1]) & (end < world.as_of)
+        ended[alive[leaves]] = end[leaves]
+        reason[alive[leaves]] = (leave[leaves, None] >= total[leaves]).sum(axis=1)
+        alive, month = alive[~leaves], month + 1
+
+
+def _next_mood(
+    people: People, customer: np.ndarray, mood: np.ndarray, chance: np.ndarray
+) -> np.ndarray:
+    """Mood of the coming month: content ones may become upset or fade, upset ones calm down."""
+    upset = (mood == CONTENT) & (chance < people.upset_chance[customer])
+    fading = (mood == CONTENT) & (chance > 1 - FADE_CHANCE)
+    calm = (mood == UPSET) & (chance < people.recovery_chance[customer])
+    return np.select([upset, fading, calm], [UPSET, FADING, CONTENT], mood).astype(np.int8)

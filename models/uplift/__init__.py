@@ -1,0 +1,5 @@
+"""Effects per offer from a randomized experiment."""
+
+from .uplift import OfferUplift
+
+__all__ = ["OfferUplift"]

@@ -1,0 +1,1 @@
+"""What every command shares: the lock, progress and exit codes."""

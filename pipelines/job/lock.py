@@ -1,0 +1,30 @@
+"""One writer at a time: a lock that the system lets go of however its holder ends."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .exit_codes import LockHeld
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold the lock of a place for the length of a block.
+
+    The lock is an empty hidden file beside the place, which stays; what counts is who has it open.
+
+    Raises
+    ------
+    LockHeld
+        If another job holds it; nothing waits.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LockHeld(f"{path}: another job is writing there; let it finish") from error
+        yield

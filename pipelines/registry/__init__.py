@@ -1,0 +1,1 @@
+"""What is registered in MLflow, and how it is opened."""

@@ -1,0 +1,122 @@
+"""The model card of a version: what it answers, for whom, how well, and what it is not for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..settings.sources import Source
+
+LONGEST = 5_000  # characters of a description that every MLflow server takes
+SHOWN_SLICES = 3
+
+
+def model_card(
+    source: Source, *, as_of: str, decision: Mapping[str, Any], churn: Path, policies: Path
+) -> str:
+    """Markdown, from finished files.
+
+    Parameters
+    ----------
+    as_of
+        The moment of the data.
+    decision
+        See `models.inference.Answers`; empty where there are no offers.
+    churn
+        Folder of the churn model; its metrics.csv and parts.csv are read where they are.
+    policies
+        The file of graded policies that stage evaluate writes.
+    """
+    lines = [f"# winback on {source.title}", "", f"Data as of {as_of[:10]}.", "", "## Answers", ""]
+    grades = churn / "metrics.csv"
+    if grades.exists() and source.churn is not None:
+        lines.append(
+            "- `churn_probability`: an active customer leaves within "
+            f"{source.churn.horizon_days:g} days"
+        )
+    if decision:
+        offers = ", ".join([str(decision["control"]), *map(str, decision["offers"])])
+        lines.append(
+            f"- for a lost customer and each offer ({offers}): return probability, uplift over "
+            f"{decision['control']}, value, expected profit; `recommended_offer`"
+        )
+    if grades.exists():
+        lines += ["", "## Churn, on rows that it has not learned from", ""]
+        lines += _churn(pd.read_csv(grades), pd.read_csv(churn / "parts.csv"))
+    if decision:
+        rows = json.loads(policies.read_text())
+        lines += ["", "## Offers, on customers that it has not learned from", ""]
+        lines += _offers(
+            [row for row in rows if row["objective"] == decision["objective"]], decision
+        )
+    lines += ["", "## Limits", "", *_limits(source, decision)]
+    return "\n".join(lines)[: LONGEST - 1].rstrip() + "\n"
+
+
+def _churn(grades: pd.DataFrame, parts: pd.DataFrame) -> Iterator[str]:
+    test = parts.set_index("part").loc["test"]
+    yield (
+        f"{test['rows']:,} snapshots of {test['customers']:,} customers, {test['first'][:10]} to "
+        f"{test['last'][:10]}; {test['churn_rate']:.1%} left."
+    )
+    yield ""
+    yield "| | AUC | log loss | lift in the top tenth |"
+    yield "|---|---|---|---|"
+    whole = grades[grades["slice"] == "all"].set_index(["model", "metric"])
+    for model in dict.fromkeys(whole.index.get_level_values("model")):
+        cells = (_interval(whole.loc[(model, name)]) for name in ("auc", "log_loss", "lift_10"))
+        yield f"| {model} | {' | '.join(cells)} |"
+    slices = grades[
+        (grades["slice"] != "all") & (grades["metric"] == "auc") & (grades["model"] == "churn")
+    ].dropna(subset="value")
+    worst = slices.nsmallest(SHOWN_SLICES, "value").to_dict("records")
+    if worst:
+        named = "; ".join(
+            f"{row['value']:.2f} at {row['slice']} {row['level']} ({row['rows']:,} rows)"
+            for row in worst
+        )
+        yield ""
+        yield f"Where it ranks worst, AUC: {named}."
+
+
+def _offers(rows: Sequence[Mapping[str, Any]], decision: Mapping[str, Any]) -> Iterator[str]:
+    ours = next(row for row in rows if row["policy"] == "ours")
+    yield (
+        f"{decision['objective'].capitalize()} per customer of {ours['n']:,} held out; "
+        + (
+            "offers are personal."
+            if decision["personalize"]
+            else f"personal offers did not beat {decision['best_single']} for all, which is sent."
+        )
+    )
+    yield ""
+    yield f"| policy | value | over {decision['best_single']} for all |"
+    yield "|---|---|---|"
+    for row in rows:
+        gain = {side: row[f"gain_{side}"] for side in ("lo", "hi")}
+        over = _interval({"value": row["gain_over_best_single"], **gain})
+        yield f"| {row['policy']} | {_interval(row)} | {over} |"
+
+
+def _limits(source: Source, decision: Mapping[str, Any]) -> Iterator[str]:
+    yield "- Intervals are 95%, of sampling alone; they say nothing of a world that has changed."
+    if source.simulate is not None:
+        yield "- The data are simulated: the figures show that the method works, not what you earn."
+    if decision:
+        yield (
+            "- Effects are those of the offers, costs and customers of the experiment; another "
+            "offer, or people who were never among its customers, need another experiment."
+        )
+        yield "- Whom not to contact it does not know: objections, cooldown and holdout come after."
+    yield "- A probability is for planning and ranking, never for refusing a person a service."
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    value = row["value"] if "value" in row else row["value_per_customer"]
+    if row["lo"] != row["lo"]:
+        return f"{value:.4g}"
+    return f"{value:.4g} ({row['lo']:.4g} to {row['hi']:.4g})"

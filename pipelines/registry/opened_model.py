@@ -1,0 +1,188 @@
+"""Opening a model, of the registry or of a folder; nothing is parsed before its hash is right.
+
+No code of a registered model is executed here: its files are data, and `models.inference` of this
+package, whose text the model carries for others, answers with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from ...models.formula.answers import DECISION_FILE, Answers, answer, input_columns, load_answers
+from ...models.formula.formula import FORMULA_FILE
+from ..job.exit_codes import ModelRefused
+from ..storage.atomic import read_verified
+from ..storage.mlflow_home import tracking_uri
+
+CONTENT, AS_OF = "winback.content", "winback.as_of"
+FILES = "winback.files"
+REFERENCE, EVIDENCE = "reference.parquet", "evidence.json"
+ADDED_BY_MLFLOW = ("registered_model_meta",)  # to what it downloads
+PARTS = ("churn", "winback")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model ready to answer.
+
+    Attributes
+    ----------
+    answers
+        What `models.inference.answer` takes.
+    version
+        What the rows that it scores say: NAME/VERSION, or a hash for a folder.
+    content
+        SHA-256 over the formulas and the decision, which hold the hashes of the boosters.
+    reference
+        Features of the customers for whom it was registered (see `register.marginals`), or None.
+    as_of
+        The moment it was trained for; empty if unknown.
+    evidence
+        Per part, what its training left behind to grade it by: `unseen` (see `models.unseen`) and
+        `grades`, those of the model and its baselines on the rows held out then.
+    """
+
+    answers: Answers
+    version: str
+    content: str
+    reference: pd.DataFrame | None = None
+    as_of: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+def registry() -> MlflowClient:
+    """The client of the registry in use."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    mlflow.set_tracking_uri(tracking_uri())
+    return MlflowClient()
+
+
+def by_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """The version that an alias points to, or None."""
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException:
+        return None
+
+
+def open_model(model: str) -> Opened:
+    """A model by registry URI (models:/NAME@ALIAS or models:/NAME/VERSION) or by folder.
+
+    A folder holds `churn/` and `winback/` as the training stages write them.
+
+    Raises
+    ------
+    ModelRefused
+        If there is no such model, or a file of it is missing, truncated or changed.
+    """
+    try:
+        return _registered(model) if model.startswith("models:/") else _of_folder(Path(model))
+    except Exception as error:  # whatever a forged file breaks, it is refused in one way
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelRefused(f"{model}: refused; {why}") from error
+
+
+def content_hash(*parts: dict[str, bytes]) -> str:
+    """SHA-256 over the formula and the decision of each part."""
+    digest = hashlib.sha256()
+    for files in parts:
+        for name in (FORMULA_FILE, DECISION_FILE):
+            digest.update(files.get(name, b"-"))
+    return digest.hexdigest()
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file below a folder, by its path in it."""
+    return {
+        file.relative_to(folder).as_posix(): file_hash(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name not in ADDED_BY_MLFLOW
+    }
+
+
+def files_hash(folder: Path) -> str:
+    """One SHA-256 over the paths and hashes of all files below a folder."""
+    return hashlib.sha256(json.dumps(hashes(folder), sort_keys=True).encode()).hexdigest()
+
+
+def model_texts(folder: Path) -> dict[str, bytes]:
+    """The files of a model by name, compared with its manifest; empty where there is no model."""
+    files = read_verified(folder)
+    return files if FORMULA_FILE in files else {}
+
+
+def populations(customers: pd.DataFrame) -> pd.Series:
+    """The population of each row; one for all where there is no such column."""
+    if "population" not in customers.columns:
+        return pd.Series("all", index=customers.index)
+    return customers["population"].astype("str").fillna("unknown")
+
+
+def download_model(uri: str, place: Path) -> Path:
+    """The folder with everything that MLflow keeps of a model."""
+    place.mkdir(exist_ok=True)
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(place)))
+
+
+def _of_folder(folder: Path) -> Opened:
+    if not folder.is_dir():
+        raise ValueError("there is no such folder, and a registry URI begins with models:/")
+    texts = [model_texts(folder / part) for part in PARTS]
+    return _opened(texts)
+
+
+def _registered(model: str) -> Opened:
+    client = registry()
+    name, at, alias = model.removeprefix("models:/").partition("@")
+    if at:
+        found = client.get_model_version_by_alias(name, alias)
+    else:
+        found = client.get_model_version(*name.split("/", 1))
+    with tempfile.TemporaryDirectory() as place:
+        folder = download_model(f"models:/{found.name}/{found.version}", Path(place))
+        if files_hash(folder) != found.tags.get(FILES):
+            raise ValueError(f"its files are not those of version {found.version} at registration")
+        models = folder / "artifacts" / "models"
+        texts = [
+            {file.name: file.read_bytes() for file in sorted((models / part).glob("*"))}
+            for part in PARTS
+        ]
+        sample = (models / REFERENCE).read_bytes()
+        evidence = json.loads((models / EVIDENCE).read_bytes())
+    opened = _opened(texts, version=f"{found.name}/{found.version}")
+    return replace(
+        opened,
+        reference=pd.read_parquet(io.BytesIO(sample)),
+        as_of=found.tags.get(AS_OF, ""),
+        evidence=evidence,
+    )
+
+
+def _opened(texts: list[dict[str, bytes]], *, version: str = "") -> Opened:
+    answers = load_answers(*texts)
+    if answers.churn is None and answers.winback is None:
+        raise ValueError("it holds no model")
+    stranger = pd.DataFrame({name: [None] for name in input_columns(answers)})
+    answer(answers, stranger)  # what cannot answer at all is refused before any customer is read
+    content = content_hash(*texts)
+    return Opened(answers, version or content[:12], content)

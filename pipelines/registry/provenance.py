@@ -1,0 +1,66 @@
+"""Where a model came from: the code, the settings and the data that made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..settings.params import PARAMS_FILE
+
+CODE = ("features", "models", "pipelines", "dvc.yaml")
+
+
+def origin(features: Mapping[str, Any], *, dirty: bool) -> dict[str, str]:
+    """Tags that say what made a model.
+
+    Parameters
+    ----------
+    features
+        The manifest of the folder of features, verified.
+    dirty
+        Whether files differ from the last commit, see `uncommitted`.
+    """
+    lock = Path("dvc.lock")
+    files = {name: each["sha256"] for name, each in features["files"].items()}
+    return {
+        "winback.as_of": features["as_of"],
+        "winback.version": version("winback"),
+        "winback.git": _git("rev-parse", "HEAD").strip() + ("-dirty" if dirty else ""),
+        "winback.dvc_lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
+        "winback.dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+        "winback.data": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
+    }
+
+
+def uncommitted(source: Path) -> list[str]:
+    """Files that made the model, or could have, and are not as in the last commit.
+
+    Tracked files that differ (but for dvc.lock, which every run writes), code that git does not
+    know, and settings or the source if they are not tracked at all. Without a repository these
+    are params.yaml and the source.
+    """
+    settings = [str(PARAMS_FILE), str(source)]
+    changed = _listed("diff", "--name-only", "-z", "HEAD", "--", ".", ":!dvc.lock")
+    unknown = _listed("ls-files", "-z", "--others", "--exclude-standard", "--", *CODE)
+    tracked = _listed("ls-files", "-z", "--full-name", "--", *settings)
+    prefix = _git("rev-parse", "--show-prefix").strip()
+    missing = [name for name in settings if prefix + name not in tracked]
+    return list(dict.fromkeys([*changed, *unknown, *missing]))
+
+
+def _listed(*arguments: str) -> list[str]:
+    return [name for name in _git(*arguments).split("\0") if name]
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout

@@ -1,0 +1,60 @@
+"""What a consumer of the registry loads: one flat row of answers per customer.
+
+MLflow keeps this file as code, with the texts of `models.formula` and `models.inference` put
+before it, so that the model loads in an environment that has never heard of winback.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.pyfunc.model import PythonModel
+
+from ...models.formula.answers import Answers, answer, load_answers
+
+# SHA-256 of each file of the model; `bundle` writes it here.
+FILES: dict[str, str] = {}
+
+
+class WinbackModel(PythonModel):
+    """Churn, return, uplift and profit per offer from native boosters and JSON."""
+
+    answers: Answers
+
+    def load_context(self, context: Any) -> None:
+        """Read the models; each file's SHA-256 is checked before any of them is parsed."""
+        folder = Path(context.artifacts["models"])
+        bodies = {name: _checked(folder / name, expected) for name, expected in FILES.items()}
+        parts: dict[str, dict[str, bytes]] = {"churn": {}, "winback": {}}
+        for name, body in bodies.items():
+            part, _, file = name.partition("/")
+            if part in parts:
+                parts[part][file] = body
+        self.answers = load_answers(parts["churn"], parts["winback"])
+
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002  MLflow's signature
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> pd.DataFrame:
+        """Answers for each row of features; missing numbers and unknown categories are allowed."""
+        return answer(self.answers, model_input)
+
+
+def _checked(file: Path, expected: str) -> bytes:
+    body = file.read_bytes() if file.is_file() else b""
+    found = hashlib.sha256(body).hexdigest()
+    if found != expected:
+        raise ValueError(
+            f"model file '{file.parent.name}/{file.name}' has SHA-256 {found[:12]}, expected "
+            f"{expected[:12]}; it is missing, truncated or changed: restore it or register it again"
+        )
+    return body
+
+
+mlflow.models.set_model(WinbackModel())

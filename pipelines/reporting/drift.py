@@ -1,0 +1,79 @@
+"""Chapter of the report: how far today's customers lie from those whom the models learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ...models.evaluation.drift import drift
+from ..settings.params import Report
+from ..storage.stage_outputs import read_dictionary
+from .html import Block, table, text
+
+ROWS = 20_000  # of each side, evenly spaced: enough to see a distance of 0.01
+SHOWN = 10
+LEARNED_FROM = {"active": ("churn", "leaving"), "lost": ("winback", "coming back")}
+
+
+def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.DataFrame]:
+    """Distance of every feature of today's customers from the training set, by population.
+
+    Returns
+    -------
+    dict
+        `models.drift.drift` of the active against churn.parquet and of the lost against
+        winback.parquet; what has no training set or nobody today is left out.
+    """
+    names = [entry["name"] for entry in read_dictionary(features)]
+    groups = pq.read_table(features / "current.parquet", columns=["population"]).column(0)
+    found = {}
+    for population, (part, _) in LEARNED_FROM.items():
+        members = np.flatnonzero(groups.to_numpy(zero_copy_only=False) == population)
+        path = features / f"{part}.parquet"
+        if not len(members) or not path.exists() or not pq.read_metadata(path).num_rows:
+            continue
+        before = _sample(path, np.arange(pq.read_metadata(path).num_rows), names)
+        today = _sample(features / "current.parquet", members, names)
+        found[population] = drift(before, today, warn=warn, alarm=alarm)
+    return found
+
+
+def drifted(params: Report, features: Path) -> Iterator[Block]:
+    """The features farthest away, for each population that has a training set."""
+    tables = distances(features, warn=params.drift_warn, alarm=params.drift_alarm)
+    if not tables:
+        return
+    yield text(
+        "A model answers for customers like those it learned from. The distance is the population "
+        f"stability index, an effect size: from {params.drift_warn:g} on look at the feature, from "
+        f"{params.drift_alarm:g} on do not trust the answer before you know why. The shift is in "
+        "standard deviations of the training set. Features that count from the beginning of the "
+        "data grow older with it."
+    )
+    for population, rows in tables.items():
+        counts = rows["level"].value_counts()
+        told = ", ".join(
+            f"{counts.get(level, 0)} {word}"
+            for level, word in (("alarm", "alarms"), ("warn", "to look at"), ("ok", "alike"))
+        )
+        yield table(
+            rows.head(SHOWN),
+            title=f"The {population}, against the training set of {LEARNED_FROM[population][1]}: "
+            f"{told}",
+            formats={
+                "distance": ".2f",
+                "shift": ".2f",
+                "missing_reference": ".0%",
+                "missing_current": ".0%",
+            },
+        )
+
+
+def _sample(path: Path, places: np.ndarray, names: list[str]) -> pd.DataFrame:
+    """At most `ROWS` of some rows of a file, evenly spaced: the same ones every time."""
+    evenly = np.linspace(0, len(places) - 1, min(ROWS, len(places))).round().astype(int)
+    return pq.read_table(path, columns=names).take(places[evenly]).to_pandas()

@@ -1,0 +1,275 @@
+"""Chapters of the report on the models: who comes back and what that is worth, who leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from ...models.decision.strategy import departure_class
+from ...models.evaluation.probability import RetentionProfit
+from ..tables.safe_csv import read_table
+from . import charts
+from .html import Block, picture, table, text
+from .summary import Findings, Inputs
+
+MODELS = {
+    "churn": "this model",
+    "rfm_logistic": "logistic on R, F, M",
+    "alert_rule": "alert rule",
+}
+METRICS = {
+    "auc": ("AUC", ".3f"),
+    "pr_auc": ("PR-AUC", ".3f"),
+    "log_loss": ("log loss", ".4f"),
+    "brier": ("Brier score", ".4f"),
+    "ece": ("calibration error", ".4f"),
+    "lift_10": ("lift in the top tenth", ".2f"),
+    "emp": ("expected maximum profit", ".3f"),
+}
+SLICE_METRICS = {
+    "rows": ",.0f",
+    "base_rate": ".1%",
+    "auc": ".3f",
+    "log_loss": ".4f",
+    "ece": ".4f",
+    "lift_10": ".2f",
+}
+SHOWN_DRIVERS = 12
+REASON = "departure_reason"
+
+
+def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
+    """Who returns, what drives that, what a return is worth, what a budget buys."""
+    yield picture(
+        charts.reliability(
+            read_table(inputs.plots / "return_reliability.csv"), by="offer", unit="share returned"
+        ),
+        "Predicted against observed return on held-out customers, by the offer they got; on the "
+        "dotted line the model keeps its word.",
+    )
+    grades = pd.DataFrame(found.metrics["winback"]).T.rename_axis("offer").reset_index()
+    yield table(
+        grades,
+        title="Return probability on held-out customers",
+        formats={"rows": ",.0f", "base_rate": ".3f", "auc": ".3f", "log_loss": ".4f", "ece": ".4f"},
+    )
+    yield from _never_offered(inputs, found)
+    yield from _return_drivers(inputs, found)
+    yield from _reasons(inputs, found)
+    if (inputs.plots / "value_reliability.csv").exists():
+        yield picture(
+            charts.reliability(
+                read_table(inputs.plots / "value_reliability.csv"), by="offer", unit="value"
+            ),
+            "What a return is worth, predicted against observed, on held-out customers who came "
+            "back, in tenths by prediction.",
+        )
+    yield picture(
+        charts.curves(
+            read_table(inputs.plots / "budget_curve.csv"),
+            x="budget",
+            y="gain",
+            by="policy",
+            x_unit="spend per customer",
+            y_unit="gain per customer",
+        ),
+        "What a budget buys: gain over sending nothing, on held-out customers "
+        "(multi-armed Qini curve with costs).",
+    )
+
+
+def _never_offered(inputs: Inputs, found: Findings) -> Iterator[Block]:
+    """Leavers in no experiment: what the model promised of them, and what they did."""
+    if "leavers" not in found.metrics:
+        return
+    grades = found.metrics["leavers"]
+    promised, came = grades["predicted"], grades["base_rate"]
+    near = abs(promised - came) <= max(0.01, 0.1 * came)
+    yield text(
+        f"{grades['rows']:,.0f} customers left after the last offer of the experiment and were "
+        f"never made one. Without an offer the model expects {promised:.1%} of them back within "
+        f"the return window, and {came:.1%} came (AUC {grades['auc']:.3f}). "
+        + (
+            "Its chances hold for them too. "
+            if near
+            else "So among them its chances without an offer rank customers and are no shares: "
+            "whoever was chosen for the experiment was likelier to return. "
+        )
+        + "What offers do to them nobody has tried: their uplift is carried over from the "
+        "experiment."
+    )
+    yield picture(
+        charts.reliability(
+            read_table(inputs.plots / "leavers_reliability.csv"), by=None, unit="share returned"
+        ),
+        "Leavers in no experiment, without an offer: predicted against observed return.",
+    )
+
+
+def _return_drivers(inputs: Inputs, found: Findings) -> Iterator[Block]:
+    drivers = read_table(inputs.winback / "importance.csv")
+    own = f"return_probability_{found.decision['control']}"
+    alone = drivers[drivers["output"] == own]
+    yield picture(
+        charts.bars(*_named(alone), unit="mean absolute share in the probability"),
+        "What drives a return without an offer. An arrow up: larger values raise it; down: they "
+        "lower it; none: it depends, or the feature is a category.",
+    )
+    families = read_table(inputs.winback / "families.csv")
+    families = families[families["output"] != own]
+    yield picture(
+        charts.dots(
+            families.assign(offer=families["output"].str.removeprefix("uplift_")),
+            label="family",
+            value="importance",
+            by="offer",
+            unit="mean absolute share in the uplift",
+        ),
+        "What makes an offer work better with one customer than with another: how far each family "
+        "of features, taken together, moves the uplift of each offer.",
+    )
+    words = {1: "larger raises", -1: "larger lowers", 0: "it depends"}
+    shown = drivers[drivers["importance"] > 0].groupby("output", sort=False).head(SHOWN_DRIVERS)
+    yield table(
+        shown.assign(direction=shown["direction"].map(words)),
+        title="The same in figures",
+        formats={"importance": ".4f"},
+        folded=True,
+    )
+
+
+def _named(drivers: pd.DataFrame) -> tuple[list[str], list[float]]:
+    """Names with arrows, and magnitudes, of the strongest drivers that do anything."""
+    first = drivers[drivers["importance"] > 0].head(SHOWN_DRIVERS)
+    arrows = first["direction"].map({1: " \u2191", -1: " \u2193", 0: ""})
+    return list(first["feature"] + arrows), list(first["importance"])
+
+
+def _reasons(inputs: Inputs, found: Findings) -> Iterator[Block]:
+    """Today's lost customers by the reason that they gave."""
+    current = pd.read_parquet(inputs.features / "current.parquet")
+    uplifts = [f"uplift_{name}" for name in found.decision["offers"]]
+    own = f"return_probability_{found.decision['control']}"
+    if REASON not in current.columns or uplifts[0] not in found.recommendations:
+        return
+    lost = current.loc[current["population"] == "lost", ["customer_id", REASON]]
+    rows = found.recommendations[["customer_id", own, *uplifts]].merge(lost, on="customer_id")
+    if rows.empty:
+        return
+    rows = rows.rename(
+        columns={own: "returns alone"} | {name: name.replace("_", " ") for name in uplifts}
+    )
+    rows["reason"] = rows[REASON].astype("object").fillna("not stated")
+    means = rows.drop(columns=["customer_id", REASON]).groupby("reason").mean()
+    means.insert(0, "customers", rows.groupby("reason").size())
+    means = means.sort_values("customers", ascending=False, kind="stable").reset_index()
+    means.insert(1, "class", departure_class(means["reason"]))
+    yield table(
+        means,
+        title="Why today's lost customers left, in the classes of Stauss and Friege, and what the "
+        "model expects of them on average",
+        formats=dict.fromkeys(means.columns, ".3f") | {"customers": ",.0f"},
+    )
+
+
+def churn(inputs: Inputs) -> Iterator[Block]:
+    """How good the churn model is, whom to contact, how it ages, what moves it."""
+    metrics = read_table(inputs.churn / "metrics.csv")
+    parts = read_table(inputs.churn / "parts.csv")
+    test = parts.set_index("part").loc["test"]
+    yield text(
+        f"Graded on {test['rows']:,.0f} later rows of {test['customers']:,.0f} customers, of whom "
+        f"{test['churn_rate']:.1%} left within the horizon. Beside this model: a logistic "
+        "regression on recency, frequency and money, and an alert for whoever is silent for longer "
+        "than her habit. In brackets 95% intervals, of whole customers drawn again."
+    )
+    yield table(_grades(metrics[metrics["slice"] == "all"]))
+    yield text(_best_cutoff(read_table(inputs.churn / "cutoffs.csv")))
+    yield picture(
+        charts.reliability(
+            read_table(inputs.plots / "churn_reliability.csv"), by=None, unit="churn"
+        ),
+        "Predicted against observed churn; on the dotted line the model keeps its word.",
+    )
+    yield picture(
+        charts.bars(
+            *_named(read_table(inputs.churn / "importance.csv")),
+            unit="mean absolute share in the probability",
+        ),
+        "What moves the probability most; up: larger values raise it, down: they lower it.",
+    )
+    yield from _ageing(read_table(inputs.churn / "staleness.csv"))
+    by_slice = metrics[(metrics["model"] == "churn") & (metrics["slice"] != "all")].pivot_table(
+        index=["slice", "level", "rows"], columns="metric", values="value", sort=False
+    )
+    if len(by_slice):
+        shown = by_slice.reset_index()
+        yield table(
+            shown[["slice", "level", *(name for name in SLICE_METRICS if name in shown)]],
+            title="The same by slice",
+            formats=SLICE_METRICS,
+            folded=True,
+        )
+    yield table(
+        parts, title="Consecutive parts in time", formats={"churn_rate": ".2%"}, folded=True
+    )
+
+
+def _grades(whole: pd.DataFrame) -> pd.DataFrame:
+    """One row per metric, one column per model, values with their intervals."""
+    rows = []
+    for metric, (name, spec) in METRICS.items():
+        row = {"": name}
+        for model, words in MODELS.items():
+            mine = whole[(whole["metric"] == metric) & (whole["model"] == model)]
+            for one in mine.to_dict("records"):
+                between = f" ({one['lo']:{spec}} to {one['hi']:{spec}})"
+                row[words] = f"{one['value']:{spec}}" + (between if one["lo"] == one["lo"] else "")
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _best_cutoff(cutoffs: pd.DataFrame) -> str:
+    ours = cutoffs.set_index("model").loc["churn"]
+    costs = RetentionProfit()
+    economics = (
+        f"Suppose that a customer kept is worth {costs.value:g}, the incentive costs "
+        f"{costs.incentive_cost:g} and a contact {costs.contact_cost:g}, and that "
+        f"{costs.alpha / (costs.alpha + costs.beta):.0%} of the leavers accept: "
+    )
+    if ours["share"] == 0:
+        return economics + "then it pays to contact nobody."
+    others = cutoffs[cutoffs["model"] != "churn"]
+    best = f", the better baseline {others['profit'].max():.2f}" if len(others) else ""
+    return (
+        f"{economics}then it pays most to contact the {ours['share']:.1%} with a probability from "
+        f"{ours['threshold']:.3f} on, which earns {ours['profit']:.2f} per customer{best}."
+    )
+
+
+def _ageing(aged: pd.DataFrame) -> Iterator[Block]:
+    """AUC of models trained longer and longer ago on the same later customers."""
+    if len(aged) < 2:
+        return
+    yield table(
+        pd.DataFrame(
+            {
+                "trained until": aged["trained_until"].str[:10],
+                "months older": aged["months_older"],
+                "AUC": [
+                    f"{row['auc']:.3f} ({row['lo']:.3f} to {row['hi']:.3f})"
+                    for row in aged.to_dict("records")
+                ],
+                "less the freshest": [
+                    f"{row['gain']:+.3f} ({row['gain_lo']:+.3f} to {row['gain_hi']:+.3f})"
+                    if row["gain"]
+                    else ""
+                    for row in aged.to_dict("records")
+                ],
+            }
+        ),
+        title="How fast it ages: smaller models, each trained on as many dates, asked about the "
+        "same later customers",
+        formats={"months older": "g"},
+    )

@@ -1,0 +1,153 @@
+"""What a run found, in a headline and in a few lines for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..settings.sources import Source
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where the stages left what the report shows."""
+
+    tables: Path
+    features: Path
+    churn: Path
+    winback: Path
+    metrics: Path
+    policies: Path
+    plots: Path
+    recommendations: Path
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Results of the stages as the report reads them."""
+
+    source: Source
+    as_of: pd.Timestamp
+    metrics: Mapping[str, Any]
+    policies: pd.DataFrame
+    decision: Mapping[str, Any]
+    recommendations: pd.DataFrame
+    skipped: Mapping[str, str]
+    objective: str
+    level: float
+
+
+def headline(found: Findings) -> Iterator[tuple[str, str]]:
+    """Figures and their meanings, the most important first."""
+    customers = found.recommendations
+    offers = sent(found)
+    if len(offers):
+        gain = offers["expected_incremental_profit"].sum()
+        if gain == gain and gain != 0:
+            yield f"{gain:,.0f}", f"expected gain of sending {len(offers):,} offers"
+        else:
+            yield f"{len(offers):,}", "offers to send"
+    if found.decision:
+        ours, decided = _ours(found), _decided(found)
+        yield (
+            _amount(ours["value_per_customer"], found),
+            f"{_unit(found)} of our policy on held-out customers, {found.level:.0%} interval "
+            f"{_amount(ours['lo'], found)} to {_amount(ours['hi'], found)}",
+        )
+        if decided["personalize"]:
+            yield (
+                f"{'+' if ours['gain_over_best_single'] > 0 else ''}"
+                + _amount(ours["gain_over_best_single"], found),
+                f"over {decided['best_single']} for all, {found.level:.0%} interval "
+                f"{_amount(ours['gain_lo'], found)} to {_amount(ours['gain_hi'], found)}",
+            )
+        else:
+            yield decided["best_single"], "for all: personal offers did not beat it"
+    if "churn_probability" in customers:
+        risk = customers["churn_probability"].dropna()
+        days = found.source.churn.horizon_days if found.source.churn else 0
+        yield (
+            f"{risk.sum():,.0f}",
+            f"of {len(risk):,} active customers expected to leave within {days} days",
+        )
+    if "churn" in found.metrics:
+        yield f"{found.metrics['churn']['churn']['auc']:.3f}", "AUC of the churn model, later dates"
+
+
+def summary(found: Findings, *, report: Path) -> str:
+    """The same for a terminal, with the path of the report."""
+    lines = ["", f"{found.source.title}, as of {found.as_of:%Y-%m-%d}", ""]
+    lines += [f"  {words}" for words in _lines(found)]
+    lines += ["", f"  report    {report}", ""]
+    return "\n".join(lines)
+
+
+def _lines(found: Findings) -> Iterator[str]:
+    customers = found.recommendations
+    for part, why in found.skipped.items():
+        yield f"{part:<10}left out: {why}"
+    if "churn_probability" in customers:
+        risk = customers["churn_probability"].dropna()
+        model = found.metrics["churn"]["churn"]
+        yield (
+            f"active    {len(risk):,} customers, {risk.sum():,.0f} expected to leave "
+            f"(AUC {model['auc']:.3f}, lift in the top tenth {model['lift_10']:.2f})"
+        )
+    if not found.decision:
+        return
+    decided = _decided(found)
+    offers = sent(found)
+    asked = customers["recommended_offer"].notna().sum()
+    who = "lost" if "churn_probability" in customers else "asked"
+    yield f"{who:<10}{asked:,} customers, {len(offers):,} of them to be sent an offer"
+    for name, rows in offers.groupby("recommended_offer"):
+        gain = rows["expected_incremental_profit"].sum()
+        worth = f", expected gain {gain:,.0f}" if gain == gain and gain != 0 else ""
+        yield f"          {name:<14}{len(rows):>8,} customers{worth}"
+    ours = _ours(found)
+    yield (
+        f"policy    {_unit(found)} {_amount(ours['value_per_customer'], found)} "
+        f"[{_amount(ours['lo'], found)}, {_amount(ours['hi'], found)}] on {ours['n']:,.0f} "
+        "held-out customers"
+    )
+    yield (
+        f"          {_amount(ours['gain_over_best_single'], found)} "
+        f"[{_amount(ours['gain_lo'], found)}, {_amount(ours['gain_hi'], found)}] more than "
+        f"{decided['best_single']} for all"
+        + ("" if decided["personalize"] else ", which is what is sent")
+    )
+
+
+def _decided(found: Findings) -> Mapping[str, Any]:
+    decided: Mapping[str, Any] = found.decision["by_objective"][found.objective]
+    return decided
+
+
+def sent(found: Findings) -> pd.DataFrame:
+    """Customers who are to be sent an offer: not the holdout, not those who get none."""
+    customers = found.recommendations
+    if not found.decision:
+        return customers.iloc[:0]
+    offer = customers["recommended_offer"]
+    return customers[offer.notna() & (offer != found.decision["control"]) & ~customers["holdout"]]
+
+
+def _ours(found: Findings) -> dict[str, Any]:
+    rows = found.policies
+    ours = rows[(rows["objective"] == found.objective) & (rows["policy"] == "ours")]
+    return {str(name): value for name, value in ours.to_dict("records")[0].items()}
+
+
+def _unit(found: Findings) -> str:
+    experiment = found.source.experiment
+    outcome = experiment.outcome if experiment else "returned"
+    units = {"profit": "profit per customer", "roi": "gain per money spent"}
+    return units.get(found.objective, f"share with outcome {outcome}")
+
+
+def _amount(value: float, found: Findings) -> str:
+    return f"{value:.4f}" if found.objective == "returns" else f"{value:,.2f}"

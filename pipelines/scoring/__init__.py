@@ -1,0 +1,1 @@
+"""The steps of batch scoring."""

@@ -1,0 +1,106 @@
+"""Who objected: read before scoring and again before export, and never silently absent."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..job.exit_codes import SuppressionsUnusable
+from ..tables.parquet_limits import MOST_TEXT, refuse_bombs, too_long
+
+
+@dataclass(frozen=True)
+class Suppressions:
+    """The list at one moment: the ids, and the SHA-256 of the file they came from."""
+
+    ids: pa.Array
+    sha256: str
+
+    def hit(self, customers: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Whether each customer is on the list, whenever the objection was made.
+
+        Raises
+        ------
+        SuppressionsUnusable
+            If one side has text for an id and the other numbers: nobody would ever be found.
+        """
+        listed, asked = self.ids.type, customers.type
+        if len(self.ids) and _kind(listed) != _kind(asked):
+            raise SuppressionsUnusable(
+                f"suppressions: customer_id is {listed} there and {asked} in the features, so "
+                "nobody would be found; write both alike"
+            )
+        kind = pa.int64() if pa.types.is_integer(asked) else pa.string()
+        ids = self.ids.cast(kind) if len(self.ids) else pa.array([], kind)
+        return pc.is_in(customers.cast(kind), value_set=ids)
+
+
+def _ids(content: bytes, file: Path) -> pa.ChunkedArray:
+    reader = pq.ParquetFile(pa.BufferReader(content))
+    refuse_bombs(reader, io.BytesIO(content), file, {"customer_id"})
+    if reader.schema_arrow.names.count("customer_id") != 1:
+        raise KeyError("one column customer_id is needed")
+    read = pq.read_table(
+        pa.BufferReader(content), columns=["customer_id"], read_dictionary=["customer_id"]
+    )["customer_id"]
+    if pa.types.is_dictionary(read.type):
+        read = read.unify_dictionaries()
+        values = read.chunk(0).dictionary if read.num_chunks else pa.array([], pa.string())
+        if (pc.max(pc.binary_length(values)).as_py() or 0) > MOST_TEXT:
+            raise ValueError(too_long("customer_id"))
+        read = read.cast(pa.string())
+    return read
+
+
+def _kind(found: pa.DataType) -> str:
+    inner = found.value_type if pa.types.is_dictionary(found) else found
+    if pa.types.is_integer(inner):
+        return "number"
+    return "text" if pa.types.is_string(inner) or pa.types.is_large_string(inner) else str(inner)
+
+
+def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Suppressions:
+    """The list, if it can be relied on.
+
+    Parameters
+    ----------
+    file
+        Parquet with a column customer_id; it may have no rows.
+    as_of
+        The moment of the scores (UTC).
+    max_age_days
+        A file written longer ago than that, before now or `as_of`, is stale.
+
+    Raises
+    ------
+    SuppressionsUnusable
+        If it is missing, unreadable, without ids, or stale.
+    """
+    try:
+        content = file.read_bytes()
+        ids = _ids(content, file)
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise SuppressionsUnusable(
+            f"suppressions: {file} cannot be read ({str(error).splitlines()[0]}); who objected "
+            "must not be scored, so nothing is; mend the list, or give --no-suppressions where "
+            "the business has none"
+        ) from error
+    if ids.null_count:
+        raise SuppressionsUnusable(
+            f"suppressions: {file} has {ids.null_count:,} rows without customer_id; mend the list"
+        )
+    made = datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
+    latest = max(as_of, datetime.now(UTC).replace(tzinfo=None))
+    if latest - made > timedelta(days=max_age_days):
+        raise SuppressionsUnusable(
+            f"suppressions: {file} was written at {made:%Y-%m-%d %H:%M}, more than "
+            f"{max_age_days:g} days before {latest:%Y-%m-%d %H:%M}; export it anew"
+        )
+    return Suppressions(ids.combine_chunks(), hashlib.sha256(content).hexdigest())

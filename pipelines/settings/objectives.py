@@ -1,0 +1,63 @@
+"""An experiment of a source file in the words of `models.comparison`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pandas as pd
+
+from ...models.evaluation.policies import Graded, grade_rows
+from .sources import Experiment, Source
+
+
+def costs(experiment: Experiment) -> dict[str, tuple[float, float]]:
+    """Per offer other than the control: cost on acceptance and cost of contact."""
+    return {
+        name: (offer.cost_on_acceptance, offer.contact_cost)
+        for name, offer in experiment.offers.items()
+    }
+
+
+def objectives(experiment: Experiment, outputs: Collection[str]) -> tuple[str, ...]:
+    """What a policy can be graded by here: money needs a value, a return on money needs costs."""
+    if f"expected_profit_{experiment.control}" not in outputs:
+        return ("returns",)
+    spends = all(sum(cost) > 0 for cost in costs(experiment).values())
+    return ("profit", "returns", "roi") if spends else ("profit", "returns")
+
+
+def graded(
+    rows: pd.DataFrame, predictions: pd.DataFrame, experiment: Experiment, objective: str
+) -> Graded:
+    """Rows of the experiment, with predictions that did not learn from them, ready to grade by."""
+    return grade_rows(
+        rows,
+        predictions,
+        costs=costs(experiment),
+        control=experiment.control,
+        objective=objective,
+        rule=experiment.tailored,
+        rule_cost=experiment.tailoring_cost,
+    )
+
+
+def chosen_objective(source: Source, asked: str | None, decision: Mapping[str, Any]) -> str:
+    """What the campaign shall maximize: what params.yaml asks for, else the source, else profit.
+
+    Raises
+    ------
+    ValueError
+        If this source's experiment cannot tell it.
+    """
+    if not decision:
+        return asked or "profit"
+    named = source.experiment.objective if source.experiment else None
+    objective = asked or named or str(decision["objective"])
+    if objective not in decision["by_objective"]:
+        raise ValueError(
+            f"recommend: objective '{objective}' cannot be told from {source.path}; its experiment "
+            f"knows {', '.join(decision['by_objective'])}. Profit needs what a return is worth "
+            "(orders, or offers.value), roi costs as well"
+        )
+    return objective

@@ -1,0 +1,323 @@
+"""What a data set is: `sources/<name>.yaml` as frozen dataclasses.
+
+A source says where its tables are (DuckDB SQL over files, or SQL in a database), or which world to
+simulate; what churn means there; what the randomized experiment offered and cost; and which columns
+no model may see. How we model it stands in params.yaml instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from glob import glob
+from pathlib import Path
+from typing import Any, Literal
+
+from ...features.churn_definition import ChurnDefinition
+from ...features.contract.contract import REASONS, TABLES
+from .yaml_dataclasses import SettingsError, from_mapping, read_yaml, suggest
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_COMMENT = re.compile(r"--[^\n]*")
+_LITERAL = re.compile(r"'((?:[^']|'')*)'")
+_DATA_FILE = re.compile(r"\.(parquet|csv|tsv|json|jsonl|ndjson|txt)(\.gz|\.zst)?$", re.IGNORECASE)
+
+
+class SourceError(ValueError):
+    """Raw data that cannot be read: a missing file, a failing query, a refusing database."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What an offer costs: once when it is accepted, and once for each customer contacted."""
+
+    cost_on_acceptance: float = 0.0
+    contact_cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("cost_on_acceptance", "contact_cost"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, found {getattr(self, name):g}")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The randomized experiment of a source.
+
+    Attributes
+    ----------
+    offers
+        Costs by name of offer, the control not among them.
+    control
+        The name under which customers stand who were offered nothing.
+    return_window_days
+        A return counts when it comes within so many days of the offer.
+    value_horizon_days
+        What a return earns is summed over so many days from the offer.
+    objective
+        What a campaign shall maximize here, where that differs from params.yaml.
+    shares
+        Planned share of each arm, where the logged propensities do not tell it.
+    tailored
+        The policy sent in the arm 'tailored': offer by stated reason.
+    tailoring_cost
+        Cost of tailoring, for each customer contacted in that arm.
+    outcome, value
+        What a return and its value are called in reports.
+    """
+
+    offers: Mapping[str, Offer]
+    control: str = "none"
+    return_window_days: int = 90
+    value_horizon_days: int = 365
+    objective: Literal["profit", "roi", "returns"] | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    tailored: Mapping[str, str] = field(default_factory=dict)
+    tailoring_cost: float = 0.0
+    outcome: str = "returned"
+    value: str = "value"
+
+    def __post_init__(self) -> None:
+        if not self.offers:
+            raise ValueError("offers must name at least one offer beside the control, found none")
+        if self.control in self.offers:
+            raise ValueError(f"offers must not list the control '{self.control}'; it costs nothing")
+        for name in ("return_window_days", "value_horizon_days"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.tailoring_cost < 0:
+            raise ValueError(f"tailoring_cost must be at least 0, found {self.tailoring_cost:g}")
+        for reason, offer in self.tailored.items():
+            if reason not in REASONS:
+                raise ValueError(f"tailored: unknown reason '{reason}'; {suggest(reason, REASONS)}")
+            if offer not in self.offers:
+                raise ValueError(
+                    f"tailored: unknown offer '{offer}'; {suggest(offer, [*self.offers])}"
+                )
+
+    @property
+    def offer_names(self) -> tuple[str, ...]:
+        """All names that may stand in `offers.offer`, the control first."""
+        return (self.control, *self.offers)
+
+
+@dataclass(frozen=True)
+class TableQuery:
+    """Where one table comes from.
+
+    Attributes
+    ----------
+    query
+        DuckDB SQL over files, or, with `uri`, SQL of that database.
+    uri
+        The database, e.g. postgresql://user:password@host/name; `${VARIABLE}` keeps secrets out.
+    version_query
+        SQL in the database whose result changes when the table does, where the default (a hash
+        of all rows, computed by the database) is too slow.
+    variables
+        Pairs of value and name of the environment variables that stand in the query.
+    """
+
+    query: str
+    uri: str | None = None
+    version_query: str | None = None
+    variables: tuple[tuple[str, str], ...] = field(default=(), metadata={"hidden": True})
+
+    def __post_init__(self) -> None:
+        if not self.query.strip():
+            raise ValueError("query must be SQL, found nothing")
+        if self.version_query and not self.uri:
+            raise ValueError("version_query is for databases (uri); a file's content is hashed")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set.
+
+    Attributes
+    ----------
+    name, title, about, where_to_get
+        What it is, for people; the last two stand in the error when its files are missing.
+    as_of
+        The "now" of the data, UTC and naive; None: the end of the last event.
+    observed_from
+        Departures before it were not recorded: no training snapshot lies before it.
+    views
+        DuckDB SQL by name, for the queries of the tables to select from.
+    tables, simulate
+        Queries by table of the contract, or the parameters of a simulated world.
+    churn, experiment
+        What leaving means; what was offered. None where the data have no such thing.
+    known_afterwards, protected
+        Columns that no model may use: because they tell the outcome, because of fairness.
+    path
+        The file it was read from.
+    """
+
+    name: str
+    title: str
+    about: str = ""
+    where_to_get: str = ""
+    as_of: datetime | None = None
+    observed_from: datetime | None = None
+    views: Mapping[str, TableQuery] = field(default_factory=dict)
+    tables: Mapping[str, TableQuery] = field(default_factory=dict)
+    simulate: Mapping[str, Any] | None = None
+    churn: ChurnDefinition | None = None
+    experiment: Experiment | None = None
+    known_afterwards: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    path: Path = field(default=Path(), metadata={"hidden": True})
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise ValueError(f"name must be lower-case letters, digits and _, found '{self.name}'")
+        if bool(self.tables) == (self.simulate is not None):
+            found = "both" if self.tables else "neither"
+            raise ValueError(f"must have either tables or simulate, found {found}")
+        for name in self.tables:
+            if name not in TABLES:
+                raise ValueError(f"tables: unknown table '{name}'; {suggest(name, [*TABLES])}")
+        for name, view in self.views.items():
+            if name in TABLES or view.uri:
+                raise ValueError(
+                    f"views.{name}: must be DuckDB SQL under a name that no table has; "
+                    "rename it, or make it a table"
+                )
+        if self.tables and "customers" not in self.tables:
+            raise ValueError("tables: customers is missing; every source has customers")
+        if "offers" in self.tables and self.experiment is None:
+            raise ValueError("experiment is missing; the table offers needs it (offers, control)")
+
+
+@dataclass(frozen=True)
+class RawFiles:
+    """Files that a query reads: the path or pattern written there, and whence it came."""
+
+    table: str
+    pattern: str
+    variable: str | None
+
+    @property
+    def remote(self) -> bool:
+        """Whether the files lie elsewhere, so that they cannot be looked at from here."""
+        return "://" in self.pattern
+
+    def found(self) -> list[Path]:
+        """The files that are there, sorted; all files below where a folder is meant."""
+        # Path.glob takes no absolute pattern.
+        paths = sorted(Path(each) for each in glob(self.pattern, recursive=True))  # noqa: PTH207
+        files = []
+        for path in paths:
+            inner = path.rglob("*") if path.is_dir() else [path]
+            files += sorted(each for each in inner if each.is_file())
+        return files
+
+
+def load_source(
+    path: Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Source:
+    """Read a source file.
+
+    Parameters
+    ----------
+    path
+        `sources/<name>.yaml`.
+    overrides
+        Parameters of the simulated world that replace those of the file, such as its scale;
+        without effect on a source that has tables.
+    environment
+        For `${VARIABLE}` and `${VARIABLE:-default}` in queries and uris; default: that of the
+        process.
+
+    Raises
+    ------
+    SettingsError
+        Listing every unknown, missing or mistyped key with its place, and unset variables.
+    """
+    variables = os.environ if environment is None else environment
+    source = replace(from_mapping(Source, read_yaml(path), f"{path}:"), path=path)
+    if source.simulate is not None:
+        return replace(source, simulate={**source.simulate, **(overrides or {})})
+    problems: list[str] = []
+    expanded = {
+        part: {
+            name: _expanded(table, variables, f"{path}: {part}.{name}", problems)
+            for name, table in queries.items()
+        }
+        for part, queries in (("views", source.views), ("tables", source.tables))
+    }
+    if problems:
+        raise SettingsError(problems)
+    return replace(source, views=expanded["views"], tables=expanded["tables"])
+
+
+def raw_files(source: Source) -> list[RawFiles]:
+    """The files that the queries of a source read, as the text literals in them tell."""
+    files = []
+    for name, table in [*source.views.items(), *source.tables.items()]:
+        if table.uri:
+            continue
+        for literal in _LITERAL.findall(_COMMENT.sub("", table.query)):
+            pattern = literal.replace("''", "'")
+            variable = next((each for value, each in table.variables if value in pattern), None)
+            if _DATA_FILE.search(pattern) or (variable and "/" in pattern):
+                files.append(RawFiles(name, pattern, variable))
+    return files
+
+
+def require_raw_files(source: Source) -> None:
+    """Raise one `SourceError` that says which raw files are missing, what they are, and whence."""
+    missing = {
+        files.pattern: files
+        for files in raw_files(source)
+        if not files.remote and not files.found()
+    }
+    if not missing:
+        return
+    lines = []
+    for pattern, files in missing.items():
+        cure = f"set {files.variable} to where it lies" if files.variable else "correct the query"
+        lines.append(f"{source.path}: '{files.table}' reads {pattern}, not found; {cure}")
+    lines.append(f"It is {(source.about or source.title).strip()}.")
+    if source.where_to_get:
+        lines.append(f"Get it from {source.where_to_get.strip()}")
+    raise SourceError("\n".join(lines))
+
+
+def _expanded(
+    table: TableQuery, environment: Mapping[str, str], where: str, problems: list[str]
+) -> TableQuery:
+    """The query and uri with their variables put in."""
+    used: dict[str, str] = {}
+
+    def value_of(match: re.Match[str]) -> str:
+        variable, default = match[1], match[2]
+        value = environment.get(variable) or default
+        if value is None:
+            problems.append(f"{where}: environment variable {variable} is not set; set it")
+            return ""
+        if not table.uri:
+            value = _from_root(value, environment.get("DVC_ROOT"))
+        used[value] = variable
+        return value
+
+    uri = _VARIABLE.sub(value_of, table.uri) if table.uri else None
+    query = _VARIABLE.sub(lambda match: value_of(match).replace("'", "''"), table.query)
+    # Without the final semicolon, so that the query can stand in brackets.
+    bare = query.strip().rstrip(";").rstrip()
+    return replace(table, query=bare, uri=uri, variables=tuple(used.items()))
+
+
+def _from_root(value: str, root: str | None) -> str:
+    """A relative path as it is, or below DVC_ROOT where only that exists (temporary copies)."""
+    if root and not Path(value).is_absolute() and not Path(value).exists():
+        below = Path(root) / value
+        return str(below) if below.exists() else value
+    return value

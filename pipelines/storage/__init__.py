@@ -1,0 +1,1 @@
+"""Files and folders that are written old or new, never half."""

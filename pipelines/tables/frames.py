@@ -1,0 +1,267 @@
+"""Tables on any engine: parquet in, canonical lazy frames for `features`, sorted parquet out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...features.expressions import columns_of
+from ...features.windows import KEYS
+
+ENGINES = ("duckdb", "pandas", "polars", "spark")
+MONEY = {
+    "customers": ("cost_to_serve_monthly",),
+    "orders": ("amount", "margin", "discount"),
+    "offers": ("offer_cost", "value"),
+}
+THOUSANDTHS = {"activity": ("quantity",)}
+EVENT_TIMES = {
+    "customers": ("signed_up_at",),
+    "orders": ("ordered_at",),
+    "activity": ("happened_at",),
+    "complaints": ("opened_at", "resolved_at"),
+    "referrals": ("referred_at", "converted_at"),
+    "departures": ("departed_at",),
+    "contacts": ("contacted_at",),
+    "offers": ("offered_at", "returned_at"),
+}
+ROWS_PER_GROUP = 122_880
+MOST_IN_DICTIONARY = 1_000  # distinct values of a column; looking for more costs and saves nothing
+
+
+def seconds(when: datetime | str) -> int:
+    """A moment as UTC seconds; one without a time zone is taken as UTC."""
+    stamp = pd.Timestamp(when)
+    stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
+    return int(stamp.timestamp())
+
+
+def moment(utc_seconds: int) -> pd.Timestamp:
+    """UTC seconds as a timestamp without a time zone."""
+    return pd.Timestamp(utc_seconds, unit="s").as_unit("us")
+
+
+def open_tables(
+    folder: Path,
+    *,
+    engine: str = "duckdb",
+    memory_limit: str = "4GB",
+    spill: Path | None = None,
+    threads: int = 2,
+    session: Any = None,
+) -> dict[str, nw.LazyFrame]:
+    """Canonical lazy frames of every parquet file in a folder, by file name.
+
+    Timestamps become int64 UTC seconds, money int64 cents, activity.quantity int64 thousandths;
+    decimals elsewhere become floats.
+
+    Parameters
+    ----------
+    engine
+        "duckdb" runs out of core within `memory_limit`, spilling to `spill`; "pandas" and
+        "polars" read into memory; "spark" runs wherever its session does.
+    session
+        A DuckDB connection or a Spark session to use instead of a new one.
+
+    Raises
+    ------
+    ValueError
+        If the engine is unknown.
+    FileNotFoundError
+        If the folder holds no parquet files.
+    """
+    if engine not in ENGINES:
+        raise ValueError(
+            f"featurize: engine must be one of {', '.join(ENGINES)}, found '{engine}'; "
+            "correct it in params.yaml"
+        )
+    paths = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
+    if not paths:
+        raise FileNotFoundError(f"no parquet files in {folder}; run the stage ingest first")
+    if engine == "spark":
+        spark = session or _spark_session(threads)
+        return {name: _from_spark(spark, name, path) for name, path in paths.items()}
+    if engine == "duckdb":
+        connection = session or duckdb_connection(memory_limit, spill, threads)
+        return {
+            name: nw.from_native(connection.sql(_canonical_sql(connection, name, path)))
+            for name, path in paths.items()
+        }
+    connection = duckdb_connection(memory_limit, spill, threads)
+    tables = {
+        name: connection.sql(_canonical_sql(connection, name, path)).to_arrow_table()
+        for name, path in paths.items()
+    }
+    return {name: _in_memory(table, engine) for name, table in tables.items()}
+
+
+def last_event(tables: Mapping[str, nw.LazyFrame]) -> int:
+    """The second after the last event in the data: what "now" is when a source does not say.
+
+    Raises
+    ------
+    ValueError
+        If no table holds a time.
+    """
+    latest = []
+    for name, times in EVENT_TIMES.items():
+        if name not in tables:
+            continue
+        for time in times:
+            if time in columns_of(tables[name]):
+                last = tables[name].select(nw.col(time).max()).collect()[time].to_list()[0]
+                latest += [] if last is None else [int(last)]
+    if not latest:
+        raise ValueError(
+            "source: no table holds a time, so the end of the data is unknown; "
+            "give 'as_of' in the source"
+        )
+    return max(latest) + 1
+
+
+def persist(frame: nw.LazyFrame) -> nw.LazyFrame:
+    """The same rows, computed once and kept inside the engine."""
+    native = nw.to_native(frame)
+    implementation = frame.implementation
+    if implementation.is_duckdb():
+        name = f"kept_{uuid.uuid4().hex}"
+        native.create(name)
+        return nw.from_native(native.query("kept", f"select * from {name}"))
+    if implementation.is_pyspark():
+        return nw.from_native(native.cache())
+    return frame.collect().lazy()
+
+
+def collect(frame: nw.LazyFrame, *, sort_by: Sequence[str] = KEYS) -> pd.DataFrame:
+    """A pandas frame sorted by key; as_of and *_at are timestamps, categories are str."""
+    return _arrow(frame, sort_by).to_pandas()
+
+
+def write(frame: nw.LazyFrame, path: Path, *, sort_by: Sequence[str] = KEYS) -> int:
+    """Write sorted parquet with as_of and *_at as timestamps; returns the number of rows.
+
+    On DuckDB rows stream to the file and never pass through Python.
+    """
+    if not frame.implementation.is_duckdb():
+        table = _arrow(frame, sort_by)
+        pq.write_table(table, path, compression="snappy", row_group_size=ROWS_PER_GROUP)
+        return table.num_rows
+    order = ", ".join(f'"{name}"' for name in sort_by)
+    target = "'" + str(path).replace("'", "''") + "'"
+    timed(frame).order(order).query(
+        "rows_to_write",
+        f"copy rows_to_write to {target} (format parquet, compression snappy, "
+        f"row_group_size {ROWS_PER_GROUP}, dictionary_size_limit {MOST_IN_DICTIONARY})",
+    )
+    return pq.read_metadata(path).num_rows
+
+
+def timed(frame: nw.LazyFrame) -> Any:
+    """A frame of DuckDB as a relation whose moments are timestamps."""
+    stamps = ", ".join(
+        f'make_timestamp("{name}" * 1000000) as "{name}"' for name in _moments(frame)
+    )
+    return nw.to_native(frame).project(f"* replace ({stamps})" if stamps else "*")
+
+
+def _arrow(frame: nw.LazyFrame, sort_by: Sequence[str]) -> pa.Table:
+    collected = frame.sort(*sort_by).collect(backend="pyarrow").to_native()
+    collected = collected.select(list(columns_of(frame))).replace_schema_metadata(None)
+    for name in _moments(frame):
+        place = collected.column_names.index(name)
+        micros = pa.compute.multiply(collected.column(name).cast(pa.int64()), 1_000_000)
+        collected = collected.set_column(place, name, micros.cast(pa.timestamp("us")))
+    return collected
+
+
+def _moments(frame: nw.LazyFrame) -> list[str]:
+    schema = frame.collect_schema()
+    return [
+        name
+        for name in schema.names()
+        if (name == "as_of" or name.endswith("_at")) and schema[name].is_integer()
+    ]
+
+
+def duckdb_connection(memory_limit: str, spill: Path | None, threads: int) -> Any:
+    """A new in-memory DuckDB that spills to a folder what exceeds its memory."""
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute(f"set threads = {int(threads)}")
+    connection.execute("set memory_limit = ?", [memory_limit])
+    connection.execute("set enable_progress_bar = false")
+    # Features join narrow to wide, left to right: sides swapped by estimates would lose the order.
+    connection.execute("set disabled_optimizers = 'build_side_probe_side'")
+    if spill is not None:
+        connection.execute("set temp_directory = ?", [str(spill)])
+    return connection
+
+
+def _canonical_sql(connection: Any, name: str, path: Path) -> str:
+    """A SELECT over the parquet file whose columns are canonical."""
+    source = "read_parquet('" + str(path).replace("'", "''") + "')"
+    described = connection.sql(f"describe select * from {source}").fetchall()
+    columns = []
+    for column, dtype, *_ in described:
+        quoted = '"' + column.replace('"', '""') + '"'
+        value = quoted
+        if column in MONEY.get(name, ()):
+            value = f"cast(round({quoted} * 100) as bigint)"
+        elif column in THOUSANDTHS.get(name, ()):
+            value = f"cast(round({quoted} * 1000) as bigint)"
+        elif dtype.startswith(("TIMESTAMP", "DATE")):
+            value = f"cast(floor(epoch({quoted})) as bigint)"
+        elif dtype.startswith("DECIMAL"):
+            value = f"cast({quoted} as double)"
+        columns.append(f"{value} as {quoted}")
+    return f"select {', '.join(columns)} from {source}"
+
+
+def _in_memory(table: pa.Table, engine: str) -> nw.LazyFrame:
+    if engine == "polars":
+        import polars as pl
+
+        return nw.from_native(pl.DataFrame(table).lazy())
+    return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+
+
+def _spark_session(threads: int) -> Any:
+    from pyspark.sql import SparkSession
+
+    return (
+        SparkSession.builder.master(f"local[{int(threads)}]")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", str(2 * int(threads)))
+        .config("spark.ui.enabled", "false")
+        .getOrCreate()
+    )
+
+
+def _from_spark(spark: Any, name: str, path: Path) -> nw.LazyFrame:
+    """A parquet file read by Spark, made canonical; naive timestamps are read as UTC."""
+    from pyspark.sql import functions as fn
+
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    frame = spark.read.parquet(str(path))
+    columns = []
+    for column, dtype in frame.dtypes:
+        value = fn.col(column)
+        if column in MONEY.get(name, ()):
+            value = fn.round(value * 100).cast("bigint")
+        elif column in THOUSANDTHS.get(name, ()):
+            value = fn.round(value * 1000).cast("bigint")
+        elif dtype.startswith(("timestamp", "date")):
+            value = fn.floor(fn.unix_micros(value.cast("timestamp")) / 1_000_000).cast("bigint")
+        elif dtype.startswith("decimal"):
+            value = value.cast("double")
+        columns.append(value.alias(column))
+    return nw.from_native(frame.select(*columns))

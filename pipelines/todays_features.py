@@ -1,0 +1,70 @@
+"""Features of today's customers made on the way to their scores, and gone when these are done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from .featurize import featurize_today
+from .ingest import ingest
+from .job.progress import step
+from .settings.params import Featurize, Machine
+from .settings.sources import Source
+from .storage.atomic import clean_leftovers
+
+
+@contextmanager
+def todays_features(
+    source: Source,
+    params: Featurize,
+    machine: Machine,
+    *,
+    tables: Path | None,
+    as_of: datetime | None,
+    out: Path,
+) -> Iterator[Path]:
+    """A Parquet file with one row for each customer, as she is known at `as_of`.
+
+    Parameters
+    ----------
+    source, params, machine
+        What the tables mean, the settings with which the model's features were made, and how much
+        of the machine to use.
+    tables
+        Folder of tables as `ingest` writes them; None reads the source anew, its contract checked.
+    as_of
+        The moment (UTC, naive); None takes that of the tables.
+    out
+        Where the scores will be; everything is kept beside it until the block ends.
+
+    Raises
+    ------
+    SourceError, ContractError, StoreError
+        If raw data cannot be read, break the contract, or the tables are not what was written.
+    """
+    place = out.resolve().with_name(f"{out.name}.today")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    clean_leftovers(place)
+    folder = place.with_name(f".{place.name}.new-{os.getpid()}")
+    folder.mkdir()
+    try:
+        if tables is None:
+            tables = folder / "tables"
+            with step(f"reading {source.title}"):
+                ingest(
+                    source,
+                    tables,
+                    truth=folder / "truth",
+                    memory_limit=machine.memory_limit,
+                    threads=machine.threads,
+                )
+        features = folder / "current.parquet"
+        with step("features of today's customers"):
+            featurize_today(source, params, machine, tables=tables, as_of=as_of, out=features)
+        yield features
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,239 @@
+"""Recommendations: money right, rules first, limits kept, holdout random and written down."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winback.models.decision.recommend import DECISION_COLUMNS, recommend
+
+OFFERS = {
+    "discount": SimpleNamespace(cost_on_acceptance=120, contact_cost=1),
+    "upgrade": SimpleNamespace(cost_on_acceptance=105, contact_cost=1),
+}
+
+
+def predicted(rows):
+    """Each row: p_none, p_discount, p_upgrade, value; profit as the data contract says."""
+    frame = pd.DataFrame(rows, columns=["p_none", "p_discount", "p_upgrade", "value"])
+    out = pd.DataFrame({"customer_id": np.arange(len(frame)), "as_of": pd.Timestamp("2026-01-01")})
+    costs = {"none": (0, 0), "discount": (120, 1), "upgrade": (105, 1)}
+    for name, (paid, contact) in costs.items():
+        chance = frame[f"p_{name}"]
+        out[f"return_probability_{name}"] = chance
+        if name != "none":
+            out[f"uplift_{name}"] = chance - frame["p_none"]
+        out[f"expected_profit_{name}"] = chance * (frame["value"] - paid) - contact
+    return out
+
+
+def facts_of(predictions, **columns):
+    base = pd.DataFrame({"customer_id": predictions["customer_id"], "population": "lost"})
+    return base.assign(**columns)
+
+
+def decide(predictions, facts=None, **changes):
+    arguments = {
+        "offers": OFFERS,
+        "control": "none",
+        "personalize": True,
+        "best_single": "discount",
+        "holdout_share": 0.0,
+        "seed": 0,
+        **changes,
+    }
+    return recommend(predictions, facts_of(predictions) if facts is None else facts, **arguments)
+
+
+# discount is best for 0, upgrade for 1; 2 is hurt by both; 3 gains too little to pay
+FOUR = predicted(
+    [[0.1, 0.5, 0.2, 900], [0.1, 0.3, 0.4, 900], [0.3, 0.2, 0.1, 900], [0.1, 0.11, 0.1, 900]]
+)
+
+
+def test_profit_is_gain_minus_cost_on_acceptance_and_contact():
+    table = decide(FOUR)
+    assert table["recommended_offer"].tolist() == ["discount", "upgrade", "none", "none"]
+    # .5 * (900 - 120) - 1 - .1 * 900 = 299 and .4 * (900 - 105) - 1 - 90 = 227
+    np.testing.assert_allclose(table["expected_incremental_profit"], [299, 227, 0, 0])
+    assert table["propensity"].tolist() == [1, 1, 1, 1]
+    assert table["strategy"].tolist() == ["win back", "win back", "end", "end"]
+
+
+def test_reasons_say_why_in_words():
+    reasons = decide(FOUR, facts_of(FOUR))["reasons"]
+    assert reasons[0] == ("discount: returns with 0.50 instead of 0.10, gain +299.00")
+    assert reasons[2] == "do not disturb: every offer makes a return less likely"
+    assert reasons[3] == "not worth it: discount would gain -5.20"
+
+
+def test_columns_are_the_outputs_and_the_decision():
+    assert list(decide(FOUR).columns) == [*FOUR.columns, *DECISION_COLUMNS]
+
+
+def test_the_objective_picks_the_offer():
+    # Kumar's averages: discount earns most, upgrade returns most on its cost
+    one = predicted([[0.0, 0.45, 0.41, 930]])
+    assert decide(one)["recommended_offer"][0] == "discount"
+    assert decide(one, objective="roi")["recommended_offer"][0] == "upgrade"
+    assert decide(one, objective="returns")["recommended_offer"][0] == "discount"
+    loss = predicted([[0.0, 0.45, 0.41, 100]])
+    assert decide(loss)["recommended_offer"][0] == "none"
+    assert decide(loss, objective="roi")["recommended_offer"][0] == "none"
+    assert decide(loss, objective="returns")["recommended_offer"][0] == "discount"
+
+
+def test_without_evidence_for_personal_offers_all_get_the_best_single_one():
+    table = decide(FOUR, personalize=False, best_single="upgrade")
+    assert set(table["recommended_offer"]) == {"upgrade"}
+    assert table["reasons"].str.contains("best single offer").all()
+    nobody = decide(FOUR, personalize=False, best_single="none")
+    assert set(nobody["recommended_offer"]) == {"none"}
+
+
+def test_hard_rules_come_before_any_gain():
+    rich = predicted([[0.1, 0.6, 0.5, 900]] * 6)
+    facts = facts_of(
+        rich,
+        times_lost=[2, 1, np.nan, 0, 0, 0],
+        days_since_last_contact=[90, 29, np.nan, 30, 90, 90],
+        reason=["price", "price", None, "price", "moved", "price"],
+        experiment_rows=[500, 500, 500, 500, 500, 5],
+    )
+    for personalize in (True, False):
+        table = decide(rich, facts, personalize=personalize)
+        offered = (table["recommended_offer"] == "discount").tolist()
+        assert offered == [False, False, True, True, False, False]
+    assert "lost 2 times" in table["reasons"][0]
+    assert "less than 30 days ago" in table["reasons"][1]
+    assert "no offer mends" in table["reasons"][4]
+    assert "too few customers" in table["reasons"][5]
+
+
+def test_objectors_are_not_in_the_output_at_all():
+    table = decide(FOUR, facts_of(FOUR, suppressed=[True, False, False, True]))
+    assert table["customer_id"].tolist() == [1, 2]
+    blank = facts_of(FOUR, suppressed=pd.array([True, None, False, True], dtype="boolean"))
+    with pytest.raises(ValueError, match="'suppressed' must be true or false"):
+        decide(FOUR, blank)
+
+
+def test_active_customers_get_a_risk_and_a_strategy_but_no_offer():
+    both = FOUR.assign(churn_probability=[0.4, np.nan, np.nan, np.nan])
+    both.loc[0, [name for name in FOUR if name not in ("customer_id", "as_of")]] = np.nan
+    facts = facts_of(both, value=[500.0, 1, 1, 1])
+    facts.loc[0, "population"] = "active"
+    table = decide(both, facts)
+    assert table["recommended_offer"].isna().tolist() == [True, False, False, False]
+    assert np.isnan(table["expected_incremental_profit"][0])
+    assert table["strategy"][0] == "protect"
+    assert table["reasons"][0] == "leaves with probability 0.40"
+
+
+def many(rows=3000, seed=0):
+    rng = np.random.default_rng(seed)
+    base = rng.uniform(0.02, 0.3, rows)
+    lift = rng.normal(0.15, 0.12, (rows, 2))
+    chance = np.clip(base[:, None] + lift, 0.01, 0.99)
+    return predicted(np.column_stack([base, chance, rng.gamma(3, 300, rows)]))
+
+
+def expected_spend(table):
+    sent = table[~table["holdout"]]
+    spend = 0.0
+    for name, terms in OFFERS.items():
+        mine = sent[sent["recommended_offer"] == name]
+        chance = mine[f"return_probability_{name}"]
+        spend += (chance * terms.cost_on_acceptance + terms.contact_cost).sum()
+    return spend
+
+
+def test_budget_and_capacity_hold_after_the_holdout():
+    table = decide(
+        many(), budget=20_000, capacity={"discount": 100, "upgrade": 90}, holdout_share=0.1
+    )
+    sent = table.loc[~table["holdout"], "recommended_offer"].value_counts()
+    assert sent["discount"] <= 100
+    assert sent["upgrade"] <= 90
+    tight = decide(many(), budget=5_000, holdout_share=0.1)
+    assert 0.9 * 5_000 < expected_spend(tight) < 1.05 * 5_000
+    assert expected_spend(decide(many(), budget=5_000)) <= 5_000
+    assert tight["reasons"].str.contains("beyond the budget").any()
+
+
+def test_a_larger_budget_never_earns_less():
+    earned = [
+        decide(many(), budget=budget)["expected_incremental_profit"].sum()
+        for budget in (0, 1_000, 5_000, 20_000, 1e9)
+    ]
+    assert earned == sorted(earned)
+    assert earned[0] == 0
+
+
+def test_holdout_is_a_tenth_of_every_offer_with_its_probability_written_down():
+    table = decide(many(), holdout_share=0.1)
+    offered = table["recommended_offer"] != "none"
+    assert not table.loc[~offered, "holdout"].any()
+    assert (table.loc[~offered, "propensity"] == 1).all()
+    assert (table.loc[table["holdout"], "propensity"] == 0.1).all()
+    assert (table.loc[offered & ~table["holdout"], "propensity"] == 0.9).all()
+    for _, group in table[offered].groupby("recommended_offer"):
+        assert abs(group["holdout"].sum() - 0.1 * len(group)) < 1
+
+
+def test_even_a_single_customer_is_held_out_with_the_stated_chance():
+    one = predicted([[0.1, 0.5, 0.2, 900]])
+    held = [decide(one, holdout_share=0.25, seed=seed)["holdout"][0] for seed in range(200)]
+    assert np.mean(held) == pytest.approx(0.25, abs=0.08)
+
+
+def test_row_order_changes_nothing():
+    predictions = many(400)
+    facts = facts_of(predictions)
+    shuffled = predictions.sample(frac=1, random_state=1)
+    expected = decide(predictions, facts, holdout_share=0.2, budget=3_000)
+    found = decide(shuffled, facts.sample(frac=1, random_state=2), holdout_share=0.2, budget=3_000)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_priorities_rank_by_gain_where_nothing_else_is_known():
+    table = decide(many(500))
+    gain = table.groupby("priority")["expected_incremental_profit"].mean()
+    assert gain["A"] > gain["B"] > gain["C"]
+
+
+def test_without_an_experiment_there_are_risks_and_no_offers():
+    frame = FOUR[["customer_id", "as_of"]].assign(churn_probability=0.2)
+    facts = facts_of(frame).assign(population=["active", "active", "lost", "lost"])
+    table = decide(frame, facts, offers={})
+    assert table["recommended_offer"].tolist()[2:] == ["none", "none"]
+    assert table["recommended_offer"].isna().tolist() == [True, True, False, False]
+    told = decide(frame, facts.assign(lapse_days=[9, 9, 20, 200]), offers={})["reasons"]
+    assert told[2] == "no experiment says what to offer"
+    assert told[3] == "no experiment says what to offer; rule of thumb by lapse: 15% off"
+
+
+def test_returns_objective_needs_no_money():
+    chances = FOUR[[name for name in FOUR if not name.startswith("expected_profit")]]
+    assert decide(chances, objective="returns")["recommended_offer"][0] == "discount"
+    with pytest.raises(ValueError, match="expected_profit_none, expected_profit_discount"):
+        decide(chances)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"objective": "revenue"}, "one of profit, roi, returns, found 'revenue'"),
+        ({"control": "discount"}, "must not be among the offers"),
+        ({"capacity": {"gift": 3}}, "'gift' is no offer"),
+        ({"best_single": "gift"}, "'gift' is no offer"),
+        ({"holdout_share": 1.0}, r"holdout_share must lie in \[0, 1\)"),
+        ({"facts": facts_of(FOUR).iloc[1:]}, "1 customers of the predictions are missing"),
+        ({"facts": pd.concat([facts_of(FOUR)] * 2)}, "facts: a customer stands twice"),
+        ({"facts": facts_of(FOUR).drop(columns="population")}, "'population' is missing"),
+    ],
+)
+def test_bad_arguments_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        decide(FOUR, **changes)

@@ -1,0 +1,43 @@
+"""What a budget buys, on a world in which the right order of customers is known."""
+
+import numpy as np
+import pytest
+
+from winback.models.evaluation.budget import PERSONAL, UNIFORM, budget_curve
+from winback.models.evaluation.policies import Graded
+
+COSTS = {"gift": (10.0, 0.0), "call": (0.0, 2.0)}
+
+
+def judged(rows=600, free=False):
+    """Half gain 6 by the gift, half 6 by the call; scores are the truth itself."""
+    gift = np.arange(rows) % 2 == 0
+    gain = np.column_stack([np.zeros(rows), 6.0 * gift, 6.0 * ~gift])
+    response = np.full((rows, 3), 0.4)
+    return Graded(("none", "gift", "call"), gain, gain, response)
+
+
+def test_personal_offers_gain_twice_what_one_for_all_does():
+    table = budget_curve(judged(), costs=COSTS, points=5, replicates=20, seed=0)
+    last = table.groupby("policy")["gain"].last()
+    assert last[PERSONAL] == pytest.approx(6.0)
+    assert last[UNIFORM] == pytest.approx(3.0, abs=0.1)
+    first = table.groupby("policy")["gain"].first()
+    assert (first == 0).all()
+    assert table["budget"].max() == pytest.approx(4.0 / 2 + 2.0 / 2)  # each with her own offer
+
+
+def test_where_offers_cost_nothing_contacts_are_spent():
+    free = {"gift": (0.0, 0.0), "call": (0.0, 0.0)}
+    table = budget_curve(judged(), costs=free, points=3, replicates=5, seed=0)
+    assert table["budget"].max() == pytest.approx(1.0)
+
+
+def test_where_no_offer_gains_a_budget_buys_nothing():
+    loss = np.tile([0.0, -1.0, -2.0], (50, 1))
+    table = budget_curve(
+        Graded(("none", "gift", "call"), loss, loss, np.full((50, 3), 0.4)),
+        costs=COSTS, points=3, replicates=5, seed=0,
+    )  # fmt: skip
+    assert (table["gain"] == 0).all()
+    assert table["budget"].max() == pytest.approx(2.0)

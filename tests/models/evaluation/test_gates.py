@@ -1,0 +1,145 @@
+"""What lets a challenger pass, on rows where the answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winback.models.evaluation.gates import (
+    baseline_gate,
+    log_loss,
+    moment_gates,
+    policy_gates,
+    probability_gates,
+    slice_gate,
+)
+
+ROWS = 4_000
+
+
+@pytest.fixture(scope="module")
+def world():
+    rng = np.random.default_rng(3)
+    chance = rng.beta(2, 6, ROWS)
+    return chance, (rng.random(ROWS) < chance).astype(int), rng
+
+
+def passed(gates):
+    return {gate.name: gate.passed for gate in gates}
+
+
+def test_the_truth_passes_and_chance_does_not(world):
+    chance, outcome, rng = world
+    assert all(passed(probability_gates("churn", outcome, chance, seed=1)).values())
+    shuffled = rng.permutation(chance)
+    assert passed(probability_gates("churn", outcome, shuffled, seed=1)) == {
+        "churn_auc": False,
+        "churn_calibration": False,
+    }
+
+
+def test_a_calibrated_model_passes_in_a_small_sample_and_a_doubled_one_does_not(world):
+    chance, outcome, _ = world
+    assert passed(probability_gates("x", outcome[:200], chance[:200], seed=1))["x_calibration"]
+    doubled = np.minimum(2 * chance, 1)
+    assert not passed(probability_gates("x", outcome, doubled, seed=1))["x_calibration"]
+
+
+def test_a_worse_ranking_than_the_champions_is_vetoed_and_an_equal_one_is_not(world):
+    chance, outcome, rng = world
+    noisy = np.clip(chance + rng.normal(0, 0.15, ROWS), 0, 1)
+    name = "churn_auc_over_champion"
+    assert not passed(probability_gates("churn", outcome, noisy, chance, seed=1))[name]
+    assert passed(probability_gates("churn", outcome, chance, chance, seed=1))[name]
+    assert passed(probability_gates("churn", outcome, chance, noisy, seed=1))[name]
+
+
+def test_the_baseline_that_ranks_best_has_to_be_beaten():
+    table = pd.DataFrame(
+        {
+            "model": ["churn", "rfm_logistic", "alert_rule", "alert_rule"],
+            "slice": ["all", "all", "all", "reason"],
+            "metric": "auc",
+            "value": [0.6, 0.55, 0.59, 0.9],
+        }
+    )
+    gate = baseline_gate(table, model="churn")
+    assert (gate.passed, gate.figure) == (True, "+0.0100 over alert_rule")
+    table.loc[2, "value"] = 0.61
+    assert not baseline_gate(table, model="churn").passed
+
+
+def test_offers_that_lose_to_one_offer_for_all_or_to_the_champion_are_vetoed():
+    rng = np.random.default_rng(5)
+    effect = rng.normal(0, 1, (ROWS, 2))  # what each of two offers adds
+    scores = np.column_stack([np.zeros(ROWS), effect + 0.2]) + rng.normal(0, 1, (ROWS, 3))
+    names = ("none", "gift", "call")
+    best = np.array(names)[1 + np.argmax(effect, axis=1)]
+    worst = np.array(names)[1 + np.argmin(effect, axis=1)]
+    single = np.full(ROWS, "gift")
+    assert passed(policy_gates(scores, names, best)) == {"policy_over_single_offers": True}
+    assert passed(policy_gates(scores, names, worst)) == {"policy_over_single_offers": False}
+    assert passed(policy_gates(scores, names, single, best))["policy_over_champion"] is False
+    assert passed(policy_gates(scores, names, best, single))["policy_over_champion"] is True
+    assert passed(policy_gates(scores, names, single, single))["policy_over_champion"] is True
+
+
+def slices_of(rng, levels=8, rows=ROWS):
+    return {name: rng.integers(0, levels, rows) for name in ("reason", "tenure", "complaints")}
+
+
+def test_equally_good_models_pass_the_slices_nineteen_times_in_twenty():
+    rng = np.random.default_rng(11)
+    tries = [
+        slice_gate("x", rng.normal(0, 1, 2_000), slices_of(rng, rows=2_000)) for _ in range(200)
+    ]
+    assert 186 <= sum(gate.passed for gate in tries) <= 199  # 190 expected
+
+
+def test_one_slice_that_is_worse_off_is_found_though_all_others_gain():
+    rng = np.random.default_rng(12)
+    slices = slices_of(rng)
+    gain = rng.normal(0.05, 1, ROWS)
+    assert slice_gate("x", gain, slices).passed
+    gain[slices["tenure"] == 3] -= 0.3
+    gate = slice_gate("x", gain, slices)
+    assert not gate.passed
+    assert gate.figure.endswith("at tenure 3, the worst of 24")
+    assert gain.mean() > 0
+
+
+def test_rows_of_one_customer_count_once_and_small_slices_not_at_all():
+    rng = np.random.default_rng(13)
+    gain = np.repeat(rng.normal(0, 1, 120), 50)  # 50 snapshots that share their fate
+    gain -= gain.mean() + 0.15
+    customers = np.repeat(np.arange(120), 50)
+    everybody = {"all": np.full(6_000, "x")}
+    assert not slice_gate("x", gain, everybody).passed
+    assert slice_gate("x", gain, everybody, cluster=customers).passed
+    few = {"all": np.where(customers < 99, "few", None)}
+    assert slice_gate("x", gain, few, cluster=customers).figure == "no slice has 100 customers"
+
+
+def test_log_loss_prefers_the_truth(world):
+    chance, outcome, _ = world
+    assert log_loss([1, 0], [0.5, 0.0]) == pytest.approx([np.log(2), 0], abs=1e-8)
+    assert log_loss(outcome, chance).mean() < log_loss(outcome, np.sqrt(chance)).mean()
+
+
+@pytest.mark.parametrize(
+    ("as_of", "champion", "verdict"),
+    [
+        ("2020-03-01", None, {"age": True}),
+        ("2020-03-01", "2020-03-01", {"age": True, "as_of_not_older": True}),
+        ("2020-03-01", "2020-03-02", {"age": True, "as_of_not_older": False}),
+        ("2020-01-01", "2019-01-01", {"age": False, "as_of_not_older": True}),
+        ("2020-04-02", None, {"age": False}),  # trained for a moment after today's data
+    ],
+)
+def test_an_old_model_and_one_older_than_the_champion_are_vetoed(as_of, champion, verdict):
+    gates = moment_gates(
+        as_of=pd.Timestamp(as_of),
+        champion=pd.Timestamp(champion) if champion else None,
+        today=pd.Timestamp("2020-04-01"),
+        oldest_days=60,
+    )
+    assert passed(gates) == verdict

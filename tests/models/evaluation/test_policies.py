@@ -1,0 +1,119 @@
+"""Policies side by side: a world small enough to know every answer."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winback.models.evaluation.policies import (
+    Graded,
+    compare,
+    decide,
+    grade_rows,
+    policies,
+    tailored_rule,
+)
+
+NAMES = ("none", "discount", "upgrade")
+
+
+def a_world(*, crossing: bool, rows: int = 4000, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Offers at random; with `crossing` the two groups want different offers."""
+    rng = np.random.default_rng(seed)
+    group = np.arange(rows) % 2
+    truth = np.where(
+        (group == 0)[:, None] | (not crossing), [0.1, 0.5, 0.2], [0.1, 0.2, 0.5]
+    ).astype(float)
+    offer = rng.integers(0, 3, rows)
+    returned = (rng.random(rows) < truth[np.arange(rows), offer]).astype(int)
+    frame = pd.DataFrame(
+        {
+            "offer": np.array(NAMES)[offer],
+            "propensity": 1 / 3,
+            "returned": returned,
+            "value": returned * 100.0,
+            "cost": returned * np.array([0.0, 20.0, 10.0])[offer],
+            "departure_reason": np.where(group == 0, "price", "service"),
+        }
+    )
+    return frame, truth
+
+
+def graded(frame: pd.DataFrame, truth: np.ndarray, objective: str = "returns") -> Graded:
+    profit = truth * (100 - np.array([0.0, 20.0, 10.0])) - np.array([0.0, 1.0, 1.0])
+    predictions = pd.DataFrame(
+        {f"return_probability_{name}": truth[:, k] for k, name in enumerate(NAMES)}
+        | {f"expected_profit_{name}": profit[:, k] for k, name in enumerate(NAMES)}
+    )
+    return grade_rows(
+        frame,
+        predictions,
+        costs={"discount": (20.0, 1.0), "upgrade": (10.0, 1.0)},
+        control="none",
+        objective=objective,
+        rule={"price": "discount", "service": "upgrade"},
+        rule_cost=8.0,
+    )
+
+
+def test_crossing_effects_are_personalized_and_a_common_best_offer_is_not():
+    crossing = decide(graded(*a_world(crossing=True)))
+    common = decide(graded(*a_world(crossing=False)))
+    assert crossing["personalize"]
+    assert not common["personalize"]
+    assert common["best_single"] == "discount"
+
+
+def test_noise_does_not_earn_personal_offers():
+    frame, truth = a_world(crossing=False)
+    noise = truth + np.random.default_rng(1).normal(0, 0.5, truth.shape)
+    assert not decide(graded(frame, np.clip(noise, 0, 1)))["personalize"]
+
+
+def test_values_are_those_of_the_truth_within_their_intervals():
+    frame, truth = a_world(crossing=True, rows=20_000)
+    table = compare(graded(frame, truth), personalize=True, best_single="discount")
+    value = table.set_index("policy")
+    assert value.loc["ours", "value_per_customer"] == pytest.approx(0.5, abs=0.02)
+    assert value.loc["discount_for_all", "value_per_customer"] == pytest.approx(0.35, abs=0.02)
+    assert value.loc["treat_none", "value_per_customer"] == pytest.approx(0.1, abs=0.02)
+    assert value.loc["ours", "gain_lo"] > 0.1
+    assert value.loc["discount_for_all", "gain_over_best_single"] == 0.0
+    assert (value["lo"] < value["value_per_customer"]).all()
+
+
+def test_profit_subtracts_the_cost_of_acceptance_and_of_contact():
+    frame, truth = a_world(crossing=True, rows=20_000)
+    table = compare(graded(frame, truth, "profit"), personalize=True, best_single="upgrade")
+    value = table.set_index("policy")["value_per_customer"]
+    assert value["upgrade_for_all"] == pytest.approx(0.35 * 90 - 1, abs=1.5)
+    assert value["ours"] == pytest.approx((0.5 * 80 + 0.5 * 90) / 2 - 1, abs=1.5)
+    # The tailored rule sends what ours sends, and pays for finding out the reason.
+    assert value["ours"] - value["tailored"] == pytest.approx(8.0)
+
+
+def test_return_on_money_is_the_ratio_of_gain_to_money_spent():
+    frame, truth = a_world(crossing=True, rows=40_000)
+    table = compare(graded(frame, truth, "roi"), personalize=True, best_single="upgrade")
+    value = table.set_index("policy")["value_per_customer"]
+    gain, spent = 0.35 * 90 - 1 - 10, 0.35 * 10 + 1
+    assert value["upgrade_for_all"] == pytest.approx(gain / spent, rel=0.1)
+    assert "treat_none" not in value.index
+
+
+def test_the_response_model_never_sends_nothing():
+    frame, truth = a_world(crossing=True)
+    truth[:, 0] = 0.9
+    sent = policies(graded(frame, truth), personalize=True, best_single="discount")
+    assert sent["response_model"][:, 0].sum() == 0
+    assert sent["ours"][:, 0].all()
+
+
+def test_the_tailored_rule_tosses_a_coin_where_the_reason_names_no_offer():
+    reason = pd.Series(["price", "moved", None])
+    rule = tailored_rule(reason, rule={"price": "discount", "service": "upgrade"}, names=NAMES)
+    assert rule.tolist() == [[0, 1, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]
+
+
+def test_a_rule_with_an_unknown_offer_is_refused():
+    with pytest.raises(ValueError, match="unknown offers gift; the experiment has none"):
+        tailored_rule(pd.Series(["price"]), rule={"price": "gift"}, names=NAMES)

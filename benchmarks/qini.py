@@ -20,8 +20,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 from scipy.optimize import linprog
+from uplift_curve import uplift_curve
 
-from winback.benchmarks.uplift_curve import uplift_curve
 from winback.models.evaluation.qini import gain_at, multi_armed_qini
 from winback.models.evaluation.qini_bootstrap import bootstrap
 

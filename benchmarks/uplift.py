@@ -26,9 +26,9 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from scipy import stats
+from uplift_curve import uplift_curve
 from uplift_tables import CONTROL, Table, draw
 
-from winback.benchmarks.uplift_curve import uplift_curve
 from winback.models.uplift.learners import EFFECT_LEARNERS, OUTCOME_LEARNERS
 from winback.models.uplift.uplift import OfferUplift
 

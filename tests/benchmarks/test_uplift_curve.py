@@ -1,8 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-
-from winback.benchmarks.uplift_curve import uplift_curve, uplift_scores
+from uplift_curve import uplift_curve, uplift_scores
 
 
 def causalml_oracle(score, offered, y):

@@ -18,6 +18,7 @@ import pytest
 from winback.models.formula.answers import answer
 from winback.pipelines.cli import main
 from winback.pipelines.job.exit_codes import ModelRefused
+from winback.pipelines.registry import opened_model as registry
 from winback.pipelines.registry.bundle import bundle
 from winback.pipelines.registry.opened_model import (
     EVIDENCE,
@@ -28,7 +29,6 @@ from winback.pipelines.registry.opened_model import (
     hashes,
     open_model,
 )
-from winback.pipelines.registry.opened_model import opened_model as registry
 from winback.pipelines.storage.atomic import write_manifest
 
 EMPTY = b'{"columns": [], "expressions": {}, "outputs": [], "sha256": {}}'

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from ..models.evaluation.qini_bootstrap import half_samples
+from winback.models.evaluation.qini_bootstrap import half_samples
 
 
 @dataclass(frozen=True)

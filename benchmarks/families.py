@@ -37,7 +37,7 @@ from winback.models.regression.blend import PLAIN
 from winback.models.returns.returns import fit_winback
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
-from winback.pipelines.settings.objectives import costs, graded
+from winback.pipelines.settings.objectives import graded
 from winback.pipelines.settings.params import read_params
 from winback.pipelines.settings.sources import Experiment, Source, load_source
 from winback.pipelines.storage.stage_outputs import read_dictionary, training_rows
@@ -137,7 +137,7 @@ def outputs_of(
     model = fit_winback(
         train[kept],
         **columns,
-        offers=costs(experiment),
+        offers=experiment.offers,
         control=experiment.control,
         horizon_days=experiment.value_horizon_days,
     )

@@ -36,7 +36,6 @@ from winback.models.returns.returns import fit_winback
 from winback.models.returns.second_lifetime import SecondLifetime, fit_second_lifetime
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
-from winback.pipelines.settings.objectives import costs
 from winback.pipelines.settings.params import read_params
 from winback.pipelines.settings.sources import Experiment, load_source
 from winback.pipelines.storage.stage_outputs import feature_names
@@ -97,7 +96,7 @@ def fit(rows: pd.DataFrame, features: list[str], experiment: Experiment, seed: i
         value=rows["value"].to_numpy(),
         second_days=days,
         second_ended=ended,
-        offers=costs(experiment),
+        offers=experiment.offers,
         control=experiment.control,
         horizon_days=experiment.value_horizon_days,
         seed=seed,
@@ -172,14 +171,17 @@ def by_offer(model: Fitted) -> pd.DataFrame:
     control = experiment.control
     nothing = outputs[f"expected_profit_{control}"].mean()
     found = {}
-    for name, (accepted, contact) in costs(experiment).items():
+    for name, offer in experiment.offers.items():
         chance, value = outputs[f"return_probability_{name}"], outputs[f"value_{name}"]
         profit = outputs[f"expected_profit_{name}"].mean()
         found[name] = {
             "acceptance": chance.mean(),
-            "ROI": float((chance * (value - accepted)).sum() / (chance * accepted).sum()),
+            "ROI": float(
+                (chance * (value - offer.cost_on_acceptance)).sum()
+                / (chance * offer.cost_on_acceptance).sum()
+            ),
             "profit per contact": profit,
-            "ROI above no offer": (profit - nothing) / (chance.mean() * accepted + contact),
+            "ROI above no offer": (profit - nothing) / offer.expected_cost(chance.mean()),
         }
     return pd.DataFrame(found)
 

@@ -31,6 +31,7 @@ from scipy.stats import t as student
 
 from winback.models.decision.allocation import allocate
 from winback.models.formula.formula import evaluate
+from winback.models.offers import expected_costs, with_control
 from winback.models.returns.returns import fit_winback
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
@@ -73,10 +74,7 @@ def forecast(
         value=train["value"].to_numpy(),
         second_days=train["second_days"].to_numpy(),
         second_ended=train["second_ended"].to_numpy(),
-        offers={
-            name: (offer.cost_on_acceptance, offer.contact_cost)
-            for name, offer in experiment.offers.items()
-        },
+        offers=experiment.offers,
         control=experiment.control,
         horizon_days=experiment.value_horizon_days,
         seed=seed,
@@ -91,9 +89,8 @@ def tables(outputs: pd.DataFrame, stem: str, experiment: Experiment) -> tuple[Ta
     prefix, profit = f"{stem}return_probability_", "profit_" if stem else "expected_profit_"
     chance = outputs[[prefix + name for name in names]].to_numpy()
     earned = outputs[[stem + profit + name for name in names]].to_numpy()
-    paid = np.array([0.0, *(offer.cost_on_acceptance for offer in experiment.offers.values())])
-    contact = np.array([0.0, *(offer.contact_cost for offer in experiment.offers.values())])
-    return chance, earned - earned[:, :1], chance * paid + contact
+    cost = expected_costs(with_control(experiment.offers, experiment.control), chance)
+    return chance, earned - earned[:, :1], cost
 
 
 def in_order(order: Table, option: int | Table, cost: Table, budget: float) -> Table:

@@ -20,7 +20,7 @@ from ..models.evaluation.probability import grade_probabilities
 from ..models.formula.answers import DECISION_FILE
 from ..models.formula.calibration import amounts_table, reliability_table
 from .job.progress import say, step
-from .settings.objectives import costs, graded
+from .settings.objectives import graded
 from .settings.params import Evaluate
 from .settings.sources import Experiment, Source
 from .storage.atomic import replace_file, replace_folder
@@ -91,7 +91,7 @@ def _winback(
     first = "profit" if "profit" in decision["by_objective"] else "returns"
     curve = budget_curve(
         graded(rows, rows, experiment, first),
-        costs=costs(experiment),
+        offers=experiment.offers,
         replicates=params.bootstraps,
         level=params.level,
         seed=params.seed,

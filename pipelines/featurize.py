@@ -155,7 +155,7 @@ def _churn(source: Source, params: Featurize, setting: Setting, new: NewFolder) 
 
 def _winback(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
     costs = {experiment.control: 0} | {
-        name: round(100 * offer.cost_on_acceptance) for name, offer in experiment.offers.items()
+        name: offer.cents_on_acceptance for name, offer in experiment.offers.items()
     }
     _write(
         setting,

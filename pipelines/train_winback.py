@@ -24,7 +24,7 @@ from ..models.returns.returns import fit_winback
 from ..models.uplift.input_rows import sent_propensity
 from .job.progress import say, step
 from .readout import experiment_readout, write_readout
-from .settings.objectives import costs, graded, objectives
+from .settings.objectives import graded, objectives
 from .settings.params import Machine, TrainWinback
 from .settings.sources import Experiment, Source
 from .storage.atomic import NewFolder, replace_folder
@@ -107,7 +107,7 @@ def _fit(
             value=train["value"].to_numpy(),
             second_days=train["second_days"].to_numpy(),
             second_ended=train["second_ended"].to_numpy(),
-            offers=costs(experiment),
+            offers=experiment.offers,
             control=experiment.control,
             horizon_days=experiment.value_horizon_days,
             folds=params.folds,

@@ -8,11 +8,11 @@ readout of the campaign is as honest as the experiment was.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
+from ..offers import Offer, expected_costs, with_control
 from .allocation import allocate
 from .eligibility import (
     contacted_recently,
@@ -40,25 +40,11 @@ DECISION_COLUMNS = (
 )
 
 
-class OfferTerms(Protocol):
-    """What an offer costs: if it is accepted, and for sending it."""
-
-    @property
-    def cost_on_acceptance(self) -> float:
-        """Money per acceptance."""
-        ...
-
-    @property
-    def contact_cost(self) -> float:
-        """Money per customer contacted."""
-        ...
-
-
 def recommend(
     predictions: pd.DataFrame,
     facts: pd.DataFrame,
     *,
-    offers: Mapping[str, OfferTerms],
+    offers: Mapping[str, Offer],
     control: str,
     objective: str = "profit",
     personalize: bool,
@@ -199,7 +185,7 @@ def recommend(
 
 def _check_arguments(
     objective: str,
-    offers: Mapping[str, OfferTerms],
+    offers: Mapping[str, Offer],
     control: str,
     best_single: str,
     capacity: Mapping[str, float] | None,
@@ -271,7 +257,7 @@ def _profit_gain(rows: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
 def _forecast(
     rows: pd.DataFrame,
     names: tuple[str, ...],
-    offers: Mapping[str, OfferTerms],
+    offers: Mapping[str, Offer],
     objective: str,
 ) -> Forecast:
     if not offers:
@@ -284,12 +270,11 @@ def _forecast(
     else:
         profit = _outputs(rows, "expected_profit_", names)
         gain = profit - profit[:, :1]
-    paid = np.array([0.0, *(offer.cost_on_acceptance for offer in offers.values())])
-    contact = np.array([0.0, *(offer.contact_cost for offer in offers.values())])
-    return Forecast(names, probability, uplift, gain, probability * paid + contact)
+    cost = expected_costs(with_control(offers, names[0]), probability)
+    return Forecast(names, probability, uplift, gain, cost)
 
 
-def _asked(rows: pd.DataFrame, control: str, offers: Mapping[str, OfferTerms]) -> np.ndarray:
+def _asked(rows: pd.DataFrame, control: str, offers: Mapping[str, Offer]) -> np.ndarray:
     """(rows,) bool: lost customers, and where there are offers only those with a forecast."""
     lost = (rows["population"] != "active").to_numpy()
     if not offers:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ..offers import Offer, expected_costs
 from .policies import Graded
 from .qini import average_qini, multi_armed_qini
 from .qini_bootstrap import bootstrap
@@ -17,7 +18,7 @@ PERSONAL, UNIFORM = "personal offers", "the same for everybody"
 def budget_curve(
     judged: Graded,
     *,
-    costs: Mapping[str, tuple[float, float]],
+    offers: Mapping[str, Offer],
     points: int = 41,
     replicates: int = 200,
     level: float = 0.95,
@@ -30,9 +31,9 @@ def budget_curve(
     Parameters
     ----------
     judged
-        Held-out rows, see `comparison.grade_rows`; the unit of the gain is that of its scores.
-    costs
-        Per offer other than the control: cost on acceptance and cost of contact.
+        Held-out rows, see `policies.grade_rows`; the unit of the gain is that of its scores.
+    offers
+        Costs of each offer but the control, in the order of `judged.names`.
     points
         Budgets, from nothing to what the dearer of the two spends.
 
@@ -42,8 +43,7 @@ def budget_curve(
         The columns of `qini_bootstrap.Bootstrapped.curve`, and policy.
     """
     chance = judged.response[:, 1:]
-    spend = chance * [costs[name][0] for name in judged.names[1:]]
-    spend = spend + [costs[name][1] for name in judged.names[1:]]
+    spend = expected_costs(offers, chance)
     if not (spend > 0).all():
         spend = np.ones_like(chance)
     effects = judged.expected[:, 1:] - judged.expected[:, :1]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..offers import Offer, expected_costs, with_control
 from .offpolicy import difference, offer_scores, value
 
 EVIDENCE = 1.645  # standard errors: five of a hundred worlds without effects pass
@@ -57,7 +58,7 @@ def grade_rows(
     rows: pd.DataFrame,
     predictions: pd.DataFrame,
     *,
-    costs: Mapping[str, tuple[float, float]],
+    offers: Mapping[str, Offer],
     control: str,
     objective: str,
     rule: Mapping[str, str],
@@ -72,8 +73,8 @@ def grade_rows(
         (n, ...) columns offer, propensity, returned (0/1), and for money value and cost.
     predictions
         (n, ...) outputs of the win-back formula, same row order.
-    costs
-        Per offer other than the control: cost on acceptance and cost of contact.
+    offers
+        Costs of each offer but the control.
     control
         The offer that is none.
     objective
@@ -86,7 +87,8 @@ def grade_rows(
     reason
         Column of `rows` with the stated reason.
     """
-    names = (control, *costs)
+    options = with_control(offers, control)
+    names = (*options,)
     sent = rows["offer"].astype("str").to_numpy(dtype=object)
     response = predictions[[f"return_probability_{name}" for name in names]].to_numpy()
 
@@ -99,15 +101,13 @@ def grade_rows(
     if objective == "returns":
         gained = scores(rows["returned"].to_numpy(float), response)
         return Graded(names, gained, response, response, tailored)
-    contact = np.array([0.0, *(costs[name][1] for name in costs)])
-    accept = np.array([0.0, *(costs[name][0] for name in costs)])
-    place = {name: position for position, name in enumerate(names)}
-    spent = rows["cost"].to_numpy(float) + contact[[place[name] for name in sent]]
+    contact = np.array([options[name].contact_cost for name in sent])
+    spent = rows["cost"].to_numpy(float) + contact
     profit = predictions[[f"expected_profit_{name}" for name in names]].to_numpy()
     gained = scores(rows["value"].to_numpy(float) - spent, profit)
     if objective == "profit":
         return Graded(names, gained, profit, response, tailored, rule_cost)
-    to_spend = response * accept + contact
+    to_spend = expected_costs(options, response)
     ratio = np.divide(
         profit - profit[:, :1], to_spend, out=np.zeros_like(profit), where=to_spend > 0
     )

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from ..formula.formula import Expression, Formula, encode
 from ..formula.sharing import share_parts
+from ..offers import NO_OFFER, Offer
 from ..uplift.cross_fitting import canonical_order, stratified_folds
 from ..uplift.uplift import OfferUplift
 from .value import LEAST_RETURNERS, Lifetimes, ValueModel, fit_value
@@ -56,7 +57,7 @@ def fit_winback(
     offer: Any,
     propensity: Any,
     returned: Any,
-    offers: Mapping[str, tuple[float, float]],
+    offers: Mapping[str, Offer],
     control: str,
     value: Any = None,
     second_days: Any = None,
@@ -72,8 +73,7 @@ def fit_winback(
     ----------
     X : (rows, columns) features only.
     offer, propensity, returned : (rows,), see `OfferUplift.fit`; returned is 0/1.
-    offers : {name: (cost on acceptance, contact cost)} in currency units; the control costs
-        nothing unless it is named.
+    offers : costs by name of offer; the control costs nothing unless it is named.
     control : name of the control.
     value : (rows,) margin after a return, gross of the offer's cost; None or NaN where unknown.
     second_days, second_ended : (rows,) observed days of the second lifetime and whether it ended
@@ -91,7 +91,7 @@ def fit_winback(
     unknown = sorted(set(names.tolist()) - set(offers) - {control})
     if unknown:
         raise ValueError(
-            f"offers: no costs for {unknown}; name (cost on acceptance, contact cost) of each"
+            f"offers: no costs for {unknown}; name the cost on acceptance and of contact of each"
         )
     uplift = OfferUplift(control=control, folds=folds, seed=seed, threads=threads)
     uplift.fit(X, outcome, offer=names, propensity=propensity)
@@ -107,13 +107,13 @@ def fit_winback(
         lifetimes = Lifetimes(days, ended, float(horizon_days))
     valued = _fit_values(X, uplift, names, outcome, value, lifetimes)
     if valued is not None:
-        costs = [tuple(map(float, offers.get(arm, (0.0, 0.0)))) for arm in arms]
+        costs = [offers.get(arm, NO_OFFER) for arm in arms]
         builder.add_value(valued, costs)
         for place, arm in enumerate(arms):
             held_out[f"value_{arm}"] = valued.held_out[:, place]
-        for (accepted, contact), arm in zip(costs, arms, strict=True):
+        for costs_of_arm, arm in zip(costs, arms, strict=True):
             chance, worth = held_out[f"return_probability_{arm}"], held_out[f"value_{arm}"]
-            held_out[f"expected_profit_{arm}"] = chance * (worth - accepted) - contact
+            held_out[f"expected_profit_{arm}"] = costs_of_arm.expected_profit(chance, worth)
     formula = builder.finish()
     return WinbackModel(
         formula=formula,
@@ -145,21 +145,21 @@ class _Outputs:
             self.outputs.append(name)
         self.outputs += [f"uplift_{arm}" for arm in self.arms[1:]]
 
-    def add_value(self, valued: ValueModel, costs: list[tuple[float, ...]]) -> None:
+    def add_value(self, valued: ValueModel, costs: list[Offer]) -> None:
         for arm, expression in zip(self.arms, valued.expressions, strict=True):
             self.expressions[f"value_{arm}"] = expression
             self.outputs.append(f"value_{arm}")
-        for arm, (accepted, contact) in zip(self.arms, costs, strict=True):
+        for arm, offer in zip(self.arms, costs, strict=True):
             margin: Expression = [
                 "sum",
                 [1.0, ["ref", f"value_{arm}"]],
-                [-accepted, ["const", 1.0]],
+                [-offer.cost_on_acceptance, ["const", 1.0]],
             ]
             earned: Expression = ["product", ["ref", f"return_probability_{arm}"], margin]
             self.expressions[f"expected_profit_{arm}"] = [
                 "sum",
                 [1.0, earned],
-                [-contact, ["const", 1.0]],
+                [-offer.contact_cost, ["const", 1.0]],
             ]
             self.outputs.append(f"expected_profit_{arm}")
 

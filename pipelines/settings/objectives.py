@@ -1,4 +1,4 @@
-"""An experiment of a source file in the words of `models.comparison`."""
+"""An experiment of a source file in the words of `models.evaluation.policies`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,13 @@ from ...models.evaluation.policies import Graded, grade_rows
 from .sources import Experiment, Source
 
 
-def costs(experiment: Experiment) -> dict[str, tuple[float, float]]:
-    """Per offer other than the control: cost on acceptance and cost of contact."""
-    return {
-        name: (offer.cost_on_acceptance, offer.contact_cost)
-        for name, offer in experiment.offers.items()
-    }
-
-
 def objectives(experiment: Experiment, outputs: Collection[str]) -> tuple[str, ...]:
     """What a policy can be graded by here: money needs a value, a return on money needs costs."""
     if f"expected_profit_{experiment.control}" not in outputs:
         return ("returns",)
-    spends = all(sum(cost) > 0 for cost in costs(experiment).values())
+    spends = all(
+        offer.cost_on_acceptance + offer.contact_cost > 0 for offer in experiment.offers.values()
+    )
     return ("profit", "returns", "roi") if spends else ("profit", "returns")
 
 
@@ -34,7 +28,7 @@ def graded(
     return grade_rows(
         rows,
         predictions,
-        costs=costs(experiment),
+        offers=experiment.offers,
         control=experiment.control,
         objective=objective,
         rule=experiment.tailored,

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from ...features.churn_definition import ChurnDefinition
 from ...features.contract.contract import REASONS, TABLES
+from ...models.offers import Offer
 from .yaml_dataclasses import SettingsError, from_mapping, read_yaml, suggest
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -28,19 +29,6 @@ _DATA_FILE = re.compile(r"\.(parquet|csv|tsv|json|jsonl|ndjson|txt)(\.gz|\.zst)?
 
 class SourceError(ValueError):
     """Raw data that cannot be read: a missing file, a failing query, a refusing database."""
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What an offer costs: once when it is accepted, and once for each customer contacted."""
-
-    cost_on_acceptance: float = 0.0
-    contact_cost: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("cost_on_acceptance", "contact_cost"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, found {getattr(self, name):g}")
 
 
 @dataclass(frozen=True)

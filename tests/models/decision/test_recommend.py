@@ -1,16 +1,15 @@
 """Recommendations: money right, rules first, limits kept, holdout random and written down."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from winback.models.decision.recommend import DECISION_COLUMNS, recommend
+from winback.models.offers import Offer
 
 OFFERS = {
-    "discount": SimpleNamespace(cost_on_acceptance=120, contact_cost=1),
-    "upgrade": SimpleNamespace(cost_on_acceptance=105, contact_cost=1),
+    "discount": Offer(120.0, 1.0),
+    "upgrade": Offer(105.0, 1.0),
 }
 
 

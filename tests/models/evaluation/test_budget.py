@@ -5,8 +5,9 @@ import pytest
 
 from winback.models.evaluation.budget import PERSONAL, UNIFORM, budget_curve
 from winback.models.evaluation.policies import Graded
+from winback.models.offers import Offer
 
-COSTS = {"gift": (10.0, 0.0), "call": (0.0, 2.0)}
+OFFERS = {"gift": Offer(10.0, 0.0), "call": Offer(0.0, 2.0)}
 
 
 def judged(rows=600, free=False):
@@ -18,7 +19,7 @@ def judged(rows=600, free=False):
 
 
 def test_personal_offers_gain_twice_what_one_for_all_does():
-    table = budget_curve(judged(), costs=COSTS, points=5, replicates=20, seed=0)
+    table = budget_curve(judged(), offers=OFFERS, points=5, replicates=20, seed=0)
     last = table.groupby("policy")["gain"].last()
     assert last[PERSONAL] == pytest.approx(6.0)
     assert last[UNIFORM] == pytest.approx(3.0, abs=0.1)
@@ -28,8 +29,8 @@ def test_personal_offers_gain_twice_what_one_for_all_does():
 
 
 def test_where_offers_cost_nothing_contacts_are_spent():
-    free = {"gift": (0.0, 0.0), "call": (0.0, 0.0)}
-    table = budget_curve(judged(), costs=free, points=3, replicates=5, seed=0)
+    free = {"gift": Offer(), "call": Offer()}
+    table = budget_curve(judged(), offers=free, points=3, replicates=5, seed=0)
     assert table["budget"].max() == pytest.approx(1.0)
 
 
@@ -37,7 +38,7 @@ def test_where_no_offer_gains_a_budget_buys_nothing():
     loss = np.tile([0.0, -1.0, -2.0], (50, 1))
     table = budget_curve(
         Graded(("none", "gift", "call"), loss, loss, np.full((50, 3), 0.4)),
-        costs=COSTS, points=3, replicates=5, seed=0,
+        offers=OFFERS, points=3, replicates=5, seed=0,
     )  # fmt: skip
     assert (table["gain"] == 0).all()
     assert table["budget"].max() == pytest.approx(2.0)

@@ -12,6 +12,7 @@ from winback.models.evaluation.policies import (
     policies,
     tailored_rule,
 )
+from winback.models.offers import Offer
 
 NAMES = ("none", "discount", "upgrade")
 
@@ -47,7 +48,7 @@ def graded(frame: pd.DataFrame, truth: np.ndarray, objective: str = "returns") -
     return grade_rows(
         frame,
         predictions,
-        costs={"discount": (20.0, 1.0), "upgrade": (10.0, 1.0)},
+        offers={"discount": Offer(20.0, 1.0), "upgrade": Offer(10.0, 1.0)},
         control="none",
         objective=objective,
         rule={"price": "discount", "service": "upgrade"},

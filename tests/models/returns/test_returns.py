@@ -3,10 +3,11 @@ import pandas as pd
 import pytest
 
 from winback.models.formula.formula import evaluate, to_files
+from winback.models.offers import Offer
 from winback.models.returns.returns import fit_winback
 
 ROWS = 8000
-OFFERS = {"none": (0.0, 0.0), "discount": (20.0, 1.0), "gift": (5.0, 1.0)}
+OFFERS = {"none": Offer(0.0, 0.0), "discount": Offer(20.0, 1.0), "gift": Offer(5.0, 1.0)}
 
 
 def campaign(seed):
@@ -71,7 +72,8 @@ def test_outputs_are_named_by_offer(model):
 
 def test_profit_is_accepted_margin_less_contact(model):
     found = evaluate(model.formula, campaign(1)[0])
-    for name, (accepted, contact) in OFFERS.items():
+    for name, offer in OFFERS.items():
+        accepted, contact = offer.cost_on_acceptance, offer.contact_cost
         by_hand = (
             found[f"return_probability_{name}"] * (found[f"value_{name}"] - accepted) - contact
         )
@@ -145,7 +147,7 @@ def test_an_offer_without_costs_is_refused():
             offer=offer,
             propensity=None,
             returned=returned,
-            offers={"discount": (1.0, 0.0)},
+            offers={"discount": Offer(1.0, 0.0)},
             control="none",
         )
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from winback.models.offers import Offer
 from winback.pipelines.settings.sources import (
-    Offer,
     SourceError,
     load_source,
     raw_files,

@@ -1,0 +1,49 @@
+"""What an offer costs, and the arithmetic that follows: expected cost and expected profit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What an offer costs: once when it is accepted, and once for each customer contacted."""
+
+    cost_on_acceptance: float = 0.0
+    contact_cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("cost_on_acceptance", "contact_cost"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, found {getattr(self, name):g}")
+
+    def expected_cost(self, return_probability: Any) -> Any:
+        """Money per customer contacted: the cost on acceptance is paid by those who return."""
+        return return_probability * self.cost_on_acceptance + self.contact_cost
+
+    def expected_profit(self, return_probability: Any, value: Any) -> Any:
+        """Money per customer contacted, where a return is worth `value` before the offer's cost."""
+        return return_probability * (value - self.cost_on_acceptance) - self.contact_cost
+
+    @property
+    def cents_on_acceptance(self) -> int:
+        """Cost on acceptance in whole cents, the unit of money in the tables of features."""
+        return round(100 * self.cost_on_acceptance)
+
+
+NO_OFFER = Offer()  # what the control costs
+
+
+def with_control(offers: Mapping[str, Offer], control: str) -> dict[str, Offer]:
+    """All that a customer can be sent, the control first, which costs nothing."""
+    return {control: NO_OFFER, **offers}
+
+
+def expected_costs(offers: Mapping[str, Offer], return_probability: np.ndarray) -> np.ndarray:
+    """Expected money (rows, offers) from the return probabilities (rows, offers)."""
+    columns = zip(offers.values(), np.asarray(return_probability).T, strict=True)
+    return np.column_stack([offer.expected_cost(chance) for offer, chance in columns])

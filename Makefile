@@ -1,23 +1,34 @@
-# Two commands do everything: make run, make test.
+# Two commands do everything: make run, make test. `make help` lists the rest.
 SHELL := /bin/sh
 SUPPORTED := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(SUPPORTED); do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 BENCH := $(CURDIR)/build/bench
 BENCHMARKS := $(filter-out %_peers.py %_tables.py %_curve.py,$(wildcard benchmarks/*.py))
 RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 ENVIRONMENT := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: run test lint bench lock docs clean
+.PHONY: help run test quick cover lint format bench lock docs clean
 
-run: $(BIN)/.run ## the whole job on the source of params.yaml, or SOURCE=sources/NAME.yaml
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: $(BIN)/.run ## the whole job on the source of params.yaml, or on SOURCE=sources/NAME.yaml
 	@$(BIN)/winback run $(if $(SOURCE),--source $(SOURCE))
 
-test: $(BIN)/.dev ## every test
-	@$(ENVIRONMENT) $(BIN)/pytest -q $(ARGS)
+test: $(BIN)/.dev ## every test, and the slowest of them; ARGS="tests/models -k qini" for a part
+	@$(ENVIRONMENT) $(BIN)/pytest -q $(PARALLEL) --durations=10 $(ARGS)
+
+quick: $(BIN)/.dev ## the tests that need no finished run and no server: about a minute
+	@$(ENVIRONMENT) $(BIN)/pytest -q $(PARALLEL) -m "not slow" $(ARGS)
+
+cover: $(BIN)/.dev ## which lines the tests of this process reach, in build/coverage/
+	@$(ENVIRONMENT) $(BIN)/pytest -q $(PARALLEL) --cov=winback --cov-report=term:skip-covered \
+	  --cov-report=html:build/coverage $(ARGS)
 
 lint: $(BIN)/.dev ## ruff, and mypy on the built wheel
 	@$(BIN)/ruff check .
@@ -25,6 +36,10 @@ lint: $(BIN)/.dev ## ruff, and mypy on the built wheel
 	@rm -rf build/wheel && $(BIN)/python -m build --quiet --wheel --no-isolation --outdir build/wheel .
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/wheel/site build/wheel/*.whl
 	@cd build/wheel/site && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p winback
+
+format: $(BIN)/.dev ## ruff's fixes and formatting
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
 
 bench: $(BENCH)/.done ## every benchmark, side by side with peers; ARGS=--quick for a short one
 	@for b in $(BENCHMARKS); do echo "== $$b"; \

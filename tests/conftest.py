@@ -8,6 +8,7 @@ from pathlib import Path
 
 import postgres as postgresql
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 SMALL = {  # a small world, trained quickly
@@ -58,13 +59,22 @@ def small_project(folder):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A small project in which `winback run` has succeeded; `.output` of it is what it printed."""
-    folder = small_project(tmp_path_factory.mktemp("project"))
-    done = run_in(folder, "winback", "run")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (folder / "output.txt").write_text(done.stdout)
-    return folder
+def finished(tmp_path_factory, worker_id):
+    """A small project in which `winback run` has succeeded; `output.txt` is what it printed.
+
+    Each process of the tests has a copy of its own; the run itself happens once.
+    """
+    own = tmp_path_factory.mktemp("finished") / "project"
+    base = tmp_path_factory.getbasetemp()
+    built = (base if worker_id == "master" else base.parent) / "built"
+    with FileLock(f"{built}.lock"):
+        if not (built / "output.txt").exists():
+            shutil.rmtree(built, ignore_errors=True)
+            done = run_in(small_project(built), "winback", "run")
+            assert done.returncode == 0, done.stdout + done.stderr
+            (built / "output.txt").write_text(done.stdout)
+    shutil.copytree(built, own, symlinks=True)
+    return own
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +84,13 @@ def postgres():
         pytest.skip("no PostgreSQL here: apt-get install postgresql")
     with postgresql.running() as uri:
         yield uri
+
+
+SLOW_FIXTURES = {"finished", "postgres"}
+
+
+def pytest_collection_modifyitems(items):
+    """Whatever asks for a finished run or a server is slow, whether it says so or not."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, run_in
+from import_graph import drawn
 
 from winback.pipelines import docs
 from winback.pipelines.cli import COMMANDS
@@ -89,6 +90,21 @@ def test_every_subcommand_that_a_user_calls_is_in_the_readme():
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_the_docs_name_are_there(page):
+    if page.name == "CHANGELOG.md":
+        return
+    named = re.findall(
+        r"`((?:features|models|pipelines|tests|benchmarks)/[\w/]+\.\w+)`", page.read_text()
+    )
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_the_picture_of_the_folders_is_up_to_date():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert page == drawn(page), "run: python tests/import_graph.py"
 
 
 @pytest.mark.parametrize("name", ["contract.md", "features.md", "data_card.md"])

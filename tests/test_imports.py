@@ -3,9 +3,11 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from graphlib import TopologicalSorter
 
 import pytest
-from import_graph import FOLDERS, ROOT, imports, modules
+from import_graph import FOLDERS, ROOT, folders, imports, modules
 
 ALLOWED = {
     "features": {"features"},
@@ -40,6 +42,16 @@ def test_no_module_is_imported_under_its_bare_folder(module):
 @pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] != "pipelines"], ids=str)
 def test_only_pipelines_touch_the_world(module):
     assert not {name.split(".")[0] for name in names_imported(module)} & ONLY_PIPELINES
+
+
+def test_no_two_folders_import_each_other():
+    TopologicalSorter(folders()).prepare()  # raises CycleError
+
+
+def test_the_package_lists_every_folder():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = project["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted("winback." + ".".join(folder.parts) for folder in folders())
 
 
 def test_what_the_registered_model_carries_imports_nothing_else_of_winback():

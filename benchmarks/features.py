@@ -120,13 +120,14 @@ def run_features(folder: Path, out: Path, threads: int, memory_limit: str = "250
 
     from winback.features.churn_definition import ChurnDefinition
     from winback.features.families.assemble import features
+    from winback.pipelines.settings.moments import seconds
     from winback.pipelines.tables import frames
     from winback.pipelines.tables.customer_ranges import CustomerRanges
 
     with tempfile.TemporaryDirectory(dir=folder) as spill:
         connection = frames.duckdb_connection(memory_limit, Path(spill), threads)
         ranges = CustomerRanges(connection, frames.open_tables(folder, session=connection))
-        as_of = nw.lit(frames.seconds(AS_OF), dtype=nw.Int64)
+        as_of = nw.lit(seconds(AS_OF), dtype=nw.Int64)
         snapshots = ranges.tables["customers"].select("customer_id", as_of=as_of)
         rows = features(
             ranges.tables,

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -322,11 +322,7 @@ def _score_options(parser: argparse.ArgumentParser) -> None:
     add("--part-rows", type=int, default=100_000, help="rows a part; bounds the memory")
     add("--threads", type=int, default=1)
     add("--engine", choices=("local", "spark"), default="local", help="who reads and answers")
-    add(
-        "--csv",
-        action="store_true",
-        help="a CSV beside the folder too, safe to open in a spreadsheet",
-    )
+    add("--csv", action="store_true", help="add scores.csv, safe to open in a spreadsheet")
     add("--to-table", metavar="NAME", help="replace the rows of a PostgreSQL table too")
     add("--uri", default=os.environ.get("WINBACK_DATABASE", ""), help=f"of its database; {SECRET}")
 
@@ -335,8 +331,9 @@ SECRET = "or set WINBACK_DATABASE, which other users of the machine cannot see"
 
 
 def _moment(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    from .settings.moments import naive_utc
+
+    return naive_utc(datetime.fromisoformat(text))
 
 
 def _with_defaults(parser: argparse.ArgumentParser, *names: str) -> None:

@@ -3,7 +3,7 @@
 Writes `churn.parquet` (many as-of dates, matured labels), `winback.parquet` (one row per offer
 made, as it was known then, with what came of it), `leavers.parquet` (customers who left and were
 in no experiment), `current.parquet` (everybody now), the data dictionary, and how the churn rate
-depends on the definition. A part without the tables it needs is left out, and `_manifest.json`
+depends on the definition. A part without the tables it needs is left out, and `manifest.json`
 says why.
 """
 
@@ -28,6 +28,7 @@ from ..features.leavers import leaver_snapshots
 from ..features.sensitivity import neighbours, sensitivity
 from ..features.snapshots import churn_snapshots, current_snapshot, offer_snapshots, snapshot_dates
 from .job.progress import say, step
+from .settings.moments import from_seconds, seconds
 from .settings.params import Featurize, Machine
 from .settings.sources import Experiment, Source
 from .storage.atomic import NewFolder, replace_folder, verify
@@ -82,7 +83,7 @@ def featurize(
                 _leavers(source.experiment, setting, new)
         with step("features of today's customers"):
             _today(setting, setting.now, new.path / "current.parquet")
-        new.extra.update(as_of=str(frames.moment(setting.now)), skipped=skipped)
+        new.extra.update(as_of=str(from_seconds(setting.now)), skipped=skipped)
     for part, why in skipped.items():
         say(f"{part}: left out, {why}")
 
@@ -98,7 +99,7 @@ def featurize_today(
 ) -> None:
     """The features of everybody at a moment (UTC, naive), or at that of the tables, as one file."""
     setting = _setting(source, params, machine, tables)
-    _today(setting, setting.now if as_of is None else frames.seconds(as_of), out)
+    _today(setting, setting.now if as_of is None else seconds(as_of), out)
 
 
 def _today(setting: Setting, now: int, path: Path) -> None:
@@ -120,7 +121,7 @@ def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) 
         connection=connection,
         tables=tables,
         control=None if source.experiment is None else source.experiment.control,
-        now=frames.seconds(as_of) if as_of else frames.last_event(tables),
+        now=seconds(as_of) if as_of else frames.last_event(tables),
         definition=source.churn or ChurnDefinition(),
         windows_days=params.windows_days,
         deny=dict.fromkeys(source.known_afterwards, "known only after the outcome"),
@@ -137,7 +138,7 @@ def _churn(source: Source, params: Featurize, setting: Setting, new: NewFolder) 
         definition=setting.definition,
     )
     if source.observed_from is not None:
-        first = frames.seconds(source.observed_from)
+        first = seconds(source.observed_from)
         dates = tuple(date for date in dates if date >= first) or (first,)
     _write(
         setting,

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..features.contract.contract import TABLES, Kind
 from ..features.contract.unit_shift import profile, shifts
 from ..features.contract.violation import ContractError
 from .job.progress import step
+from .settings import moments
 from .settings.sources import Source, SourceError, require_raw_files
 from .settings.yaml_dataclasses import from_mapping
 from .storage.atomic import MANIFEST, replace_folder
@@ -109,7 +109,7 @@ def _checked(source: Source, tables: Mapping[str, Any]) -> dict[str, Any]:
     experiment = source.experiment
     require(
         tables,
-        as_of=source.as_of or datetime.now(UTC).replace(tzinfo=None),
+        as_of=source.as_of or moments.now(),
         offers=experiment.offer_names if experiment else None,
         known_afterwards=source.known_afterwards,
     )

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from import_graph import ROOT, closure
+from import_graph import FOLDERS, ROOT, closure
 
 from winback.pipelines.cli import COMMANDS
 from winback.pipelines.settings.params import Params, read_params
@@ -20,7 +20,11 @@ EVERYWHERE = {
 
 
 def code_deps(stage):
-    return {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    """The modules that DVC watches for a stage; a folder stands for all that is in it."""
+    deps = [dep for dep in STAGES[stage]["deps"] if dep.startswith(FOLDERS)]
+    inner = [path for dep in deps for path in (ROOT / dep, *(ROOT / dep).rglob("*.py"))]
+    modules = {path.relative_to(ROOT) for path in inner if path.suffix == ".py"}
+    return {path.as_posix() for path in modules if path.name != "__init__.py"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..job.exit_codes import SuppressionsUnusable
+from ..settings import moments
 from ..tables.parquet_limits import MOST_TEXT, refuse_bombs, too_long
 
 
@@ -96,8 +97,8 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Su
         raise SuppressionsUnusable(
             f"suppressions: {file} has {ids.null_count:,} rows without customer_id; mend the list"
         )
-    made = datetime.fromtimestamp(file.stat().st_mtime, UTC).replace(tzinfo=None)
-    latest = max(as_of, datetime.now(UTC).replace(tzinfo=None))
+    made = moments.naive_utc(datetime.fromtimestamp(file.stat().st_mtime, UTC))
+    latest = max(as_of, moments.now())
     if latest - made > timedelta(days=max_age_days):
         raise SuppressionsUnusable(
             f"suppressions: {file} was written at {made:%Y-%m-%d %H:%M}, more than "

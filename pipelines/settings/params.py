@@ -7,19 +7,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from .yaml_dataclasses import from_mapping, read_yaml
 
 PARAMS_FILE = Path("params.yaml")
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+ShareOrNone = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
 class Machine:
     """What the run may use; it changes how fast, never what comes out."""
 
-    threads: int
-    memory_limit: str
+    threads: Count
+    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B|%)$")]
 
 
 @dataclass(frozen=True)
@@ -27,49 +37,49 @@ class Ingest:
     """Where the raw tables come from."""
 
     source: str
-    seed: int
+    seed: Seed
 
 
 @dataclass(frozen=True)
 class Featurize:
     """Windows of the features, in days, and the as-of dates of the churn training set."""
 
-    windows_days: tuple[int, ...]
-    snapshots: int
-    snapshot_every_days: int
+    windows_days: Annotated[tuple[Count, ...], Field(min_length=1)]
+    snapshots: Count
+    snapshot_every_days: Count
 
 
 @dataclass(frozen=True)
 class TrainChurn:
     """The churn model: LightGBM settings and the shares of its slices in time."""
 
-    learning_rate: float
-    num_leaves: int
-    rounds: int
-    least_rows_in_leaf: int
-    largest_sample: int
-    calibrate_share: float
-    test_share: float
-    seed: int
+    learning_rate: Positive
+    num_leaves: Annotated[int, Field(ge=2)]
+    rounds: Count
+    least_rows_in_leaf: Count
+    largest_sample: Count
+    calibrate_share: Share
+    test_share: Share
+    seed: Seed
 
 
 @dataclass(frozen=True)
 class TrainWinback:
     """The win-back models: held-out share, cross-fitting, and the alarm of a broken experiment."""
 
-    test_share: float
-    folds: int
-    smallest_srm_p: float
-    seed: int
+    test_share: Share
+    folds: Annotated[int, Field(ge=2)]
+    smallest_srm_p: ShareOrNone
+    seed: Seed
 
 
 @dataclass(frozen=True)
 class Evaluate:
     """Intervals of the evaluation on held-out rows."""
 
-    level: float
-    bootstraps: int
-    seed: int
+    level: Share
+    bootstraps: Annotated[int, Field(ge=2)]
+    seed: Seed
 
 
 @dataclass(frozen=True)
@@ -77,39 +87,46 @@ class Recommend:
     """Who gets which offer: the objective, its limits and the rules that exclude."""
 
     objective: Literal["profit", "roi", "returns"] | None
-    budget: float | None
-    capacity: dict[str, int]
-    holdout_share: float
-    cooldown_days: float
-    lost_limit: int
+    budget: NotNegative | None
+    capacity: dict[str, Annotated[int, Field(ge=0)]]
+    holdout_share: ShareOrNone
+    cooldown_days: NotNegative
+    lost_limit: Count
     hopeless_reasons: tuple[str, ...]
-    least_experiment_rows: int
+    least_experiment_rows: Annotated[int, Field(ge=0)]
     smallest_profit: float
-    new_days: float
-    high_risk: float
+    new_days: NotNegative
+    high_risk: Probability
     lapse_days: tuple[float, ...]
     lapse_discount_percent: tuple[float, ...]
-    explained: int
-    seed: int
+    explained: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 @dataclass(frozen=True)
 class Promote:
     """What a challenger is allowed, and how much it has to be graded on."""
 
-    oldest_days: float
-    drift_limit: float
-    least_rows: int
-    seed: int
+    oldest_days: Positive
+    drift_limit: Positive
+    least_rows: Count
+    seed: Seed
 
 
 @dataclass(frozen=True)
 class Report:
     """Size of the tables of customers in the report, and which drift of a feature it points out."""
 
-    rows: int
-    drift_warn: float
-    drift_alarm: float
+    rows: Annotated[int, Field(ge=0)]
+    drift_warn: Positive
+    drift_alarm: Positive
+
+    def __post_init__(self) -> None:
+        if self.drift_warn > self.drift_alarm:
+            raise ValueError(
+                f"drift_warn must be at most drift_alarm, found {self.drift_warn:g} and "
+                f"{self.drift_alarm:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -133,7 +150,7 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
     Raises
     ------
     ValueError
-        If a section or key is unknown or missing, or a value has another type; the message names
-        the section, the key and what is allowed.
+        If a section or key is unknown or missing, or a value has another type or is out of range;
+        the message lists every mistake with its section, its key and what is allowed.
     """
     return from_mapping(Params, read_yaml(path), path.name)

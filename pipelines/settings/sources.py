@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from glob import glob
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ...features.churn_definition import ChurnDefinition
 from ...features.contract.contract import REASONS, TABLES
 from ...models.offers import Offer
-from .yaml_dataclasses import SettingsError, from_mapping, read_yaml, suggest
+from .yaml_dataclasses import MOMENT, NO_KEY, SettingsError, from_mapping, read_yaml, suggest
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _COMMENT = re.compile(r"--[^\n]*")
@@ -112,7 +112,7 @@ class TableQuery:
     query: str
     uri: str | None = None
     version_query: str | None = None
-    variables: tuple[tuple[str, str], ...] = field(default=(), metadata={"hidden": True})
+    variables: Annotated[tuple[tuple[str, str], ...], NO_KEY] = ()
 
     def __post_init__(self) -> None:
         if not self.query.strip():
@@ -149,8 +149,8 @@ class Source:
     title: str
     about: str = ""
     where_to_get: str = ""
-    as_of: datetime | None = None
-    observed_from: datetime | None = None
+    as_of: Annotated[datetime, MOMENT] | None = None
+    observed_from: Annotated[datetime, MOMENT] | None = None
     views: Mapping[str, TableQuery] = field(default_factory=dict)
     tables: Mapping[str, TableQuery] = field(default_factory=dict)
     simulate: Mapping[str, Any] | None = None
@@ -158,7 +158,7 @@ class Source:
     experiment: Experiment | None = None
     known_afterwards: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
-    path: Path = field(default=Path(), metadata={"hidden": True})
+    path: Annotated[Path, NO_KEY] = Path()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):

@@ -1,37 +1,62 @@
-"""YAML settings into frozen dataclasses, with every mistake named at once.
+"""YAML settings into frozen dataclasses by pydantic, with every mistake named at once.
 
-The dataclass is the schema: its fields name what may stand there, its defaults what may be left
-out, its types what is expected, and its `__post_init__` what range. Nothing is guessed: a key that
-the dataclass does not know is an error that names the allowed ones and the nearest.
+The dataclass is the schema: its fields name the keys, its defaults what may be left out, its types
+what is expected, `Annotated[..., Field(ge=0)]` or its `__post_init__` the range. An unknown key is
+an error that names the allowed keys and the nearest.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-import math
-import types
+import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from .moments import naive_utc
+
 Settings = TypeVar("Settings")
-_MISSING = dataclasses.MISSING
-_NAMES = {
+MOST_VALUES = 100_000  # of one file, aliases written out; ten lines of YAML can stand for billions
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_NAMES: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
     str: "text",
-    Path: "a path",
     datetime: "a date or timestamp",
-    date: "a date",
     type(None): "nothing",
     dict: "a mapping",
     list: "a list",
+    tuple: "a list",
+}
+_EXPECTED = {  # by pydantic's type of error; {} holds its context
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a number",
+    "string_type": "must be text",
+    "datetime_type": "must be a date or timestamp",
+    "datetime_parsing": "must be a date or timestamp",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "mapping_type": "must be a mapping",
+    "dataclass_type": "must be a mapping",
+    "literal_error": "must be one of {expected}",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "too_short": "must have at least {min_length} item",
+    "string_pattern_mismatch": "must match {pattern}",
 }
 
 
@@ -49,8 +74,12 @@ class SettingsError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
-class _Mismatch(Exception):
-    """A value does not fit its type; carries what was expected."""
+def _no_key(_: object) -> None:
+    raise PydanticCustomError("unknown_key", "unknown key")
+
+
+MOMENT = AfterValidator(naive_utc)  # Annotated[datetime, MOMENT]: UTC, without a time zone
+NO_KEY = BeforeValidator(_no_key)  # Annotated[X, NO_KEY]: a field that no file may set
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -79,10 +108,8 @@ def from_mapping(cls: type[Settings], mapping: Mapping[str, Any], where: str) ->
     Parameters
     ----------
     cls
-        A dataclass. Field types may be bool, int, float (a whole number will do), str, Path,
-        date, datetime (made UTC and naive), another dataclass, `X | None`, `Literal[...]`,
-        `tuple[X, ...]` and `Mapping[str, X]`. A field's metadata may say `{"key": name}` where
-        the YAML key differs from the field, or `{"hidden": True}` where there is no key for it.
+        A dataclass; its fields may have any type that pydantic knows. Nothing is coerced, but a
+        whole number will do for a float and a date for a datetime.
     mapping
         What was read.
     where
@@ -91,13 +118,14 @@ def from_mapping(cls: type[Settings], mapping: Mapping[str, Any], where: str) ->
     Raises
     ------
     SettingsError
-        Listing every unknown, missing and mistyped key with its place, and values that
-        `__post_init__` refused.
+        Listing every unknown, missing and mistyped key and every value out of its range, with its
+        place.
     """
-    problems: list[str] = []
-    settings = _build(cls, mapping, where, problems)
-    if problems:
-        raise SettingsError(problems)
+    try:
+        text = json.dumps({"settings": _plain(mapping, where, [0])})
+        settings: Settings = _adapter(cls).validate_json(text)["settings"]
+    except ValidationError as error:
+        raise SettingsError([_problem(cls, each, where) for each in error.errors()]) from None
     return settings
 
 
@@ -108,142 +136,86 @@ def suggest(name: str, allowed: Sequence[str]) -> str:
     return f"{hint}allowed: {', '.join(allowed) or 'nothing'}"
 
 
-def _build(cls: Any, value: Any, where: str, problems: list[str]) -> Any:
-    if not isinstance(value, Mapping):
-        problems.append(
-            f"{where.rstrip(':')}: must be a mapping, found {_found(value)}; write key: value"
+@cache
+def _adapter(cls: type[Settings]) -> TypeAdapter[dict[str, Settings]]:
+    # In a dict, because a dataclass alone takes no configuration from outside.
+    return TypeAdapter(dict[str, cls], config=_STRICT)  # type: ignore[valid-type]
+
+
+def _plain(value: Any, where: str, count: list[int]) -> Any:
+    """The value as JSON: strict pydantic takes a dataclass from JSON, and from nothing else."""
+    count[0] += 1
+    if count[0] > MOST_VALUES:
+        raise SettingsError(
+            [
+                f"{where.rstrip(':')}: more than {MOST_VALUES:,} values once every alias is "
+                "written out; use fewer aliases"
+            ]
         )
-        return None
-    here, fields = where.rstrip(":"), _keys(cls)
-    hints = get_type_hints(cls)
-    before = len(problems)
-    for key in value:
-        if key not in fields:
-            problems.append(f"{here}: unknown key '{key}'; {suggest(str(key), list(fields))}")
-    arguments = {}
-    for key, item in fields.items():
-        place = f"{where} {key}" if where.endswith(":") else f"{where}.{key}"
-        if key in value:
-            arguments[item.name] = _convert(hints[item.name], value[key], place, problems)
-        elif item.default is _MISSING and item.default_factory is _MISSING:
-            expected = _describe(hints[item.name])
-            problems.append(f"{here}: key '{key}' is missing; it must be {expected}")
-    if len(problems) > before:
-        return None
-    try:
-        return cls(**arguments)
-    except ValueError as error:
-        problems.append(f"{here}: {error}")
-        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner, where, count) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(inner, where, count) for inner in value]
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
-def _convert(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
-    """The value as `kind`; what does not fit is added to the problems."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        return _convert_union(kind, value, place, problems)
-    if dataclasses.is_dataclass(kind):
-        return _build(kind, value, place, problems)
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(
-            _convert(inner[0], item, f"{place}[{position}]", problems)
-            for position, item in enumerate(value)
-        )
-    if _is_mapping(kind) and isinstance(value, Mapping):
-        value_kind = inner[1] if inner else Any
-        return {
-            str(key): _convert(value_kind, item, f"{place}.{key}", problems)
-            for key, item in value.items()
-        }
-    try:
-        return _scalar(kind, value)
-    except _Mismatch:
-        problems.append(f"{place}: must be {_describe(kind)}, found {_found(value)}")
-        return None
+def _problem(cls: Any, error: ErrorDetails, where: str) -> str:
+    """One line about one mistake."""
+    kind, (_, *keys) = error["type"], error["loc"]
+    if kind == "value_error":
+        return f"{_place(where, keys)}: {error['ctx']['error']}"
+    if kind == "missing":
+        expected = _NAMES.get(_type_at(cls, keys), "given")
+        why = f"key '{keys[-1]}' is missing; it must be {expected}"
+        return f"{_place(where, keys[:-1])}: {why}"
+    if kind in ("unexpected_keyword_argument", "unknown_key"):
+        allowed = _allowed(_type_at(cls, keys[:-1]))
+        why = f"unknown key '{keys[-1]}'; {suggest(str(keys[-1]), allowed)}"
+        return f"{_place(where, keys[:-1])}: {why}"
+    context = error.get("ctx", {})
+    if kind == "literal_error":
+        context = {"expected": context["expected"].replace("'", "").replace(" or ", ", ")}
+    expected = _EXPECTED.get(kind, error["msg"]).format(**context)
+    return f"{_place(where, keys)}: {expected}, found {_found(error['input'])}"
 
 
-def _convert_union(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
-    choices = get_args(kind)
-    if value is None and type(None) in choices:
-        return None
-    choices = tuple(choice for choice in choices if choice is not type(None))
-    if len(choices) == 1:
-        return _convert(choices[0], value, place, problems)
-    for choice in choices:
-        attempt: list[str] = []
-        converted = _convert(choice, value, place, attempt)
-        if not attempt:
-            return converted
-    problems.append(f"{place}: must be {_describe(kind)}, found {_found(value)}")
-    return None
+def _place(where: str, keys: Sequence[str | int]) -> str:
+    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    if where.endswith(":"):
+        return f"{where} {path[1:]}" if path else where.rstrip(":")
+    return where + path
 
 
-def _scalar(kind: Any, value: Any) -> Any:
-    if kind is Any:
-        return value
-    if get_origin(kind) is Literal:
-        if any(value == choice and type(value) is type(choice) for choice in get_args(kind)):
-            return value
-        raise _Mismatch
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is Path and isinstance(value, str) and value:
-        return Path(value)
-    if kind is datetime and isinstance(value, date):
-        return _naive_utc(value)
-    if kind is date and isinstance(value, datetime):
-        raise _Mismatch
-    if isinstance(value, bool) and kind is not bool:
-        raise _Mismatch
-    if not isinstance(kind, type) or not isinstance(value, kind):
-        raise _Mismatch
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _Mismatch
-    return value
+def _type_at(kind: Any, keys: Sequence[str | int]) -> Any:
+    """The type that is expected at a place below a type."""
+    inner = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return _type_at(inner[0], keys)
+    if get_origin(kind) in (Union, UnionType):
+        return _type_at(next(choice for choice in inner if choice is not type(None)), keys)
+    if not keys:
+        return kind
+    if is_dataclass(kind):
+        hints = get_type_hints(kind, include_extras=True)
+        return _type_at(hints[str(keys[0])], keys[1:])
+    return _type_at(inner[0] if get_origin(kind) is tuple else inner[1], keys[1:])
 
 
-def _naive_utc(value: date) -> datetime:
-    if not isinstance(value, datetime):
-        return datetime(value.year, value.month, value.day)
-    if value.tzinfo is None:
-        return value
-    return value.astimezone(UTC).replace(tzinfo=None)
-
-
-def _describe(kind: Any) -> str:
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        return " or ".join(_describe(choice) for choice in inner)
-    if origin is Literal:
-        return "one of " + ", ".join(map(str, inner))
-    if origin is tuple:
-        return f"a list, each item {_describe(inner[0])}"
-    if _is_mapping(kind):
-        return "a mapping" + (f", each value {_describe(inner[1])}" if inner else "")
-    if dataclasses.is_dataclass(kind):
-        return f"a mapping of {', '.join(_keys(kind))}"
-    return _NAMES.get(kind, str(kind))
-
-
-def _keys(cls: Any) -> dict[str, dataclasses.Field[Any]]:
-    return {
-        item.metadata.get("key", item.name): item
-        for item in dataclasses.fields(cls)
-        if not item.metadata.get("hidden")
-    }
-
-
-def _is_mapping(kind: Any) -> bool:
-    base = get_origin(kind) or kind
-    return isinstance(base, type) and issubclass(base, Mapping)
+def _allowed(cls: Any) -> list[str]:
+    hints = get_type_hints(cls, include_extras=True)
+    return [item.name for item in fields(cls) if NO_KEY not in get_args(hints[item.name])]
 
 
 def _found(value: Any) -> str:
     if value is None:
         return "nothing"
-    if isinstance(value, Mapping | list | tuple):
-        return _NAMES[dict] if isinstance(value, Mapping) else _NAMES[list]
-    name = _NAMES.get(type(value), type(value).__name__)
+    if isinstance(value, dict | list):
+        return _NAMES[type(value)]
+    name = _NAMES[type(value)]
     return f"{name}: {value!r}" if isinstance(value, str) else f"{name}: {value}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +34,6 @@ EVENT_TIMES = {
 }
 ROWS_PER_GROUP = 122_880
 MOST_IN_DICTIONARY = 1_000  # distinct values of a column; looking for more costs and saves nothing
-
-
-def seconds(when: datetime | str) -> int:
-    """A moment as UTC seconds; one without a time zone is taken as UTC."""
-    stamp = pd.Timestamp(when)
-    stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
-    return int(stamp.timestamp())
-
-
-def moment(utc_seconds: int) -> pd.Timestamp:
-    """UTC seconds as a timestamp without a time zone."""
-    return pd.Timestamp(utc_seconds, unit="s").as_unit("us")
 
 
 def open_tables(

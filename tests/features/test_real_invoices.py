@@ -21,6 +21,7 @@ import pytest
 
 from winback.features.families.assemble import features
 from winback.pipelines.ingest import ingest
+from winback.pipelines.settings.moments import seconds
 from winback.pipelines.settings.sources import load_source
 from winback.pipelines.tables import frames
 
@@ -79,7 +80,7 @@ def test_three_customers_equal_the_hand_calculation(tmp_path: Path) -> None:
     assert source.churn is not None
     ingest(source, tmp_path / "tables", truth=tmp_path / "truth")
     tables = frames.open_tables(tmp_path / "tables", threads=1)
-    as_of = nw.lit(frames.seconds("2011-01-19"), dtype=nw.Int64)
+    as_of = nw.lit(seconds("2011-01-19"), dtype=nw.Int64)
     snapshots = tables["customers"].filter(nw.col("customer_id").is_in(list(BY_HAND)))
     table = features(
         tables,

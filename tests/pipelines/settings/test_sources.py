@@ -134,7 +134,11 @@ def test_files_are_recognized_in_queries(tmp_path):
         ("tables:", "views: {orders: {query: x}}\ntables:", r"views\.orders: must be DuckDB SQL u"),
         ("tables:", "as_of: soon\ntables:", r"as_of: must be a date or timestamp, found text"),
         ("tables:", "churn: {kind: contrakt}\ntables:", "kind must be one of contract, inactivity"),
-        ("tables:", "known_afterwards: visit\ntables:", "known_afterwards: must be a list, each i"),
+        (
+            "tables:",
+            "known_afterwards: visit\ntables:",
+            "known_afterwards: must be a list, found text",
+        ),
         ("    query:", "    version_query: x\n    query:", "version_query is for databases"),
         ("tables:", "tables:\n  offers: {query: x}", "experiment is missing; the table offers nee"),
     ],

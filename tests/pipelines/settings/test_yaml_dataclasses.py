@@ -1,12 +1,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
-from winback.pipelines.settings.yaml_dataclasses import SettingsError, from_mapping, read_yaml
+from winback.pipelines.settings.yaml_dataclasses import (
+    MOMENT,
+    NO_KEY,
+    SettingsError,
+    from_mapping,
+    read_yaml,
+)
 
 WHERE = "params.yaml: train_churn"
 
@@ -29,12 +36,12 @@ class Settings:
     exact: bool = True
     note: str | None = None
     out: Path = Path("artifacts")
-    since: datetime | None = None
+    since: Annotated[datetime, MOMENT] | None = None
     costs: Mapping[str, Cost] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
-    level: int | Literal["auto"] = "auto"
-    secret: int = field(default=7, metadata={"hidden": True})
-    lambda_: float = field(default=0.0, metadata={"key": "lambda"})
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    folds: Annotated[int, Field(ge=2, le=9)] = 5
+    secret: Annotated[int, NO_KEY] = 7
 
 
 GOOD = {"learning_rate": 0.1, "rounds": 300}
@@ -58,8 +65,6 @@ def test_every_type_is_read():
             "since": datetime.fromisoformat("2020-01-01T02:00:00+02:00"),
             "costs": {"discount": {"on_acceptance": 120}},
             "cost": {"on_acceptance": 1.5},
-            "level": 3,
-            "lambda": 2,
         },
         WHERE,
     )
@@ -74,8 +79,6 @@ def test_every_type_is_read():
         since=datetime(2020, 1, 1),
         costs={"discount": Cost(120.0)},
         cost=Cost(1.5),
-        level=3,
-        lambda_=2.0,
     )
     assert isinstance(settings.learning_rate, float)
 
@@ -87,7 +90,7 @@ def test_every_type_is_read():
             {"lerning_rate": 0.1},
             r"train_churn: unknown key 'lerning_rate'; did you mean 'learning_rate'\? allowed: "
             r"learning_rate, rounds, windows, method, exact, note, out, since, costs, cost, "
-            r"level, lambda$",
+            r"share, folds$",
         ),
         ({"zzz": 1}, r"train_churn: unknown key 'zzz'; allowed: learning_rate, rounds"),
         ({"secret": 1}, r"train_churn: unknown key 'secret'"),
@@ -97,13 +100,13 @@ def test_every_type_is_read():
         ({"rounds": None}, r"rounds: must be a whole number, found nothing"),
         ({"learning_rate": float("nan")}, r"learning_rate: must be a number, found a number: nan"),
         ({"exact": 1}, r"exact: must be true or false, found a whole number: 1"),
-        ({"windows": 30}, r"windows: must be a list, each item a whole number, found a whole n"),
+        ({"windows": 30}, r"windows: must be a list, found a whole number: 30"),
         ({"windows": [30, "x"]}, r"windows\[1\]: must be a whole number, found text: 'x'"),
         ({"method": "isotone"}, r"method: must be one of isotonic, platt, found text: 'isotone'"),
         ({"since": "tomorrow"}, r"since: must be a date or timestamp, found text: 'tomorrow'"),
         ({"note": 3}, r"note: must be text, found a whole number: 3"),
         ({"cost": 3}, r"train_churn\.cost: must be a mapping, found a whole number: 3"),
-        ({"costs": []}, r"costs: must be a mapping, each value a mapping of on_acceptance"),
+        ({"costs": []}, r"costs: must be a mapping, found a list"),
         (
             {"costs": {"discount": {"on_acceptanse": 1}}},
             r"costs\.discount: unknown key 'on_acceptanse'; did you mean 'on_acceptance'\?",
@@ -112,12 +115,20 @@ def test_every_type_is_read():
             {"costs": {"discount": {"on_acceptance": -1}}},
             r"costs\.discount: on_acceptance must be at least 0, found -1$",
         ),
-        ({"level": "high"}, r"level: must be a whole number or one of auto, found text: 'high'"),
+        ({"share": 0}, r"train_churn\.share: must be above 0, found a whole number: 0"),
+        ({"share": 1.0}, r"share: must be below 1, found a number: 1\.0"),
+        ({"folds": 1}, r"folds: must be at least 2, found a whole number: 1"),
+        ({"folds": 10}, r"folds: must be at most 9, found a whole number: 10"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(change, message):
     with pytest.raises(SettingsError, match=message):
         from_mapping(Settings, {**GOOD, **change}, WHERE)
+
+
+def test_a_date_is_its_first_moment():
+    settings = from_mapping(Settings, {**GOOD, "since": date(2020, 1, 1)}, WHERE)
+    assert settings.since == datetime(2020, 1, 1)
 
 
 def test_a_missing_key_says_what_it_must_be():
@@ -163,6 +174,6 @@ def test_words_of_yaml_1_1_stay_text(tmp_path):
 
 
 def test_the_place_may_be_a_whole_file():
-    message = r"x\.yaml: unknown key 'zzz'.*\nx\.yaml: cost\.on_acceptance: must be a number"
+    message = r"x\.yaml: cost\.on_acceptance: must be a number.*\nx\.yaml: unknown key 'zzz'"
     with pytest.raises(SettingsError, match=message):
         from_mapping(Settings, {**GOOD, "zzz": 1, "cost": {"on_acceptance": "1"}}, "x.yaml:")

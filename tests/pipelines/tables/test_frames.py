@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from winback.pipelines.settings.moments import seconds
 from winback.pipelines.tables import frames
 
 NOON = datetime(2024, 2, 29, 12, 0, 0)
@@ -49,15 +50,6 @@ def test_times_become_seconds_and_money_cents(folder: Path, engine: str) -> None
     assert schema["amount"].is_integer()
 
 
-def test_seconds_and_moment_are_inverse_and_utc() -> None:
-    noon = 1_709_208_000
-    assert frames.seconds(NOON) == frames.seconds("2024-02-29 12:00") == noon
-    east = NOON.replace(tzinfo=timezone(timedelta(hours=3)))
-    assert frames.seconds(east) == noon - 3 * 3600
-    assert frames.seconds(NOON.replace(tzinfo=UTC)) == noon
-    assert frames.moment(noon) == pd.Timestamp(NOON)
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_written_is_sorted_and_comes_back(folder: Path, engine: str) -> None:
     orders = frames.open_tables(folder, engine=engine, threads=1)["orders"]
@@ -89,7 +81,7 @@ def test_the_same_bytes_are_written_on_one_thread_and_on_two(tmp_path: Path) -> 
 
 def test_the_last_event_is_what_happened_not_what_is_planned(folder: Path) -> None:
     tables = frames.open_tables(folder, engine="polars")
-    assert frames.last_event(tables) == frames.seconds(NOON) + 1
+    assert frames.last_event(tables) == seconds(NOON) + 1
     with pytest.raises(ValueError, match="no table holds a time"):
         frames.last_event({})
 

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from winback.pipelines.settings.params import read_params
+from winback.pipelines.settings.yaml_dataclasses import SettingsError
+
+SHIPPED = (Path(__file__).parents[3] / "params.yaml").read_text()
+
+
+def write(folder, before, after):
+    assert before in SHIPPED
+    path = folder / "params.yaml"
+    path.write_text(SHIPPED.replace(before, after, 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("threads: 2", "threads: 0", r"machine\.threads: must be at least 1, found a whole number"),
+        ("3GB", "much", r"machine\.memory_limit: must match .*, found text: 'much'"),
+        ("  - 30\n", "  - 0\n", r"featurize\.windows_days\[0\]: must be at least 1"),
+        ("rounds: 300", "rounds: -1", r"train_churn\.rounds: must be at least 1"),
+        ("learning_rate: 0.04", "learning_rate: 0", r"learning_rate: must be above 0"),
+        ("test_share: 0.4", "test_share: 1", r"train_winback\.test_share: must be below 1"),
+        ("level: 0.95", "level: 95", r"evaluate\.level: must be below 1"),
+        ("holdout_share: 0.1", "holdout_share: 1.0", r"recommend\.holdout_share: must be below 1"),
+        ("budget: ", "budget: -5", r"recommend\.budget: must be at least 0"),
+        ("capacity: {}", "capacity: {a: -1}", r"recommend\.capacity\.a: must be at least 0"),
+        ("high_risk: 0.1", "high_risk: 10", r"recommend\.high_risk: must be at most 1"),
+        ("drift_warn: 0.1", "drift_warn: 0.3", r"report: drift_warn must be at most drift_alarm"),
+    ],
+)
+def test_a_value_out_of_its_range_is_named_with_its_section(tmp_path, before, after, message):
+    with pytest.raises(SettingsError, match=message):
+        read_params(write(tmp_path, before, after))

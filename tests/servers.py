@@ -1,4 +1,4 @@
-"""A server as the README starts it, until the test is over."""
+"""A server as docs/registry.md starts it, until the test is over."""
 
 import os
 import re
@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STARTS_WITHIN = 180  # seconds, on a busy machine
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "registry.md"
 
 
-def readme_line(begins: str) -> str:
-    """The one line of the README that begins like this."""
-    (line,) = re.findall(rf"^{begins} .*", README.read_text(), re.MULTILINE)
+def documented_line(begins: str) -> str:
+    """The one line of the page that begins like this."""
+    (line,) = re.findall(rf"^{begins} .*", PAGE.read_text(), re.MULTILINE)
     return line
 
 

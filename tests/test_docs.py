@@ -18,15 +18,27 @@ from winback.pipelines.settings.yaml_dataclasses import from_mapping
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
+READ_IN_ORDER = [
+    *("README.md", "docs/own_data.md", "docs/experiments.md", "docs/registry.md", "docs/batch.md"),
+    *("docs/erasing.md", "CONTRIBUTING.md"),
+]
+
+
 def blocks(language):
-    """Fenced blocks of a language in the user's and the contributor's pages, in order."""
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
-        yield from re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+    """Fenced blocks of a language in the pages with commands, in order."""
+    for page in READ_IN_ORDER:
+        text = (ROOT / page).read_text()
+        yield from re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-COMMAND_LINES = [line for block in blocks("sh") for line in block.splitlines() if line]
+COMMAND_LINES = [*dict.fromkeys(line for block in blocks("sh") for line in block.splitlines())]
 MAKE = [line for line in COMMAND_LINES if line.startswith("make ")]
-OTHERS = [line for line in COMMAND_LINES if not line.startswith("make ")]
+OTHERS = [line for line in COMMAND_LINES if line and not line.startswith("make ")]
+
+
+def test_every_page_with_commands_is_tested():
+    with_commands = {page for page in PAGES if "```sh" in page.read_text()}
+    assert with_commands <= {ROOT / page for page in READ_IN_ORDER}
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +87,15 @@ def test_the_example_source_is_a_source():
     from ruamel.yaml import YAML
 
     (example,) = blocks("yaml")
-    source = from_mapping(Source, YAML(typ="safe").load(example), "README.md")
+    source = from_mapping(Source, YAML(typ="safe").load(example), "own_data.md")
     assert source.churn.inactive_days == 90
 
 
-def test_every_subcommand_that_a_user_calls_is_in_the_readme():
-    readme = (ROOT / "README.md").read_text()
+def test_every_subcommand_that_a_user_calls_is_in_the_docs():
+    pages = "".join((ROOT / page).read_text() for page in READ_IN_ORDER)
     stages = re.findall(r"^  (\w+):", (ROOT / "dvc.yaml").read_text(), re.MULTILINE)
     for command in set(COMMANDS) - set(stages) - {"run"}:
-        assert f"winback {command}" in readme
+        assert f"winback {command}" in pages
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -8,7 +8,7 @@ import urllib.request
 import pandas as pd
 import pytest
 from conftest import run_in
-from servers import alive, free_port, readme_line, running
+from servers import alive, documented_line, free_port, running
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,9 @@ def project(finished, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(project):
-    """A server of the registered model, as the README starts it, on a port of its own."""
+    """A server of the registered model, as the docs start it, on a port of its own."""
     port = free_port()
-    line = readme_line("mlflow models serve")
+    line = documented_line("mlflow models serve")
     line = line.replace("5001", port).replace("@champion", "@challenger")
     base = f"http://127.0.0.1:{port}"
     environment = {

@@ -8,7 +8,7 @@ import mlflow
 import pandas as pd
 import pytest
 from postgres import psql
-from servers import free_port, readme_line, running
+from servers import documented_line, free_port, running
 
 from winback.pipelines.cli import main
 from winback.pipelines.job.exit_codes import ModelRefused
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture(scope="module")
 def server(postgres, tmp_path_factory):
-    """Folder and address of a server that the line of the README starts."""
+    """Folder and address of a server that the line of the docs starts."""
     psql(postgres, "create database mlflow")
     folder, port = tmp_path_factory.mktemp("server"), free_port()
-    line = readme_line("mlflow server")
+    line = documented_line("mlflow server")
     for old, new in {
         "postgresql://mlflow:secret@db/mlflow": postgres.replace("/postgres", "/mlflow"),
         "/srv/mlflow": str(folder / "artifacts"),

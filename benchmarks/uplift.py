@@ -29,7 +29,7 @@ from scipy import stats
 from uplift_curve import uplift_curve
 from uplift_tables import CONTROL, Table, draw
 
-from winback.models.uplift.learners import EFFECT_LEARNERS, OUTCOME_LEARNERS
+from winback.models.uplift.learners import LEARNERS
 from winback.models.uplift.uplift import OfferUplift
 
 KEPT = Path("build/peers")
@@ -50,8 +50,7 @@ def ours(table: Table, *, each: bool) -> tuple[dict[str, pd.DataFrame], dict[str
     runs: dict[str, tuple[str, ...] | None] = {"winback": None}
     if each:
         amounts = len(np.unique(table.outcome)) > 2
-        known = (*OUTCOME_LEARNERS, *EFFECT_LEARNERS)
-        runs |= {f"winback {name}": (name,) for name in known if name != "two_part" or amounts}
+        runs |= {f"winback {name}": (name,) for name in LEARNERS if name != "two_part" or amounts}
     effects, seconds = {}, {}
     for name, learners in runs.items():
         started = time.process_time()

@@ -244,6 +244,48 @@ def small(rng: np.random.Generator, rows: int) -> World:
     return _binary(X, odds, added, (0.2,) * 5)
 
 
+def corners(rng: np.random.Generator, rows: int) -> World:
+    """Half gain and half lose by the signs of two columns together: nothing shows in one alone."""
+    X = pd.DataFrame(rng.normal(size=(rows, 6))).add_prefix("x")
+    level = 0.4 + 0.05 * np.tanh(X["x2"])
+    means = {CONTROL: level, "mail": level + 0.12 * np.sign(X["x0"] * X["x1"])}
+    return World(X, pd.DataFrame(means), np.full(2, 0.5), _happens)
+
+
+def orders(rng: np.random.Generator, rows: int) -> World:
+    """Money of which a few orders make up most: six in a hundred buy, with a very long tail."""
+    X = pd.DataFrame(rng.normal(size=(rows, 6))).add_prefix("x")
+    odds = -2.9 + 0.4 * X["x2"]
+    amount = np.exp(3.6 + 0.3 * X["x3"]).to_numpy()
+    bought = {
+        CONTROL: _chance(odds),
+        "mail": _chance(odds + 0.1 + 0.9 * (X["x0"] > 0)),
+        "gift": _chance(odds + 0.1 + 0.9 * (X["x0"] < 0)),
+    }
+    means = pd.DataFrame({name: chance * amount for name, chance in bought.items()})
+
+    def draw(mean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        tail = np.exp(rng.normal(-1.125, 1.5, rows))
+        return np.where(rng.random(rows) < mean / amount, amount * tail, 0.0)
+
+    return World(X, means, np.full(3, 1 / 3), draw)
+
+
+def waning(rng: np.random.Generator, rows: int) -> World:
+    """A strong loss that shrinks with a low chance: where variance is least, so is the effect."""
+    X = pd.DataFrame(rng.normal(size=(rows, 8))).add_prefix("x")
+    level = _chance(0.9 + 1.3 * X["x0"] + 0.5 * X["x1"] * X["x2"])
+    lost = 0.75 * level * _chance(0.4 + 0.9 * X["x3"] - 0.7 * X["x0"])
+    return World(X, pd.DataFrame({CONTROL: level, "call": level - lost}), np.full(2, 0.5), _happens)
+
+
+def faint(rng: np.random.Generator, rows: int) -> World:
+    """Five thousand rows and a gain that only just shows: the sign of one column decides."""
+    X = pd.DataFrame(rng.normal(size=(rows, 8))).add_prefix("x")
+    odds = -1.0 + 0.6 * X["x1"]
+    return _binary(X, odds, {"mail": 0.02 + 0.12 * X["x0"]}, (0.5, 0.5))
+
+
 WORLDS: dict[str, tuple[Callable[[np.random.Generator, int], World], int]] = {
     "voting": (voting, 300_000),
     "advertising": (advertising, 200_000),
@@ -258,6 +300,10 @@ WORLDS: dict[str, tuple[Callable[[np.random.Generator, int], World], int]] = {
     "logged": (logged, 40_000),
     "earnings": (earnings, 30_000),
     "small": (small, 20_000),
+    "corners": (corners, 12_000),
+    "orders": (orders, 60_000),
+    "waning": (waning, 72_000),
+    "faint": (faint, 10_000),
 }
 
 

@@ -29,6 +29,7 @@ _LEVEL_SCALE = 0.45  # a level's indicator is scaled like a balanced one: rare l
 _NOTHING = 0.002  # a coefficient this small, on the link scale, is not worth its time in scoring
 _LONGEST = 3.0  # in log odds
 _SETTLED = 0.02  # a step this small, in squared standard errors per coefficient, is the last
+MOST_LEVELS = 30  # indicators of one column, for its most frequent levels
 _WIDE = 160  # above this many basis functions the curved ones are left out
 
 
@@ -66,9 +67,11 @@ def learn_basis(columns: Sequence[Column], matrix: np.ndarray) -> tuple[Basis, .
 
 def _level_basis(position: int, levels: int, values: np.ndarray) -> list[Basis]:
     found = []
-    for code in range(levels):
-        share = float(np.mean(values == code))
-        if share * len(values) < 30 or share > 0.998:
+    counts = np.bincount(values[~np.isnan(values)].astype(int), minlength=levels)
+    frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_LEVELS])
+    for code in frequent.tolist():
+        share = float(counts[code] / len(values))
+        if counts[code] < 30 or share > 0.998:
             continue
         ys = np.full(max(levels, 2), -share / _LEVEL_SCALE)
         ys[code] = (1 - share) / _LEVEL_SCALE
@@ -158,6 +161,7 @@ def fit_additive(
     *,
     family: Family,
     exposure: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Coefficients per offer, (offers, basis), on the link scale of the family.
 
@@ -169,19 +173,25 @@ def fit_additive(
     coding : (offers, parts), from `offer_coding`; [[1]] for one plain regression.
     family : 'binary' (logistic), 'count' (Poisson, logarithmic) or 'amount' (least squares).
     exposure : (rows,) expected counts at a linear predictor of 0; of 'count' only.
+    weight : (rows,) how many rows each row stands for; None: one.
     """
     scale = max(float(outcome.std()), 1e-12) if family == "amount" else 1.0
     rows = [np.flatnonzero(arm == code) for code in range(len(coding))]
     designs = [design[found] for found in rows]
     targets = [outcome[found] / scale for found in rows]
     shares = [np.ones(len(found)) if exposure is None else exposure[found] for found in rows]
+    counts = [np.ones(len(found)) if weight is None else weight[found] for found in rows]
     theta = np.zeros((coding.shape[1], design.shape[1]))
-    mean = float(outcome.mean())
+    mean = float(np.average(outcome, weights=weight))
     if family == "binary":
         theta[0, 0] = np.log(np.clip(mean, 1e-6, 1 - 1e-6) / np.clip(1 - mean, 1e-6, 1))
     if family == "count":
         theta[0, 0] = np.log(max(mean, 1e-6) / max(float(np.mean(np.concatenate(shares))), 1e-12))
-    plain = [one.T @ one for one in designs] if family == "amount" else []
+    plain = (
+        [one.T @ (one * count[:, None]) for one, count in zip(designs, counts, strict=True)]
+        if family == "amount"
+        else []
+    )
     precision = np.full(theta.shape, 10.0)
     for step in range(4 if family == "amount" else 20):
         before = theta
@@ -190,9 +200,9 @@ def fit_additive(
             linear = one @ (part @ theta) if step else np.full(len(target), (part @ theta)[0])
             if family == "amount":
                 noise = _noise(target, linear, first=step == 0)
-                gram, pull = plain[place] / noise, one.T @ target / noise
+                gram, pull = plain[place] / noise, one.T @ (counts[place] * target) / noise
             else:
-                gram, pull = _quadratic(one, target, linear, family, shares[place])
+                gram, pull = _quadratic(one, target, linear, family, shares[place], counts[place])
             grams.append(gram)
             pulls.append(pull)
         theta, precision = _posterior(np.stack(grams), np.stack(pulls), coding, precision)
@@ -227,7 +237,12 @@ def _noise(target: np.ndarray, linear: np.ndarray, *, first: bool) -> float:
 
 
 def _quadratic(
-    design: np.ndarray, target: np.ndarray, linear: np.ndarray, family: Family, share: np.ndarray
+    design: np.ndarray,
+    target: np.ndarray,
+    linear: np.ndarray,
+    family: Family,
+    share: np.ndarray,
+    count: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gram matrix and pull of the log likelihood's quadratic approximation at `linear`."""
     if family == "binary":
@@ -236,8 +251,8 @@ def _quadratic(
     else:
         mean = share * np.exp(np.clip(linear, -30, 30))
         weight = np.maximum(mean, 1e-5)
-    weighted = design * weight[:, None]
-    return weighted.T @ design, weighted.T @ linear + design.T @ (target - mean)
+    weighted = design * (count * weight)[:, None]
+    return weighted.T @ design, weighted.T @ linear + design.T @ (count * (target - mean))
 
 
 def _posterior(

@@ -113,6 +113,6 @@ class BinnedRows:
         return np.asarray(found, dtype=np.float64)
 
 
-def booster_text(booster: lgb.Booster) -> str:
-    """The booster as text without the settings that it was grown with."""
-    return booster.model_to_string().split("\nparameters:\n")[0] + "\n"
+def booster_text(booster: lgb.Booster, *, rounds: int | None = None) -> str:
+    """The booster (or its first rounds) as text without the settings that it was grown with."""
+    return booster.model_to_string(num_iteration=rounds).split("\nparameters:\n")[0] + "\n"

@@ -10,105 +10,118 @@ import numpy as np
 from ..formula.formula import Expression, Formula
 from ..formula.sharing import share_parts
 from .best_offer_ahead import Lead
-from .learners import EffectModels, Experiment, OutcomeModels
+from .learners import Experiment, Models
 from .stacking import Stack
 
 
-class UpliftFormula:
-    """Collects learners as named expressions and combines them into one formula."""
+def uplift_formula(
+    experiment: Experiment,
+    models: Models,
+    *,
+    arms: Sequence[str],
+    stack: Stack,
+    averages: np.ndarray,
+    shares: Mapping[str, float],
+    single: int,
+    leads: Mapping[int, Lead],
+) -> Formula:
+    """The formula with outputs `uplift_<offer>` and `mean_<offer>`.
 
-    def __init__(self, experiment: Experiment, arms: Sequence[str]) -> None:
-        self.experiment = experiment
-        self.arms = arms
-        self.rows = np.arange(len(experiment.outcome))
-        self.boosters: dict[str, str] = {}
-        self.expressions: dict[str, Expression] = {}
-        self.centres: dict[str, np.ndarray] = {}
-
-    def add_outcome_learner(self, name: str, models: OutcomeModels) -> None:
-        """Write the means as `<learner>_<offer>` and the effects as `effect_<learner>_<offer>`."""
-        parts = models.expressions(self.experiment, name, self.boosters)
-        for arm, part in zip(self.arms, parts, strict=True):
-            self.expressions[f"{name}_{arm}"] = part
-        for arm in self.arms[1:]:
-            plus, minus = ["ref", f"{name}_{arm}"], ["ref", f"{name}_{self.arms[0]}"]
-            self.expressions[f"effect_{name}_{arm}"] = ["sum", [1.0, plus], [-1.0, minus]]
-        means = models.means(self.experiment, name, self.rows)
-        self.centres[name] = (means[:, 1:] - means[:, :1]).mean(axis=0)
-
-    def add_effect_learner(self, name: str, models: EffectModels) -> None:
-        """Write the effects as `effect_<learner>_<offer>`."""
-        parts = models.expressions(self.experiment, name, self.boosters)
-        for arm, part in zip(self.arms[1:], parts, strict=True):
-            self.expressions[f"effect_{name}_{arm}"] = part
-        self.centres[name] = models.effects(self.experiment, name, self.rows).mean(axis=0)
-
-    def finish(
-        self,
-        stack: Stack,
-        averages: np.ndarray,
-        base: dict[str, float],
-        *,
-        single: int,
-        leads: Mapping[int, Lead],
-    ) -> Formula:
-        """The formula with outputs `uplift_<offer>` and `mean_<offer>`.
-
-        `leads` keep the offer of code `single` ahead (see `leads`); empty: effects as they are.
-        """
-        offers = self.arms[1:]
-        for place, offer in enumerate(offers):
-            constant = float(averages[place])
-            terms: list[Any] = []
-            for name in stack.used():
-                weights = stack.learner_weights(name)[place]
-                constant -= float(weights @ self.centres[name])
-                for weight, other in zip(weights.tolist(), offers, strict=True):
-                    if weight:
-                        terms.append([weight, ["ref", f"effect_{name}_{other}"]])
-            self.expressions[f"raw_{offer}"] = ["sum", [1.0, ["const", constant]], *terms]
-        self._keep_ahead(single, leads)
-        control = self.arms[0]
-        mean: Expression = [
-            "sum",
-            *([weight, ["ref", f"{name}_{control}"]] for name, weight in base.items() if weight),
-        ]
-        self.expressions[f"mean_{control}"] = mean
-        for offer in offers:
-            plain: Expression = [
-                "sum",
-                [1.0, ["ref", f"mean_{control}"]],
-                [1.0, ["ref", f"uplift_{offer}"]],
-            ]
-            binary = self.experiment.binary
-            self.expressions[f"mean_{offer}"] = ["clip", 0.0, 1.0, plain] if binary else plain
-        outputs = [f"uplift_{offer}" for offer in offers] + [f"mean_{arm}" for arm in self.arms]
-        return share_parts(
-            Formula(
-                columns=self.experiment.columns,
-                expressions=self.expressions,
-                outputs=tuple(outputs),
-                boosters=self.boosters,
-            )
+    Parameters
+    ----------
+    models
+        Learners fitted on all rows.
+    arms
+        Names of the offers, the control first.
+    averages
+        (offers,) average effects around which those of customers vary.
+    shares
+        Share of each outcome learner in the means.
+    single, leads
+        `leads` keep the offer of code `single` ahead (see `best_offer_ahead`); empty: effects as
+        they are. The effects before it are the expressions `raw_<offer>`.
+    """
+    boosters: dict[str, str] = {}
+    expressions: dict[str, Expression] = {}
+    rows = np.arange(len(experiment.outcome))
+    centres = {}
+    for name in dict.fromkeys([*shares, *stack.used()]):
+        parts = models.expressions(experiment, name, boosters)
+        if name == "x":
+            effects = dict(zip(arms[1:], parts, strict=True))
+        else:
+            for arm, part in zip(arms, parts, strict=True):
+                expressions[f"{name}_{arm}"] = part
+            effects = {
+                arm: ["sum", [1.0, ["ref", f"{name}_{arm}"]], [-1.0, ["ref", f"{name}_{arms[0]}"]]]
+                for arm in arms[1:]
+            }
+        for arm, effect in effects.items():
+            expressions[f"effect_{name}_{arm}"] = effect
+        if name in stack.used():
+            effect = models.effects(experiment, name, rows)
+            centres[name] = np.average(effect, axis=0, weights=experiment.weight)
+    for place, offer in enumerate(arms[1:]):
+        constant = float(averages[place])
+        terms: list[Any] = []
+        for name, centre in centres.items():
+            weights = stack.learner_weights(name)[place]
+            constant -= float(weights @ centre)
+            for weight, other in zip(weights.tolist(), arms[1:], strict=True):
+                if weight:
+                    terms.append([weight, ["ref", f"effect_{name}_{other}"]])
+        expressions[f"raw_{offer}"] = ["sum", [1.0, ["const", constant]], *terms]
+    expressions |= _kept_ahead(arms, single, leads)
+    expressions |= _means(arms, shares, binary=experiment.binary)
+    outputs = [f"uplift_{offer}" for offer in arms[1:]] + [f"mean_{arm}" for arm in arms]
+    return share_parts(
+        Formula(
+            columns=experiment.columns,
+            expressions=expressions,
+            outputs=tuple(outputs),
+            boosters=boosters,
         )
+    )
 
-    def _keep_ahead(self, single: int, leads: Mapping[int, Lead]) -> None:
-        """Name the effects `uplift_<offer>`, with the leads of one offer mapped."""
-        raw: list[Expression] = [["const", 0.0], *(["ref", f"raw_{arm}"] for arm in self.arms[1:])]
-        if not leads:
-            for arm, effect in zip(self.arms[1:], raw[1:], strict=True):
-                self.expressions[f"uplift_{arm}"] = ["sum", [1.0, effect]]
-            return
-        mapped: dict[int, Expression] = {
-            code: [
-                "interp",
-                list(lead.xs),
-                list(lead.ys),
-                ["sum", [1.0, raw[single]], [-1.0, raw[code]]],
-            ]
-            for code, lead in leads.items()
+
+def _means(
+    arms: Sequence[str], shares: Mapping[str, float], *, binary: bool
+) -> dict[str, Expression]:
+    """Expected outcomes `mean_<offer>`: that of the control plus the effect."""
+    control: Expression = ["ref", f"mean_{arms[0]}"]
+    found: dict[str, Expression] = {
+        f"mean_{arms[0]}": [
+            "sum",
+            *([share, ["ref", f"{name}_{arms[0]}"]] for name, share in shares.items()),
+        ]
+    }
+    for offer in arms[1:]:
+        plain: Expression = ["sum", [1.0, control], [1.0, ["ref", f"uplift_{offer}"]]]
+        found[f"mean_{offer}"] = ["clip", 0.0, 1.0, plain] if binary else plain
+    return found
+
+
+def _kept_ahead(
+    arms: Sequence[str], single: int, leads: Mapping[int, Lead]
+) -> dict[str, Expression]:
+    """Effects `uplift_<offer>`, with the leads of one offer mapped."""
+    raw: list[Expression] = [["const", 0.0], *(["ref", f"raw_{arm}"] for arm in arms[1:])]
+    if not leads:
+        return {
+            f"uplift_{arm}": ["sum", [1.0, effect]]
+            for arm, effect in zip(arms[1:], raw[1:], strict=True)
         }
-        best: Expression = ["ref", f"uplift_{self.arms[single]}"] if single else raw[0]
-        for code, arm in enumerate(self.arms[1:], start=1):
-            own = mapped[0] if code == single else ["sum", [1.0, best], [-1.0, mapped[code]]]
-            self.expressions[f"uplift_{arm}"] = own
+    mapped: dict[int, Expression] = {
+        code: [
+            "interp",
+            list(lead.xs),
+            list(lead.ys),
+            ["sum", [1.0, raw[single]], [-1.0, raw[code]]],
+        ]
+        for code, lead in leads.items()
+    }
+    best: Expression = ["ref", f"uplift_{arms[single]}"] if single else raw[0]
+    return {
+        f"uplift_{arm}": mapped[0] if code == single else ["sum", [1.0, best], [-1.0, mapped[code]]]
+        for code, arm in enumerate(arms[1:], start=1)
+    }

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from ..evaluation.offpolicy import offer_scores
-from .learners import (
-    EFFECT_CHECKPOINTS,
-    EFFECT_LEARNERS,
-    EffectModels,
-    Experiment,
-    OutcomeModels,
-    fit_effect_models,
-    fit_outcome_models,
-    outcome_learners,
-)
-from .residuals import Residuals
+from .learners import S_ROUNDS, Experiment, fit_models
 
-_ADDITION = 0.5  # squared standard errors that a learner must add in the first fold
-_MORE_TREES = 2.0  # squared standard errors that more trees must add
 
-Splits = Sequence[tuple[np.ndarray, np.ndarray]]
+@dataclass(frozen=True)
+class OutOfFold:
+    """What learners say of rows that they were not fitted on.
+
+    Attributes
+    ----------
+    means
+        Outcome means (rows, offers) by outcome learner.
+    effects
+        Effects (rows, offers - 1) by learner.
+    outcome
+        (rows,) tempered outcomes, see `Models.tempered`.
+    """
+
+    means: dict[str, np.ndarray]
+    effects: dict[str, np.ndarray]
+    outcome: np.ndarray
 
 
 def canonical_order(values: np.ndarray, seed: int) -> np.ndarray:
@@ -37,13 +43,22 @@ def canonical_order(values: np.ndarray, seed: int) -> np.ndarray:
 
 
 def stratified_folds(
-    arm: np.ndarray, outcome: np.ndarray, folds: int, rng: np.random.Generator
+    arm: np.ndarray,
+    outcome: np.ndarray,
+    folds: int,
+    rng: np.random.Generator,
+    *,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Fold of each row: every offer and outcome class is dealt out evenly, after shuffling.
 
     Equal rows stand together in the canonical order. Dealt out in turn they would make every fold
-    a copy of the others, and nothing would be held out.
+    a copy of the others, and nothing would be held out. Rows of one of the `groups` (codes) stay
+    together; a group is dealt out by the offer and outcome class of its first row.
     """
+    if groups is not None:
+        _, first, member = np.unique(groups, return_index=True, return_inverse=True)
+        return stratified_folds(arm[first], outcome[first], folds, rng)[member]
     fold = np.empty(len(arm), dtype=np.int64)
     dealt = 0
     happened = outcome > 0
@@ -55,117 +70,51 @@ def stratified_folds(
     return fold
 
 
-def held_out_means(
-    experiment: Experiment, splits: Splits, s_trees: int
-) -> tuple[dict[str, np.ndarray], list[OutcomeModels]]:
-    """Outcome means (rows, offers) of each outcome learner out of fold, and the models of them."""
-    learners = outcome_learners(experiment)
-    shape = (len(experiment.outcome), experiment.offers)
-    means = {name: np.empty(shape) for name in learners}
-    fitted = []
-    for train, test in splits:
-        models = fit_outcome_models(experiment, train, learners=learners, s_trees=s_trees)
-        for name in learners:
-            means[name][test] = models.means(experiment, name, test)
-        fitted.append(models)
-    return means, fitted
+def out_of_fold(experiment: Experiment, fold: np.ndarray, learners: Sequence[str]) -> OutOfFold:
+    """The named learners (and the base of them all) on every row, fitted on the other folds."""
+    rows, offers = len(experiment.outcome), experiment.offers
+    outcome = np.empty(rows)
+    means = {
+        name: np.empty((rows, offers))
+        for name in {experiment.base: 0, **dict.fromkeys(learners)}
+        if name != "x"
+    }
+    effects = {name: np.empty((rows, offers - 1)) for name in learners}
+    for one in np.unique(fold):
+        train, test = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
+        models = fit_models(experiment, train, learners=learners)
+        outcome[test] = models.tempered(experiment, test)
+        for name, mean in means.items():
+            mean[test] = models.means(experiment, name, test)
+        if "x" in effects:
+            effects["x"][test] = models.effects(experiment, "x", test)
+    effects |= {name: means[name][:, 1:] - means[name][:, :1] for name in effects if name in means}
+    return OutOfFold(means, effects, outcome)
 
 
-def held_out_effects(
-    experiment: Experiment,
-    splits: Splits,
-    fitted: Sequence[OutcomeModels],
-    shares: dict[str, float],
-    residuals: Residuals,
-    *,
-    beside: np.ndarray | None,
-) -> tuple[dict[str, np.ndarray], int]:
-    """Effects (rows, offers - 1) of the X and DR learners out of fold, and their trees.
-
-    Means and scores come from outcome models of the same training rows: those of other folds
-    have seen the rows that are held out, and would let a learner explain them that explains
-    nothing. `shares` weighs the outcome learners. The first fold chooses the number of trees and,
-    where the effects `beside` are given, leaves out the learners that add nothing to these.
-    """
-    shape = (len(experiment.outcome), experiment.offers)
-    effects = {name: np.empty((shape[0], shape[1] - 1)) for name in EFFECT_LEARNERS}
-    chosen: int | None = None
-    for (train, test), models in zip(splits, fitted, strict=True):
-        means, scores = np.zeros(shape), np.zeros(shape)
-        for name, share in shares.items():
-            if share > 0:
-                means[train] += share * models.means(experiment, name, train)
-        scores[train] = aipw_scores(experiment, train, means[train])
-        found = fit_effect_models(
-            experiment,
-            train,
-            learners=list(effects),
-            means=means,
-            scores=scores,
-            trees=chosen or EFFECT_CHECKPOINTS[-1],
-        )
-        if chosen is None:
-            chosen = _choose_trees(experiment, found, test, residuals)
-            first = {name: found.effects(experiment, name, test, trees=chosen) for name in effects}
-            if beside is not None:
-                useful = _additions(beside[test], first, residuals.of(test))
-                effects = {name: effects[name] for name in useful}
-        for name in effects:
-            effects[name][test] = found.effects(experiment, name, test, trees=chosen)
-        if not effects:
-            break
-    return effects, chosen or EFFECT_CHECKPOINTS[0]
-
-
-def _additions(
-    beside: np.ndarray, effects: dict[str, np.ndarray], residuals: Residuals
-) -> list[str]:
-    """Learners that explain something beside other effects, as far as some rows show."""
-    found = []
-    for name, effect in effects.items():
-        gram, pull = residuals.moments([beside, effect])
-        gram += 1e-9 * np.eye(2) * max(float(np.trace(gram)), 1e-300)
-        alone = pull[0] * max(pull[0], 0.0) / gram[0, 0]
-        weights = np.linalg.solve(gram, pull)
-        if weights[1] > 0 and float(weights @ pull) - alone > _ADDITION:
-            found.append(name)
-    return found
-
-
-def _choose_trees(
-    experiment: Experiment, models: EffectModels, rows: np.ndarray, residuals: Residuals
-) -> int:
-    """Trees at the checkpoint whose effects explain most; more of them want evidence."""
-    part = residuals.of(rows)
-    best, most = EFFECT_CHECKPOINTS[0], -np.inf
-    for trees in EFFECT_CHECKPOINTS:
-        effect = models.effects(experiment, "x", rows, trees=trees)
-        gram, pull = part.moments([effect - effect.mean(axis=0)])
-        gain = float(pull[0] * abs(pull[0]) / max(gram[0, 0], 1e-12))
-        if gain > most + _MORE_TREES:
-            best, most = trees, gain
-    return best
-
-
-def aipw_scores(experiment: Experiment, rows: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """AIPW scores (rows, offers) of the outcome under every offer, the control first."""
+def aipw_scores(experiment: Experiment, outcome: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """AIPW scores (rows, offers) of an outcome under every offer, the control first."""
     return offer_scores(
-        experiment.arm[rows],
-        experiment.outcome[rows],
-        experiment.propensity[rows],
+        experiment.arm,
+        outcome,
+        experiment.propensity,
         offers=[str(arm) for arm in range(experiment.offers)],
         predictions=means,
     )
 
 
-def blend_of_means(means: dict[str, np.ndarray], experiment: Experiment, base: str) -> float:
-    """Share of the S-learner in the outcome means, by weighted squared error of held-out rows."""
-    rows, weight = np.arange(len(experiment.outcome)), 1.0 / experiment.propensity
-    boosted = means["s"][rows, experiment.arm]
-    plain = means[base][rows, experiment.arm]
-    shares = np.linspace(0.0, 1.0, 5)
-    losses = [
-        float(np.sum(weight * (experiment.outcome - share * boosted - (1 - share) * plain) ** 2))
-        for share in shares
-    ]
-    return float(shares[int(np.argmin(losses))])
+def shares_of_means(
+    means: Mapping[str, np.ndarray], experiment: Experiment, outcome: np.ndarray
+) -> dict[str, float]:
+    """Shares of the base and the S-learners in the outcome means, by error on held-out rows."""
+    base = experiment.base
+    sizes = [base, *(name for name in S_ROUNDS if name in means)]
+    options = [{name: 1.0} for name in sizes]
+    options += [{one: 0.5, other: 0.5} for one, other in pairwise(sizes)]
+    rows, weight = np.arange(len(outcome)), experiment.weight / experiment.propensity
+
+    def loss(shares: Mapping[str, float]) -> float:
+        mean = sum(share * means[name][rows, experiment.arm] for name, share in shares.items())
+        return float(np.sum(weight * (outcome - mean) ** 2))
+
+    return min(options, key=loss)

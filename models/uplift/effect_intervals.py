@@ -1,9 +1,12 @@
 """How large the effect is among customers with much the same predicted effect, with an interval.
 
 Held-out rows are grouped by their out-of-fold effect, and each group gets the mean of its doubly
-robust scores with a standard error (sorted group averages, Chernozhukov et al. 2018). The
-interval is about the average of such customers: no experiment shows the effect on one of them. Its
-coverage on worlds with a known truth is measured by `benchmarks/effects.py`.
+robust scores with a standard error (sorted group averages, Chernozhukov et al. 2018). Groups are
+smaller at both ends, for those are the customers one targets or spares. The interval is about the
+average of such customers: no experiment shows the effect on one of them. Money is skewed, and an
+interval of so many standard errors to both sides misses then; quantiles are transformed for the
+skewness of the mean (Hall 1992), which is as exact as a bootstrap-t. Coverage on worlds with a
+known truth is measured by `benchmarks/effects.py`.
 """
 
 from __future__ import annotations
@@ -14,35 +17,52 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-GROUPS = 10
+_ENDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
-def effect_bands(held_out: pd.DataFrame, contrast: np.ndarray) -> pd.DataFrame:
+def effect_bands(
+    held_out: pd.DataFrame,
+    contrast: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> pd.DataFrame:
     """Groups by out-of-fold effect, one row per offer and group.
 
     Parameters
     ----------
     held_out : (rows, offers) out-of-fold effects.
     contrast : (rows, offers) AIPW scores of the effects.
+    weight : (rows,) how many customers each row stands for; None: one.
+    groups : (rows,) codes of rows that share their fate; None: every row by itself.
 
     Returns
     -------
-    DataFrame with columns offer, rows, predicted, observed, se; sorted by predicted.
+    DataFrame with columns offer, rows, predicted, observed, se, skewness (of the mean); sorted by
+    predicted.
     """
+    count = np.ones(len(contrast)) if weight is None else weight
     found = []
     for place, offer in enumerate(held_out.columns):
         effect = held_out[offer].to_numpy()
         order = np.argsort(effect, kind="stable")
-        groups = np.array_split(order, GROUPS) if np.ptp(effect) > 1e-12 else [order]
-        for rows in groups:
-            score = contrast[rows, place]
+        at = (np.array(_ENDS[1:-1]) * len(order)).astype(int)
+        bands = np.split(order, at) if np.ptp(effect) > 1e-12 else [order]
+        for rows in bands:
+            score, own = contrast[rows, place], count[rows] / count[rows].mean()
+            mean = float(np.average(score, weights=own))
+            pull = own * (score - mean)
+            if groups is not None:
+                pull = np.bincount(np.unique(groups[rows], return_inverse=True)[1], weights=pull)
+            power = float((pull**2).sum())
             found.append(
                 {
                     "offer": offer,
                     "rows": len(rows),
-                    "predicted": float(effect[rows].mean()),
-                    "observed": float(score.mean()),
-                    "se": float(score.std(ddof=1) / np.sqrt(len(rows))),
+                    "predicted": float(np.average(effect[rows], weights=own)),
+                    "observed": mean,
+                    "se": float(np.sqrt(power * len(pull) / (len(pull) - 1))) / len(rows),
+                    "skewness": float((pull**3).sum()) / max(power, 1e-300) ** 1.5,
                 }
             )
     return pd.DataFrame(found)
@@ -53,7 +73,8 @@ def interval(
 ) -> Mapping[str, pd.DataFrame]:
     """Lower and upper ends, (rows, offers) each, for predicted effects.
 
-    Observed averages and their errors are interpolated between the groups.
+    Observed averages and their errors are interpolated between the groups; beyond the outermost
+    ones the average moves with the prediction.
 
     Raises
     ------
@@ -67,7 +88,16 @@ def interval(
     for offer in effects.columns:
         mine = bands[bands["offer"] == offer]
         at = mine["predicted"].to_numpy()
-        centre = np.interp(effects[offer], at, mine["observed"])
-        half = z * np.interp(effects[offer], at, mine["se"])
-        ends["lo"][offer], ends["hi"][offer] = centre - half, centre + half
+        skewness, error = mine["skewness"].to_numpy(), mine["se"].to_numpy()
+        effect = effects[offer].to_numpy()
+        beyond = effect - np.clip(effect, at.min(), at.max()) if len(at) > 1 else 0.0 * effect
+        centre = np.interp(effect, at, mine["observed"]) + beyond
+        ends["lo"][offer] = centre - np.interp(effect, at, error * _quantile(z, skewness))
+        ends["hi"][offer] = centre - np.interp(effect, at, error * _quantile(-z, skewness))
     return {name: pd.DataFrame(columns, index=effects.index) for name, columns in ends.items()}
+
+
+def _quantile(z: float, skewness: np.ndarray) -> np.ndarray:
+    """Quantile of a studentized mean whose sum has that skewness, from a normal quantile."""
+    a = np.where(np.abs(skewness) < 1e-6, 1e-6, np.clip(skewness, -1.0, 1.0))
+    return np.asarray((np.cbrt(1.0 + a * (z - a / 6.0)) - 1.0) * 3.0 / a)

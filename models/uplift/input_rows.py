@@ -126,6 +126,51 @@ def sent_propensity(names: np.ndarray, propensity: Any, index: pd.Index) -> np.n
     return sent
 
 
+def check_groups(groups: Any, rows: int) -> np.ndarray | None:
+    """Codes of the groups, (rows,), in the order of their labels; None where there are none.
+
+    Raises
+    ------
+    ValueError
+        If the shape is wrong or a label is missing.
+    """
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    if labels.shape != (rows,):
+        raise ValueError(
+            f"groups: expected shape ({rows},) like the rows of X, found {labels.shape}"
+        )
+    if absent := int(pd.isna(labels).sum()):
+        raise ValueError(
+            f"groups: {absent} labels are missing; give a customer without a group its own id"
+        )
+    return np.unique(labels.astype(str), return_inverse=True)[1].astype(np.int64)
+
+
+def check_weight(weight: Any, rows: int) -> np.ndarray:
+    """Weights of the rows with mean 1, (rows,).
+
+    Raises
+    ------
+    ValueError
+        If the shape is wrong or a weight is not a positive number.
+    """
+    if weight is None:
+        return np.ones(rows)
+    given = np.asarray(weight, dtype=np.float64)
+    if given.shape != (rows,):
+        raise ValueError(
+            f"sample_weight: expected shape ({rows},) like the rows of X, found {given.shape}"
+        )
+    if not (np.isfinite(given) & (given > 0)).all():
+        raise ValueError(
+            "sample_weight: every weight must be a positive number; leave out rows that stand "
+            "for nobody"
+        )
+    return np.asarray(given / given.mean())
+
+
 def check_counts(arm: np.ndarray, arms: Sequence[str]) -> None:
     """Refuse offers with too few rows; `arm` holds codes into `arms`."""
     counts = np.bincount(arm, minlength=len(arms))

@@ -3,19 +3,17 @@
 All of them start from one encoding, one additive basis and one binning of the rows:
 
 * `additive`: an S- and T-learner in one, a logistic or linear additive model whose effects are
-  shrunk towards what the offers share (see `additive`); on log odds, where effects depend on the
-  level, a booster of the level stands beside it
+  shrunk towards what the offers share (see `regression.additive`)
 * `two_part`: for amounts that are often zero, whether there is one times how much it is
-* `s`: the additive model and one booster on top of it with the offer one-hot beside the columns
-* `t`: the additive model and a small booster per offer on top of it
-* `x`: imputed effects of the offered and of the control rows (Kunzel et al. 2019)
-* `dr`: boosters of the doubly robust score (Kennedy 2023)
+* `s_small`, `s`: few and many rounds of one booster on top of the additive model (of whether there
+  is an amount, for those in two parts), with the offer one-hot beside the columns
+* `x`: boosters of the imputed effects of the offered and of the control rows (Kunzel et al. 2019)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import lightgbm as lgb
 import numpy as np
@@ -30,22 +28,32 @@ from ..regression.additive import (
     offer_expressions,
 )
 from ..regression.boosting import BinnedRows, Shape, booster_text
+from ..regression.level_means import level_means
 
-OUTCOME_LEARNERS = ("additive", "two_part", "s", "t")
-EFFECT_LEARNERS = ("x", "dr")
-
-_S_CHECKPOINTS = (10, 20, 40, 80)
-_S_SHAPE = Shape(trees=_S_CHECKPOINTS[-1], leaves=10, rate=0.12, leaf_share=0.002)
-_T_SHAPE = Shape(trees=15, leaves=4, leaf_share=0.02, ridge=20.0)
-EFFECT_CHECKPOINTS = (30, 60, 120)
-_EFFECT_SHAPE = Shape(trees=EFFECT_CHECKPOINTS[-1], leaves=4, leaf_share=0.02)
+LEARNERS = ("additive", "two_part", "s_small", "s", "x")
+S_ROUNDS = {"s_small": 40, "s": 160}
+_S_SHAPE = {"leaves": 10, "rate": 0.12, "leaf_share": 0.002}
+_X_SHAPE = Shape(trees=60, leaves=4, leaf_share=0.02)
 
 
 @dataclass
 class Experiment:
     """Rows of an experiment, ready for every learner.
 
-    `arm` holds codes with the control at 0, `propensity` the probability of the offer sent.
+    Attributes
+    ----------
+    columns, matrix
+        Encoded columns, (rows, columns).
+    outcome, arm, propensity
+        (rows,) outcomes, codes of the offers with the control at 0, probability of the offer sent.
+    offers
+        Number of offers with the control.
+    weight
+        (rows,) how many independent rows each row stands for.
+    groups
+        (rows,) codes of the groups that share their fate; None: every row by itself.
+    seed
+        Seed of the boosters.
     """
 
     columns: tuple[Column, ...]
@@ -54,7 +62,8 @@ class Experiment:
     arm: np.ndarray
     propensity: np.ndarray
     offers: int
-    binary: bool
+    weight: np.ndarray
+    groups: np.ndarray | None
     seed: int
     basis: tuple[Basis, ...] = ()
     design: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
@@ -63,234 +72,194 @@ class Experiment:
         self.basis = learn_basis(self.columns, self.matrix)
         self.design = basis_matrix(self.basis, self.matrix)
         self.bins = BinnedRows(self.matrix, self.columns, seed=self.seed)
-        sent = np.eye(self.offers)[:, 1:]
-        self.sent = sent
+        self.sent = np.eye(self.offers)[:, 1:]
         self.bins_sent = BinnedRows(
-            np.hstack([self.matrix, sent[self.arm]]),
-            self.columns,
-            seed=self.seed,
+            np.hstack([self.matrix, self.sent[self.arm]]), self.columns, seed=self.seed
         )
+        self.binary = bool(np.isin(self.outcome, (0.0, 1.0)).all())
+        self.two_part = not self.binary and self._is_often_zero()
         # An amount is boosted in units of its spread, so that ridges mean the same everywhere.
         self.unit = 1.0 if self.binary else max(float(self.outcome.std()), 1e-12)
 
-    def shaped(self, shape: Shape) -> Shape:
-        """The shape with the objective of the outcome."""
-        return replace(shape, objective="binary" if self.binary else "regression")
+    def _is_often_zero(self) -> bool:
+        positive = np.bincount(self.arm[self.outcome > 0], minlength=self.offers)
+        several = positive.min() >= 20 and float(np.mean(self.outcome == 0)) > 0.3
+        return bool(several and self.outcome.min() >= 0)
+
+    @property
+    def base(self) -> str:
+        """The learner that is believed until the rows say otherwise."""
+        return "two_part" if self.two_part else "additive"
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """The learners that suit the outcome."""
+        return tuple(name for name in LEARNERS if self.two_part or name != "two_part")
 
 
-def link(raw: np.ndarray, *, binary: bool) -> np.ndarray:
-    """Outcome means from the link scale."""
-    return 1.0 / (1.0 + np.exp(-np.clip(raw, -500.0, 500.0))) if binary else raw
+def link(raw: np.ndarray, *, chance: bool) -> np.ndarray:
+    """Outcome means from the link scale: log odds of a chance, amounts as they are."""
+    return 1.0 / (1.0 + np.exp(-np.clip(raw, -500.0, 500.0))) if chance else raw
 
 
 @dataclass
-class OutcomeModels:
-    """Models of the outcome under every offer, fitted on some rows.
+class Models:
+    """Learners fitted on some rows.
 
-    `happened` and `amount` are the coefficients of the two-part model: whether the outcome is
-    positive, and the logarithm of it where it is; `smear` turns the latter into a mean.
+    `basis` are all basis functions, `levels` those of them that were learned from outcomes.
+    `additive` holds coefficients (offers, basis) of the outcome; `happened` and `amount` those of
+    whether the outcome is positive and of its logarithm where it is, and `smear` turns the latter
+    into a mean.
     """
 
+    basis: tuple[Basis, ...]
+    levels: tuple[Basis, ...]
     additive: np.ndarray
-    level: lgb.Booster | None = None
     happened: np.ndarray | None = None
     amount: np.ndarray | None = None
     smear: float = 1.0
     s: lgb.Booster | None = None
-    t: Sequence[lgb.Booster] = ()
+    x: Sequence[lgb.Booster] = ()
 
     def means(self, experiment: Experiment, learner: str, rows: np.ndarray) -> np.ndarray:
-        """E[outcome | row, offer], (rows, offers)."""
-        design, unit, binary = experiment.design[rows], experiment.unit, experiment.binary
-        if learner == "two_part" and self.happened is not None and self.amount is not None:
-            happened = link(design @ self.happened.T, binary=True)
-            return happened * self.smear * np.exp(design @ self.amount.T)
-        raw = design @ self.additive.T
-        if learner == "additive" and self.level is not None:
-            raw = raw + experiment.bins.raw(self.level, rows)[:, None] * unit
-        if learner == "s" and self.s is not None:
-            added = [experiment.bins_sent.raw(self.s, rows, sent) for sent in experiment.sent]
-            raw = raw + np.column_stack(added) * unit
-        if learner == "t":
-            added = [experiment.bins.raw(booster, rows) for booster in self.t]
-            raw = raw + np.column_stack(added) * unit
-        return link(raw, binary=binary)
+        """E[outcome | row, offer] by an outcome learner, (rows, offers)."""
+        design = self._design(experiment, rows)
+        if learner == "additive" or self.happened is None:
+            raw, unit = design @ self.additive.T, experiment.unit
+        else:
+            raw, unit = design @ self.happened.T, 1.0
+        if learner in S_ROUNDS and self.s is not None:
+            rounds = S_ROUNDS[learner]
+            raw = raw + unit * np.column_stack(
+                [
+                    experiment.bins_sent.raw(self.s, rows, sent, trees=rounds)
+                    for sent in experiment.sent
+                ]
+            )
+        if learner == "additive" or self.happened is None:
+            return link(raw, chance=experiment.binary)
+        return link(raw, chance=True) * self._amounts(design)
+
+    def effects(self, experiment: Experiment, learner: str, rows: np.ndarray) -> np.ndarray:
+        """Effect of each offer against the control, (rows, offers - 1)."""
+        if learner == "x":
+            raw = np.column_stack([experiment.bins.raw(one, rows) for one in self.x])
+            return raw * experiment.unit
+        means = self.means(experiment, learner, rows)
+        return means[:, 1:] - means[:, :1]
+
+    def tempered(self, experiment: Experiment, rows: np.ndarray) -> np.ndarray:
+        """Outcomes (rows,) with the amount replaced by its expectation.
+
+        How much a single order was says next to nothing about an effect, and with a long tail it
+        drowns what whether there was an order says.
+        """
+        outcome = experiment.outcome[rows]
+        if self.amount is None:
+            return outcome
+        amounts = self._amounts(self._design(experiment, rows))
+        return np.where(outcome > 0, amounts[np.arange(len(rows)), experiment.arm[rows]], 0.0)
 
     def expressions(
         self, experiment: Experiment, learner: str, boosters: dict[str, str]
     ) -> list[Expression]:
-        """E[outcome | row, offer] of every offer as expressions; booster texts are added."""
-        unit, basis = experiment.unit, experiment.basis
-        if learner == "two_part" and self.happened is not None and self.amount is not None:
-            return [
-                ["product", ["sigmoid", one], ["exp", two], ["const", self.smear]]
-                for one, two in zip(
-                    offer_expressions(basis, self.happened),
-                    offer_expressions(basis, self.amount),
-                    strict=True,
-                )
-            ]
+        """Means of every offer, or effects for `x`, as expressions; booster texts are added."""
+        if learner == "x":
+            for place, booster in enumerate(self.x):
+                boosters[f"x{place}.txt"] = booster_text(booster)
+            files = [f"x{place}.txt" for place in range(len(self.x))]
+            return [["sum", [experiment.unit, ["booster", file, []]]] for file in files]
+        parts = learner != "additive" and self.happened is not None and self.amount is not None
+        coefficients = self.happened if parts and self.happened is not None else self.additive
+        unit = 1.0 if parts else experiment.unit
         found: list[Expression] = []
-        for place, raw in enumerate(offer_expressions(basis, self.additive)):
-            if learner == "additive" and self.level is not None:
-                boosters["level.txt"] = booster_text(self.level)
-                raw = ["sum", [1.0, raw], [unit, ["booster", "level.txt", []]]]
-            if learner == "s" and self.s is not None:
-                boosters["s.txt"] = booster_text(self.s)
-                added: Expression = ["booster", "s.txt", experiment.sent[place].tolist()]
+        amounts = offer_expressions(self.basis, self.amount) if self.amount is not None else []
+        for place, raw in enumerate(offer_expressions(self.basis, coefficients)):
+            if learner in S_ROUNDS and self.s is not None:
+                file = f"{learner}.txt"
+                boosters[file] = booster_text(self.s, rounds=S_ROUNDS[learner])
+                added: Expression = ["booster", file, experiment.sent[place].tolist()]
                 raw = ["sum", [1.0, raw], [unit, added]]
-            if learner == "t":
-                boosters[f"t{place}.txt"] = booster_text(self.t[place])
-                raw = ["sum", [1.0, raw], [unit, ["booster", f"t{place}.txt", []]]]
-            found.append(["sigmoid", raw] if experiment.binary else raw)
+            mean: Expression = ["sigmoid", raw] if parts or experiment.binary else raw
+            if parts:
+                mean = ["product", mean, ["exp", amounts[place]], ["const", self.smear]]
+            found.append(mean)
         return found
 
+    def _design(self, experiment: Experiment, rows: np.ndarray) -> np.ndarray:
+        if not self.levels:
+            return experiment.design[rows]
+        added = basis_matrix(self.levels, experiment.matrix[rows])[:, 1:]
+        return np.hstack([experiment.design[rows], added])
 
-def outcome_learners(experiment: Experiment) -> tuple[str, ...]:
-    """The outcome learners that suit the outcome: two parts only for amounts that are often 0."""
-    outcome = experiment.outcome
-    amounts = not experiment.binary and outcome.min() >= 0
-    several = min(np.bincount(experiment.arm[outcome > 0], minlength=experiment.offers)) >= 20
-    if amounts and several and np.mean(outcome == 0) > 0.3:
-        return OUTCOME_LEARNERS
-    return tuple(name for name in OUTCOME_LEARNERS if name != "two_part")
+    def _amounts(self, design: np.ndarray) -> np.ndarray:
+        if self.amount is None:
+            raise ValueError("two_part: the amounts were not fitted")
+        return self.smear * np.exp(design @ self.amount.T)
 
 
-def fit_outcome_models(
-    experiment: Experiment, rows: np.ndarray, *, learners: Sequence[str], s_trees: int
-) -> OutcomeModels:
-    """Outcome models on those rows (ascending positions)."""
-    outcome, arm, design = experiment.outcome[rows], experiment.arm[rows], experiment.design[rows]
+def fit_models(experiment: Experiment, rows: np.ndarray, *, learners: Sequence[str]) -> Models:
+    """The named learners, and those that they build on, on those rows (ascending positions)."""
+    outcome, arm, weight = experiment.outcome[rows], experiment.arm[rows], experiment.weight[rows]
+    happened = (outcome > 0).astype(float) if experiment.two_part else outcome
+    levels, added = level_means(experiment.columns, experiment.matrix[rows], happened)
+    design = np.hstack([experiment.design[rows], added]) if levels else experiment.design[rows]
     coding = offer_coding(experiment.offers)
-    additive = fit_additive(
-        design, outcome, arm, coding, family="binary" if experiment.binary else "amount"
+    family = "binary" if experiment.binary else "amount"
+    models = Models(
+        basis=(*experiment.basis, *levels),
+        levels=levels,
+        additive=fit_additive(design, outcome, arm, coding, family=family, weight=weight),
     )
-    models = OutcomeModels(additive)
-    if "two_part" in learners:
+    if experiment.two_part:
+        models.happened = fit_additive(
+            design, happened, arm, coding, family="binary", weight=weight
+        )
         positive = outcome > 0
-        models.happened = fit_additive(design, positive.astype(float), arm, coding, family="binary")
         amount, logs = design[positive], np.log(outcome[positive])
-        models.amount = fit_additive(amount, logs, arm[positive], coding, family="amount")
+        models.amount = fit_additive(
+            amount, logs, arm[positive], coding, family="amount", weight=weight[positive]
+        )
         predicted = (amount * models.amount[arm[positive]]).sum(axis=1)
         models.smear = float(outcome[positive].sum() / np.exp(predicted).sum())
-    offset = (design * additive[arm]).sum(axis=1) / experiment.unit
-    target = outcome / experiment.unit
-    shape = experiment.shaped(replace(_S_SHAPE, trees=s_trees))
-    if "additive" in learners and s_trees and experiment.binary:
-        models.level = experiment.bins.grow(rows, target, shape, offset=offset)
-    if "s" in learners and s_trees:
-        models.s = experiment.bins_sent.grow(rows, target, shape, offset=offset)
-    if "t" in learners:
-        models.t = [
-            experiment.bins.grow(
-                rows[arm == code],
-                target[arm == code],
-                experiment.shaped(_T_SHAPE),
-                offset=offset[arm == code],
-            )
-            for code in range(experiment.offers)
-        ]
-    return models
-
-
-def choose_s_trees(experiment: Experiment, rows: np.ndarray, held_out: np.ndarray) -> int:
-    """Rounds of the S-learner at the checkpoint with the least loss on the held-out rows."""
-    checkpoints = [0, *_S_CHECKPOINTS]
-    models = fit_outcome_models(experiment, rows, learners=("s",), s_trees=checkpoints[-1])
-    mine = models.additive[experiment.arm[held_out]]
-    offset = (experiment.design[held_out] * mine).sum(axis=1)
-    losses = []
-    for trees in checkpoints:
-        grown = models.s if trees else None
-        raw = 0.0 if grown is None else experiment.bins_sent.raw(grown, held_out, trees=trees)
-        mean = link(offset + raw * experiment.unit, binary=experiment.binary)
-        losses.append(float(np.mean((experiment.outcome[held_out] - mean) ** 2)))
-    return checkpoints[int(np.argmin(losses))]
-
-
-@dataclass
-class EffectModels:
-    """X and DR learners of the effect of every offer, fitted on some rows."""
-
-    x: Sequence[lgb.Booster] = ()
-    dr: Sequence[lgb.Booster] = ()
-
-    def effects(
-        self, experiment: Experiment, learner: str, rows: np.ndarray, *, trees: int | None = None
-    ) -> np.ndarray:
-        """Effect of each offer against the control, (rows, offers - 1); of the first trees."""
-        boosters = self.x if learner == "x" else self.dr
-        found = [experiment.bins.raw(one, rows, trees=trees) for one in boosters]
-        parts = np.column_stack(found) * experiment.unit
-        if experiment.offers == 2 or learner == "x":
-            return parts
-        return parts[:, :1] + parts[:, 1:]
-
-    def expressions(
-        self, experiment: Experiment, learner: str, boosters: dict[str, str]
-    ) -> list[Expression]:
-        """The same as expressions; booster texts are added to `boosters`."""
-        parts: list[Expression] = []
-        for place, booster in enumerate(self.x if learner == "x" else self.dr):
-            boosters[f"{learner}{place}.txt"] = booster_text(booster)
-            parts.append(["booster", f"{learner}{place}.txt", []])
-        if experiment.offers == 2 or learner == "x":
-            return [["sum", [experiment.unit, part]] for part in parts]
-        return [["sum", [experiment.unit, parts[0]], [experiment.unit, one]] for one in parts[1:]]
-
-
-def fit_effect_models(
-    experiment: Experiment,
-    rows: np.ndarray,
-    *,
-    learners: Sequence[str],
-    means: np.ndarray,
-    scores: np.ndarray,
-    trees: int,
-) -> EffectModels:
-    """X and DR learners on those rows, of so many trees.
-
-    `means` and `scores` are outcome means and AIPW scores (all rows, offers).
-    """
-    shape = replace(_EFFECT_SHAPE, trees=trees)
-    contrast = scores[:, 1:] - scores[:, :1]
-    models = EffectModels()
-    if "dr" in learners:
-        models.dr = [
-            experiment.bins.grow(rows, target[rows] / experiment.unit, shape)
-            for target in _parts(contrast)
-        ]
+    if {"s_small", "s", "x"} & set(learners):
+        linear = models.additive if models.happened is None else models.happened
+        unit = experiment.unit if models.happened is None else 1.0
+        shape = Shape(
+            trees=S_ROUNDS["s" if "s" in learners else "s_small"],
+            objective="binary" if experiment.binary or experiment.two_part else "regression",
+            **_S_SHAPE,
+        )
+        offset = (design * linear[arm]).sum(axis=1) / unit
+        models.s = experiment.bins_sent.grow(
+            rows, happened / unit, shape, offset=offset, weight=weight
+        )
     if "x" in learners:
-        models.x = _fit_x(experiment, rows, means, shape)
+        models.x = _fit_x(experiment, rows, models)
     return models
 
 
-def _parts(effects: np.ndarray) -> list[np.ndarray]:
-    shared, own = split_effects(effects)
-    return [shared, *(own.T if effects.shape[1] > 1 else [])]
-
-
-def _fit_x(
-    experiment: Experiment, rows: np.ndarray, means: np.ndarray, shape: Shape
-) -> list[lgb.Booster]:
+def _fit_x(experiment: Experiment, rows: np.ndarray, models: Models) -> list[lgb.Booster]:
     """Imputed effects of each offer on its own rows and those of the control.
 
     Each side is weighted by the frequency of the other one, as the two effects of an X-learner
-    are.
+    are. The means are those of few rounds, which hardly follow the noise of these very rows.
     """
-    arm, outcome = experiment.arm, experiment.outcome
+    arm = experiment.arm[rows]
+    means = models.means(experiment, "s_small", rows)
+    outcome = models.tempered(experiment, rows)
     boosters = []
     for code in range(1, experiment.offers):
-        pair = rows[(arm[rows] == 0) | (arm[rows] == code)]
+        pair = np.flatnonzero((arm == 0) | (arm == code))
         offered = arm[pair] == code
         imputed = np.where(
             offered, outcome[pair] - means[pair, 0], means[pair, code] - outcome[pair]
         )
         odds = float(offered.mean() / (1.0 - offered.mean()))
-        weight = np.where(offered, 1.0 / odds, odds)
+        weight = np.where(offered, 1.0 / odds, odds) * experiment.weight[rows[pair]]
         boosters.append(
             experiment.bins.grow(
-                pair, imputed / experiment.unit, shape, weight=weight / weight.mean()
+                rows[pair], imputed / experiment.unit, _X_SHAPE, weight=weight / weight.mean()
             )
         )
     return boosters

@@ -2,15 +2,17 @@
 
 Effects are split into what all offers share and each offer's own part. Each part gets
 non-negative weights that explain what the customer alone leaves of the outcome (see `residuals`)
-around every offer's average. The first learner has been shrunk already, so it is believed as it
-stands until the rows say otherwise: its weight has a prior around 1. The others have one around
-0, and join only if they raise the posterior by more than the best of several would by noise.
+around every offer's average. No learner is chosen: the weights are averaged over all subsets of
+learners by how likely each is (Hoeting et al. 1999), for a choice between learners that are much
+alike would hang on how the folds fall. The first learner has been shrunk already and is believed as
+it stands until the rows say otherwise: its weight has a prior around 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.optimize import nnls
@@ -18,11 +20,11 @@ from scipy.optimize import nnls
 from .learners import split_effects
 from .residuals import Residuals
 
-_FIRST_PRIOR_SD = 0.7  # of the first learner's weight around 1
-_OTHER_PRIOR_SD = 0.5  # of every other weight around 0
-_SLOPE_PRIOR_SD = 0.08  # how far the offers' slopes are thought to differ before rows are seen
-_JOINING = 9.0  # squared standard errors that each further learner must add
-_LEAST_WEIGHT = 0.04  # a smaller weight is not worth its time in scoring
+_FIRST_PRIOR = (1.0, 0.7)  # mean and standard deviation of the first learner's weight
+_OTHER_PRIOR = (0.15, 0.6)  # of every other weight
+_JOINING = 2.5  # log odds against each further learner
+_SLOPE_PRIOR_SD = 0.15  # how far the offers' slopes may be off before rows are seen
+_LEAST_WEIGHT = 0.06  # a smaller weight is not worth its time in scoring
 
 
 @dataclass(frozen=True)
@@ -55,87 +57,121 @@ def combine(stack: Stack, effects: Mapping[str, np.ndarray], averages: np.ndarra
     return averages + total
 
 
-def fit_stack(effects: Mapping[str, np.ndarray], residuals: Residuals, *, first: str) -> Stack:
-    """Weights and slopes from out-of-fold effects (rows, offers).
+def fit_stack(
+    repeats: Sequence[Mapping[str, np.ndarray]],
+    residuals: Residuals,
+    *,
+    plain: Residuals,
+    first: str,
+) -> Stack:
+    """Weights and slopes from out-of-fold effects (rows, offers) of each repeat of cross-fitting.
 
+    Weights are fitted where rows say most (`residuals`), slopes on the average customer (`plain`).
     `first` names the learner that is believed until the rows say otherwise.
     """
-    names = list(effects)
-    parts = [split_effects(effects[name] - effects[name].mean(axis=0)) for name in names]
-    offers = next(iter(effects.values())).shape[1]
+    names = list(repeats[0])
+    offers = repeats[0][first].shape[1]
+    parts = [
+        [split_effects(effects[name] - effects[name].mean(axis=0)) for name in names]
+        for effects in repeats
+    ]
     shared = _weights(
-        [np.repeat(part[0][:, None], offers, axis=1) for part in parts],
+        [[np.repeat(part[0][:, None], offers, axis=1) for part in one] for one in parts],
         residuals,
         names.index(first),
     )
     own = np.zeros(len(names))
     if offers > 1:
-        own = _weights([part[1] for part in parts], residuals, names.index(first))
-    plain = Stack(
+        own = _weights([[part[1] for part in one] for one in parts], residuals, names.index(first))
+    stack = Stack(
         dict(zip(names, shared.tolist(), strict=True)),
         dict(zip(names, own.tolist(), strict=True)),
         np.ones(offers),
     )
-    combined = combine(plain, effects, np.zeros(offers))
-    each = [combined * (np.arange(offers) == offer) for offer in range(offers)]
-    gram, pull = residuals.moments(each)
+    candidates = []
+    for effects in repeats:
+        combined = combine(stack, effects, np.zeros(offers))
+        candidates.append([combined * (np.arange(offers) == offer) for offer in range(offers)])
+    gram, pull = _moments(candidates, plain)
     certainty = 1.0 / _SLOPE_PRIOR_SD**2
     slopes = np.linalg.solve(gram + certainty * np.eye(offers), pull + certainty)
-    return Stack(plain.shared, plain.own, np.clip(slopes, 0.25, 2.0))
+    return Stack(stack.shared, stack.own, np.clip(slopes, 0.25, 2.0))
 
 
-def _weights(candidates: list[np.ndarray], residuals: Residuals, first: int) -> np.ndarray:
-    """Non-negative weights of candidate effects (rows, offers), the first of them believed."""
-    gram, pull = residuals.moments(candidates)
-    usable = np.diag(gram) > 1e-9
-    certainty = np.full(len(gram), 1.0 / _OTHER_PRIOR_SD**2)
-    certainty[first] = 1.0 / _FIRST_PRIOR_SD**2
-    gram = gram + np.diag(certainty)
-    pull[first] += certainty[first]
-    weights = np.zeros(len(gram))
-    chosen = [first] if usable[first] else []
-    gain = _solve(gram, pull, chosen)[1]
-    while True:
-        trials = [
-            (_solve(gram, pull, [*chosen, one])[1], -one)
-            for one in np.flatnonzero(usable).tolist()
-            if one not in chosen
-        ]
-        found, one = max(trials, default=(-np.inf, 0))
-        if found - gain < _JOINING:
-            break
-        chosen, gain = [*chosen, -one], found
-    weights[chosen] = _solve(gram, pull, chosen)[0]
+def _moments(
+    repeats: Sequence[Sequence[np.ndarray]], residuals: Residuals
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gram matrix and pull of candidates (rows, offers), averaged over the repeats."""
+    moments = [residuals.moments(candidates) for candidates in repeats]
+    return np.mean([gram for gram, _ in moments], axis=0), np.mean(
+        [pull for _, pull in moments], axis=0
+    )
+
+
+def _weights(
+    repeats: Sequence[Sequence[np.ndarray]], residuals: Residuals, first: int
+) -> np.ndarray:
+    """Non-negative weights of candidate effects, averaged over all subsets of them."""
+    gram, pull = _moments(repeats, residuals)
+    prior = np.array([_FIRST_PRIOR if one == first else _OTHER_PRIOR for one in range(len(gram))])
+    certainty = 1.0 / prior[:, 1] ** 2
+    usable = np.flatnonzero(np.diag(gram) > 1e-9).tolist()
+    fixed = [first] if first in usable else []
+    others = [one for one in usable if one != first]
+    logs, found = [], []
+    for size in range(len(others) + 1):
+        for added in combinations(others, size):
+            chosen = [*fixed, *added]
+            weights, gain = _solve(gram, pull, prior[:, 0], certainty, chosen)
+            logs.append(gain - _JOINING * size)
+            found.append(weights)
+    share = np.exp(np.array(logs) - max(logs))
+    weights = (share[:, None] * np.array(found)).sum(axis=0) / share.sum()
     weights[weights < _LEAST_WEIGHT] = 0.0
-    return weights
+    return np.asarray(weights)
 
 
-def _solve(gram: np.ndarray, pull: np.ndarray, chosen: list[int]) -> tuple[np.ndarray, float]:
-    """Non-negative weights of the chosen candidates, and twice their gain in log posterior."""
+def _solve(
+    gram: np.ndarray,
+    pull: np.ndarray,
+    prior: np.ndarray,
+    certainty: np.ndarray,
+    chosen: list[int],
+) -> tuple[np.ndarray, float]:
+    """Non-negative weights of the chosen candidates, and the log evidence for these."""
+    weights = np.zeros(len(gram))
     if not chosen:
-        return np.zeros(0), 0.0
-    part = gram[np.ix_(chosen, chosen)]
+        return weights, 0.0
+    sure = certainty[chosen]
+    part = gram[np.ix_(chosen, chosen)] + np.diag(sure)
+    aim = pull[chosen] + sure * prior[chosen]
     root = np.linalg.cholesky(part)
-    found, _ = nnls(root.T, np.linalg.solve(root, pull[chosen]))
-    return found, float(2 * found @ pull[chosen] - found @ part @ found)
+    found, _ = nnls(root.T, np.linalg.solve(root, aim))
+    weights[chosen] = found
+    fit = 2 * found @ aim - found @ part @ found - (sure * prior[chosen] ** 2).sum()
+    space = 2 * np.log(np.diag(root)).sum() - np.log(sure).sum()
+    return weights, float(0.5 * (fit - space))
 
 
-def slope_of(score: np.ndarray, effect: np.ndarray) -> tuple[float, float]:
-    """Slope of a score on an effect and its standard error (heteroskedastic); NaN if constant."""
-    centred = effect - effect.mean()
-    power = float((centred**2).sum())
-    if power <= 1e-12 * max(1.0, float((effect**2).sum())):
-        return float("nan"), float("nan")
-    deviation = score - score.mean()
-    slope = float((centred * deviation).sum()) / power
-    error = float(np.sqrt((centred**2 * (deviation - slope * centred) ** 2).sum())) / power
-    return slope, error
+def slope_of(
+    score: np.ndarray,
+    effect: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> tuple[float, float]:
+    """Slope of a score on an effect and its standard error (heteroskedastic, by group).
 
-
-def policy_gain(scores: np.ndarray, chosen: np.ndarray, single: int) -> tuple[float, float]:
-    """Mean AIPW gain of the chosen offers over one offer for all, and its standard error.
-
-    `scores` is (rows, offers) and `chosen` holds one column per row, chosen without that row.
+    NaN if the effect is the same for all.
     """
-    difference = scores[np.arange(len(scores)), chosen] - scores[:, single]
-    return float(difference.mean()), float(difference.std() / np.sqrt(len(difference)))
+    count = np.ones(len(score)) if weight is None else weight
+    centred = effect - np.average(effect, weights=count)
+    power = float((count * centred**2).sum())
+    if power <= 1e-12 * max(1.0, float((count * effect**2).sum())):
+        return float("nan"), float("nan")
+    deviation = score - np.average(score, weights=count)
+    slope = float((count * centred * deviation).sum()) / power
+    pull = count * centred * (deviation - slope * centred)
+    if groups is not None:
+        pull = np.bincount(groups, weights=pull)
+    return slope, float(np.sqrt((pull**2).sum())) / power

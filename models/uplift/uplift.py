@@ -2,8 +2,9 @@
 
 `OfferUplift` fits several learners of the effect of every offer, weighs them by how well they
 explain out-of-fold rows, shrinks the result towards each offer's average as far as those rows ask,
-and says whether choosing by customer beats the best single offer for all. Where it does not, no
-other offer is let to look better than the best single one (see `leads`).
+and offers by customer wherever a gain over the best single offer for all is to be expected. Whether
+that gain is evident on held-out rows is told apart. Where no gain is expected, no other offer is
+let to look better than the best single one (see `best_offer_ahead`).
 """
 
 from __future__ import annotations
@@ -17,32 +18,33 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from ..evaluation.offpolicy import value
+from ..evaluation.personal_gain import is_believed, is_evident, pooled_means
 from ..formula.formula import encode, evaluate, learn_columns
-from .as_formula import UpliftFormula
+from .as_formula import uplift_formula
 from .best_offer_ahead import keep_ahead, learn_leads
 from .cross_fitting import (
     aipw_scores,
-    blend_of_means,
     canonical_order,
-    held_out_effects,
-    held_out_means,
+    out_of_fold,
+    shares_of_means,
     stratified_folds,
 )
 from .effect_intervals import effect_bands, interval
-from .input_rows import as_frame, check_counts, check_rows, choose_control
-from .learners import (
-    EFFECT_LEARNERS,
-    OUTCOME_LEARNERS,
-    Experiment,
-    choose_s_trees,
-    fit_effect_models,
-    fit_outcome_models,
-    outcome_learners,
+from .input_rows import (
+    as_frame,
+    check_counts,
+    check_groups,
+    check_rows,
+    check_weight,
+    choose_control,
 )
-from .residuals import residuals_of
-from .stacking import Stack, combine, fit_stack, policy_gain, slope_of
+from .learners import Experiment, fit_models
+from .residuals import design_effect, residuals_of
+from .stacking import combine, fit_stack, slope_of
 
-_BACKED = 1.0  # standard errors of gain: the weights of the learners have seen the same rows
+_REPEATED_ROWS = 40_000  # cross-fitting is repeated until about so many rows were held out
+_MOST_REPEATS = 5
 
 
 class OfferUplift(BaseEstimator):
@@ -56,7 +58,7 @@ class OfferUplift(BaseEstimator):
     learners
         Names of the learners that may enter the ensemble (see `learners`); None means all.
     folds
-        Number of cross-fitting folds.
+        Number of cross-fitting folds; they are dealt out up to five times.
     seed
         Decides the folds and the boosters.
     threads
@@ -67,12 +69,14 @@ class OfferUplift(BaseEstimator):
     control_ : str
     offers_ : tuple of str, without the control
     formula_ : Formula with outputs `uplift_<offer>` and `mean_<offer>`
-    average_effects_ : DataFrame, index offer, columns effect, se (AIPW)
+    average_effects_ : DataFrame, index offer, columns effect, se (AIPW); effects of offers with few
+        rows are shrunk towards what the offers share, se is that of the rows alone
     weights_ : DataFrame, index learner, columns shared, own
     calibration_ : DataFrame, index offer, columns slope, se, of scores on out-of-fold effects
     bands_ : DataFrame, groups of like out-of-fold effects with their observed average effect
-    personalizes_ : bool, whether a choice by customer gains on out-of-fold rows by more than a
-        standard error; how surely is told by `gain_` and `gain_se_`
+    personalizes_ : bool, whether a choice by customer is expected to gain: what the model
+        forecasts and what out-of-fold rows say, weighed by their precision
+    evident_ : bool, whether that gain lies beyond the noise of out-of-fold rows (5%, one-sided)
     best_single_ : str, the best offer for all (may be the control)
     gain_, gain_se_ : float, gain of the personal choice over it and population standard error
     held_out_ : DataFrame of out-of-fold effects in the row order of X
@@ -82,10 +86,11 @@ class OfferUplift(BaseEstimator):
 
     Notes
     -----
-    Learners: Kunzel et al. (2019), Kennedy (2023); stacking by R-loss: Nie & Wager (2021). Fitting
-    is independent of the row order. There is no isotonic step after the slopes: fitted on scores of
-    held-out rows it follows their noise, and makes effects less accurate on new rows
-    (`benchmarks/effects.py`).
+    Learners: Kunzel et al. (2019); stacking by R-loss: Nie & Wager (2021). Fitting is independent
+    of the row order. There is no isotonic step after the slopes: fitted on scores of held-out rows
+    it follows their noise, and makes effects less accurate on new rows (`benchmarks/effects.py`).
+    Amounts that are often zero are chosen by with the amount of each order replaced by its
+    expectation; averages, slopes, groups and the gain are reported on the outcome as it is.
     """
 
     def __init__(
@@ -110,6 +115,8 @@ class OfferUplift(BaseEstimator):
         *,
         offer: Any,
         propensity: Any = None,
+        groups: Any = None,
+        sample_weight: Any = None,
     ) -> OfferUplift:
         """Fit on the rows of an experiment.
 
@@ -121,12 +128,17 @@ class OfferUplift(BaseEstimator):
         propensity
             (rows,) probability of the offer that was sent, or a frame with one column per offer;
             None takes the frequencies of the offers.
+        groups
+            (rows,) labels of rows that share their fate, such as a household, or a customer in
+            several campaigns. They stay in one fold and count together in every error.
+        sample_weight
+            (rows,) how many customers each row stands for.
 
         Raises
         ------
         ValueError
-            If lengths differ, values are missing or infinite, an offer has under 50 rows, or a
-            propensity is not in (0, 1].
+            If lengths differ, values are missing or infinite, an offer has under 50 rows, a
+            propensity is not in (0, 1], a group is missing or a weight is not positive.
         """
         frame = as_frame(X)
         outcome, names, sent = check_rows(frame, y, offer, propensity)
@@ -137,18 +149,25 @@ class OfferUplift(BaseEstimator):
         check_counts(arm, arms)
         columns = learn_columns(frame)
         matrix = encode(columns, frame)
-        order = canonical_order(np.column_stack([matrix, outcome, arm, sent]), self.seed)
-        experiment = Experiment(
-            columns=columns,
-            matrix=matrix[order],
-            outcome=outcome[order],
-            arm=arm[order],
-            propensity=sent[order],
-            offers=len(arms),
-            binary=bool(np.isin(outcome, (0.0, 1.0)).all()),
-            seed=self.seed,
-        )
+        group = check_groups(groups, len(frame))
+        weight = check_weight(sample_weight, len(frame))
+        key = [matrix, outcome, arm, sent, *([] if group is None else [group])]
+        key += [] if sample_weight is None else [weight]
+        order = canonical_order(np.column_stack(key), self.seed)
+        if group is not None:
+            weight = weight / design_effect(arm, outcome, group, len(arms))
         with threadpool_limits(1):  # sums differ in their last bits from one count to another
+            experiment = Experiment(
+                columns=columns,
+                matrix=matrix[order],
+                outcome=outcome[order],
+                arm=arm[order],
+                propensity=sent[order],
+                offers=len(arms),
+                weight=weight[order],
+                groups=None if group is None else group[order],
+                seed=self.seed,
+            )
             self._learn(experiment, np.argsort(order), frame.index)
         self.propensity_ = sent
         self.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
@@ -189,110 +208,130 @@ class OfferUplift(BaseEstimator):
         return arms[values.argmax(axis=1)]
 
     def _learn(self, experiment: Experiment, back: np.ndarray, index: pd.Index) -> None:
-        rows = np.arange(len(experiment.outcome))
-        fold = stratified_folds(
-            experiment.arm, experiment.outcome, self.folds, np.random.default_rng(self.seed)
+        learners = _allowed(self.learners, experiment)
+        repeats = int(np.clip(_REPEATED_ROWS // len(back), 1, _MOST_REPEATS))
+        rng = np.random.default_rng(self.seed)
+        folds = [
+            stratified_folds(
+                experiment.arm, experiment.outcome, self.folds, rng, groups=experiment.groups
+            )
+            for _ in range(repeats)
+        ]
+        held = out_of_fold(experiment, folds[0], learners)
+        shares = shares_of_means(held.means, experiment, held.outcome)
+        nuisance = sum(share * held.means[name] for name, share in shares.items())
+        residuals, plain = (
+            residuals_of(
+                held.outcome,
+                experiment.arm,
+                experiment.propensity,
+                nuisance,
+                binary=experiment.binary,
+                weight=experiment.weight,
+                groups=experiment.groups,
+                plain=plain,
+            )
+            for plain in (False, True)
         )
-        splits = [(rows[fold != one], rows[fold == one]) for one in range(self.folds)]
-        allowed = _allowed(self.learners, experiment)
-        s_trees = choose_s_trees(experiment, *splits[0])
-        means, fitted = held_out_means(experiment, splits, s_trees)
-        base = "two_part" if "two_part" in means else "additive"
-        blend = blend_of_means(means, experiment, base)
-        shares = {"s": blend, base: 1.0 - blend}
-        nuisance = blend * means["s"] + (1 - blend) * means[base]
-        scores = aipw_scores(experiment, rows, nuisance)
-        residuals = residuals_of(
-            experiment.outcome,
-            experiment.arm,
-            experiment.propensity,
-            nuisance,
-            binary=experiment.binary,
-        )
-        effects = {name: mean[:, 1:] - mean[:, :1] for name, mean in means.items()}
-        found, trees = held_out_effects(
-            experiment,
-            splits,
-            fitted,
-            shares,
-            residuals,
-            beside=effects[base] if self.learners is None else None,
-        )
-        effects = {name: one for name, one in {**effects, **found}.items() if name in allowed}
-        contrast = scores[:, 1:] - scores[:, :1]
-        first = base if base in effects else next(iter(effects))
-        stack = fit_stack(effects, residuals, first=first)
-        averages = contrast.mean(axis=0)
-        held_out = combine(stack, effects, averages)
-        single = self._decide(contrast, held_out)
-        leads = {} if self.personalizes_ else learn_leads(held_out, single)
-        held_out = keep_ahead(held_out, single, leads) if leads else held_out
-        self._record(contrast, pd.DataFrame(held_out, columns=list(self.offers_)))
-        self.held_out_ = pd.DataFrame(held_out[back], columns=list(self.offers_), index=index)
+        first = experiment.base if experiment.base in learners else learners[0]
+        effects = [held.effects]
+        stack = fit_stack(effects, residuals, plain=plain, first=first)
+        used = list(dict.fromkeys([first, *stack.used()]))  # the others are left out from here on
+        for fold in folds[1:] if used != [experiment.base] else []:  # folds hardly move the base
+            effects.append(out_of_fold(experiment, fold, used).effects)
+        kept = [{name: one[name] for name in used} for one in effects]
+        stack = fit_stack(kept, residuals, plain=plain, first=first)
+        scores = aipw_scores(experiment, experiment.outcome, nuisance)
+        tempered = aipw_scores(experiment, held.outcome, nuisance)
+        arm_means, arm_errors = self._means(experiment, tempered)
+        pooled = pooled_means(arm_means, arm_errors)
+        single = int(np.argmax(pooled))
+        averages = pooled[1:] - pooled[0]
+        held_out = [combine(stack, one, averages) for one in kept]
+        self._decide(experiment, scores, tempered, held_out, single)
+        mean = np.mean(held_out, axis=0)
+        leads = {} if self.personalizes_ else learn_leads(mean, single)
+        mean = keep_ahead(mean, single, leads) if leads else mean
+        offers = list(self.offers_)
+        self._record(experiment, scores, pd.DataFrame(mean, columns=offers), averages)
+        self.held_out_ = pd.DataFrame(mean[back], columns=offers, index=index)
         self.scores_ = scores[back]
         self.means_ = nuisance[back]
-        self.weights_ = pd.DataFrame({"shared": stack.shared, "own": stack.own})
-        writer = self._final(experiment, stack, nuisance, scores, shares, (s_trees, trees))
-        self.formula_ = writer.finish(stack, averages, shares, single=single, leads=leads)
+        weights = pd.DataFrame({"shared": stack.shared, "own": stack.own})
+        self.weights_ = weights.reindex(list(learners), fill_value=0.0)
+        rows = np.arange(len(back))
+        final = fit_models(experiment, rows, learners=[*stack.used(), *shares])
+        self.formula_ = uplift_formula(
+            experiment,
+            final,
+            arms=(self.control_, *offers),
+            stack=stack,
+            averages=averages,
+            shares=shares,
+            single=single,
+            leads=leads,
+        )
 
-    def _decide(self, contrast: np.ndarray, held_out: np.ndarray) -> int:
-        """Whether the personal choice is backed by held-out rows; code of the best offer."""
-        values = np.column_stack([np.zeros(len(contrast)), held_out])
-        scores = np.column_stack([np.zeros(len(contrast)), contrast])
-        single = int(np.argmax(scores.mean(axis=0)))
+    def _means(self, experiment: Experiment, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted means of score columns and their errors."""
+        found = [_mean(experiment, column) for column in scores.T]
+        return np.array([mean for mean, _ in found]), np.array([error for _, error in found])
+
+    def _decide(
+        self,
+        experiment: Experiment,
+        scores: np.ndarray,
+        tempered: np.ndarray,
+        held_out: Sequence[np.ndarray],
+        single: int,
+    ) -> None:
+        """Whether a choice by customer is expected to gain over the best offer for all."""
+        rows = np.arange(len(scores))
+        sent = np.zeros_like(scores)
+        forecast = 0.0
+        for effects in held_out:
+            values = np.column_stack([np.zeros(len(effects)), effects])
+            sent[rows, values.argmax(axis=1)] += 1.0 / len(held_out)
+            lead = values.max(axis=1) - values[:, single]
+            forecast += float(np.average(lead, weights=experiment.weight)) / len(held_out)
+        sent[:, single] -= 1.0
         self.best_single_ = (self.control_, *self.offers_)[single]
-        self.gain_, self.gain_se_ = policy_gain(scores, values.argmax(axis=1), single)
-        self.personalizes_ = self.gain_ > _BACKED * self.gain_se_
-        return single
+        self.gain_, self.gain_se_ = _mean(experiment, (sent * scores).sum(axis=1))
+        gain, error = _mean(experiment, (sent * tempered).sum(axis=1))
+        self.personalizes_ = is_believed(gain, error, forecast)
+        self.evident_ = self.personalizes_ and is_evident(self.gain_, self.gain_se_)
 
-    def _record(self, contrast: np.ndarray, held_out: pd.DataFrame) -> None:
+    def _record(
+        self,
+        experiment: Experiment,
+        scores: np.ndarray,
+        held_out: pd.DataFrame,
+        averages: np.ndarray,
+    ) -> None:
         """Averages, calibration and bands of the effects."""
         offers = pd.Index(self.offers_, name="offer")
-        errors = contrast.std(axis=0) / np.sqrt(len(contrast))
-        self.average_effects_ = pd.DataFrame(
-            {"effect": contrast.mean(axis=0), "se": errors}, index=offers
-        )
+        contrast = scores[:, 1:] - scores[:, :1]
+        errors = self._means(experiment, contrast)[1]
+        self.average_effects_ = pd.DataFrame({"effect": averages, "se": errors}, index=offers)
+        weight, groups = experiment.weight, experiment.groups
         slopes = [
-            slope_of(contrast[:, place], held_out[offer].to_numpy())
+            slope_of(contrast[:, place], held_out[offer].to_numpy(), weight=weight, groups=groups)
             for place, offer in enumerate(offers)
         ]
         self.calibration_ = pd.DataFrame(slopes, columns=["slope", "se"], index=offers)
-        self.bands_ = effect_bands(held_out, contrast)
+        self.bands_ = effect_bands(held_out, contrast, weight=weight, groups=groups)
 
-    def _final(
-        self,
-        experiment: Experiment,
-        stack: Stack,
-        nuisance: np.ndarray,
-        scores: np.ndarray,
-        shares: dict[str, float],
-        trees: tuple[int, int],
-    ) -> UpliftFormula:
-        """Fit the learners that carry weight on all rows and write them down."""
-        rows = np.arange(len(experiment.outcome))
-        used = stack.used()
-        means = {name for name, share in shares.items() if share > 0}
-        wanted = [name for name in OUTCOME_LEARNERS if name in {*used, *means}]
-        outcome_models = fit_outcome_models(experiment, rows, learners=wanted, s_trees=trees[0])
-        effect_models = fit_effect_models(
-            experiment,
-            rows,
-            learners=used,
-            means=nuisance,
-            scores=scores,
-            trees=trees[1],
-        )
-        writer = UpliftFormula(experiment, (self.control_, *self.offers_))
-        for name in wanted:
-            writer.add_outcome_learner(name, outcome_models)
-        for name in EFFECT_LEARNERS:
-            if name in used:
-                writer.add_effect_learner(name, effect_models)
-        return writer
+
+def _mean(experiment: Experiment, scores: np.ndarray) -> tuple[float, float]:
+    """Weighted mean of scores (rows,) and its standard error, by group."""
+    weight = experiment.weight / experiment.weight.mean()
+    mean = float(np.average(scores, weights=weight))
+    found = value(weight * (scores - mean), clusters=experiment.groups)
+    return mean, found.se
 
 
 def _allowed(learners: Sequence[str] | None, experiment: Experiment) -> tuple[str, ...]:
-    known = (*outcome_learners(experiment), *EFFECT_LEARNERS)
+    known = experiment.learners
     if learners is None:
         return known
     unknown = sorted(set(learners) - set(known))
@@ -301,4 +340,4 @@ def _allowed(learners: Sequence[str] | None, experiment: Experiment) -> tuple[st
             f"learners: expected some of {', '.join(known)} for this outcome, "
             f"found {', '.join(unknown) or 'none'}"
         )
-    return tuple(learners)
+    return tuple(name for name in known if name in learners)

@@ -29,5 +29,13 @@ def test_order_follows_values_and_not_positions():
     )
 
 
+def test_groups_stay_in_one_fold():
+    group = np.random.default_rng(3).integers(0, 300, 1000)
+    arm = np.arange(300)[group] % 2
+    fold = stratified_folds(arm, np.zeros(1000), 5, rng_of(4), groups=group)
+    assert all(len(set(fold[group == one])) == 1 for one in np.unique(group))
+    assert np.bincount(fold, minlength=5).min() > 150
+
+
 def rng_of(seed):
     return np.random.default_rng(seed)

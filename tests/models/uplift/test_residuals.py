@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from winback.models.uplift.residuals import residuals_of
+from winback.models.uplift.residuals import design_effect, residuals_of
 
 
 def experiment(rows=6000, *, binary=True):
@@ -60,8 +60,45 @@ def test_chances_that_differ_by_row_do_not_look_like_an_effect():
 def test_rows_of_great_variance_count_for_less():
     _, arm, shares, chance, outcome = experiment(binary=True)
     residuals = residuals_of(outcome, arm, shares[arm], chance, binary=True)
-    variance = (chance * (1 - chance))[np.arange(len(arm)), arm]
-    product = residuals.information * variance * (shares[arm] * len(arm) / np.bincount(arm)[arm])
+    dealt = np.bincount(arm) / len(arm)
+    variance = (chance * (1 - chance)) @ dealt
+    product = residuals.information * variance * shares[arm] / dealt[arm]
     np.testing.assert_allclose(product, product[0])
-    part = residuals.of(np.array([3, 1]))
-    np.testing.assert_array_equal(part.left, residuals.left[[3, 1]])
+
+
+def test_plain_residuals_count_every_customer_alike():
+    _, arm, shares, chance, outcome = experiment(binary=True)
+    even = residuals_of(outcome, arm, shares[arm], chance, binary=True, plain=True)
+    product = even.information * shares[arm] / (np.bincount(arm) / len(arm))[arm]
+    np.testing.assert_allclose(product, product[0])
+
+
+def test_wrong_means_of_one_offer_do_not_look_like_an_effect():
+    rng = np.random.default_rng(3)
+    rows = 40_000
+    x = rng.random(rows)
+    arm = rng.integers(0, 2, rows)
+    chance = np.column_stack([np.full(rows, 0.97), 0.2 + 0.6 * x])  # of very unlike variance
+    outcome = (rng.random(rows) < chance[np.arange(rows), arm]).astype(float)
+    wrong = np.column_stack([chance[:, 0], chance[:, 1] + 0.1 * (x - 0.5)])
+    wrong[:, 0] += 0.02 - 0.05 * x
+    true = chance[:, 1:] - chance[:, :1]
+    residuals = residuals_of(outcome, arm, np.full(rows, 0.5), wrong, binary=True)
+    gram, pull = residuals.moments([true])
+    assert abs(pull[0] / gram[0, 0] - 1) < 3 / np.sqrt(gram[0, 0])
+
+
+def test_groups_that_share_their_fate_say_less():
+    rng = np.random.default_rng(4)
+    group = np.repeat(np.arange(2000), 4)
+    arm = rng.integers(0, 2, 2000)[group]
+    outcome = rng.normal(size=2000)[group] + 0.1 * rng.normal(size=8000)
+    column = rng.normal(size=2000)[group][:, None]
+    means, half = np.zeros((8000, 2)), np.full(8000, 0.5)
+    grams = [
+        residuals_of(outcome, arm, half, means, binary=False, groups=one).moments([column])[0]
+        for one in (None, group)
+    ]
+    assert grams[0][0, 0] / grams[1][0, 0] == pytest.approx(4, rel=0.1)
+    assert design_effect(arm, outcome, group, 2) == pytest.approx(4, rel=0.1)
+    assert design_effect(arm, outcome, np.arange(8000), 2) == pytest.approx(1)

@@ -63,6 +63,7 @@ def test_choice_by_customer_earns_most_of_what_an_oracle_earns(fitted):
     chosen = truth.to_numpy()[np.arange(6000), truth.columns.get_indexer(model.recommend(frame))]
     single, oracle = truth.mean().max(), truth.max(axis=1).mean()
     assert model.personalizes_
+    assert model.evident_
     assert (chosen.mean() - single) / (oracle - single) > 0.9
 
 
@@ -224,6 +225,10 @@ def test_formula_is_plain_json(fitted):
             lambda a: a.update(offer=np.array(["mail"] * 290 + ["none"] * 10)),
             r"at least 50 rows per offer are needed, found 'none' \(10\)",
         ),
+        (lambda a: a.update(groups=np.arange(3)), "groups: expected shape"),
+        (lambda a: a.update(groups=[None, *range(299)]), "groups: 1 labels are missing"),
+        (lambda a: a.update(sample_weight=np.ones(3)), "sample_weight: expected shape"),
+        (lambda a: a.update(sample_weight=np.zeros(300)), "must be a positive number"),
         (lambda a: a.update(X=np.ones(300)), "two-dimensional array, found 1"),
     ],
 )
@@ -234,14 +239,15 @@ def test_bad_rows_are_refused(change, message):
         "y": rng.integers(0, 2, 300).astype(float),
         "offer": np.array(["mail", "none"] * 150),
         "propensity": None,
+        "groups": None,
+        "sample_weight": None,
     }
     change(arguments)
     with pytest.raises(ValueError, match=message):
         OfferUplift().fit(
-            arguments["X"],
-            arguments["y"],
-            offer=arguments["offer"],
-            propensity=arguments["propensity"],
+            arguments.pop("X"),
+            arguments.pop("y"),
+            **arguments,
         )
 
 
@@ -280,11 +286,12 @@ def test_outcomes_and_offers_of_any_kind_fit_the_same(kind):
     np.testing.assert_array_equal(model.predict(frame), again.predict(frame))
 
 
-def test_without_evidence_the_greatest_predicted_effect_is_the_best_offer_for_all():
+def test_where_no_gain_is_expected_the_greatest_predicted_effect_is_the_best_offer_for_all():
     frame, _, offer, _ = experiment(15, 3000)
-    outcome = np.random.default_rng(16).normal(size=3000) + 0.1 * (offer == "mail")
+    outcome = np.random.default_rng(5).normal(size=3000) + 0.1 * (offer == "mail")
     model = OfferUplift(folds=3).fit(frame, outcome, offer=offer)
     assert not model.personalizes_
+    assert not model.evident_
     fresh = experiment(17, 3000)[0]
     effects = model.predict(fresh)
     values = effects.assign(none=0.0)

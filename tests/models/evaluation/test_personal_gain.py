@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from winback.models.evaluation.personal_gain import is_believed, is_evident, pooled_means
+
+
+def test_a_gain_is_believed_unless_held_out_rows_speak_against_it_more_than_the_forecast_for_it():
+    assert is_believed(0.1, 1.0, 0.1)
+    assert is_believed(-0.1, 1.0, 0.1)  # a tenth of an error says nothing
+    assert not is_believed(-0.2, 1.0, 1.0)
+    assert not is_believed(-1.1, 1.0, 0.01)  # denied beyond an error
+    assert not is_believed(1.0, 1.0, 0.0)  # nobody would be offered anything else
+
+
+def test_a_gain_is_evident_beyond_the_noise():
+    assert is_evident(1.7, 1.0)
+    assert not is_evident(1.6, 1.0)
+    assert not is_evident(1.0, 0.0)
+
+
+def test_means_with_small_errors_stay_and_those_of_few_rows_move_to_the_others():
+    means, errors = np.array([0.10, 0.14, 0.15, 0.30]), np.array([0.005, 0.005, 0.005, 0.08])
+    pooled = pooled_means(means, errors)
+    np.testing.assert_allclose(pooled[:3], means[:3], atol=0.003)
+    assert 0.12 < pooled[3] < 0.19
+    assert pooled_means(means[:1], errors[:1]) == pytest.approx(0.10)
+
+
+def test_a_rare_arm_without_an_effect_is_seldom_the_best():
+    rng = np.random.default_rng(0)
+    rows, true = np.array([3000, 3000, 3000, 60]), np.array([0.15, 0.18, 0.19, 0.15])
+    errors = np.sqrt(true * (1 - true) / rows)
+    draws = rng.normal(true, errors, size=(400, 4))
+    plain = np.mean([draw.argmax() == 3 for draw in draws])
+    pooled = np.mean([pooled_means(draw, errors).argmax() == 3 for draw in draws])
+    assert plain > 0.1
+    assert pooled < 0.6 * plain

@@ -18,8 +18,7 @@ import pandas as pd
 
 from ..offers import Offer, expected_costs, with_control
 from .offpolicy import difference, offer_scores, value
-
-EVIDENCE = 1.645  # standard errors: five of a hundred worlds without effects pass
+from .personal_gain import is_believed, is_evident
 
 
 @dataclass(frozen=True)
@@ -168,28 +167,30 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def decide(graded: Graded, *, errors: float = EVIDENCE) -> dict[str, Any]:
-    """Whether personal offers beat the best single one on out-of-fold rows, and which that is.
+def decide(graded: Graded) -> dict[str, Any]:
+    """Whether personal offers are expected to beat the best single one, and which that is.
 
     Parameters
     ----------
     graded
         Out-of-fold rows of the training part.
-    errors
-        Standard errors by which the gain must lie above zero.
 
     Returns
     -------
     dict
-        best_single (may be the control), personalize, gain, gain_error, n.
+        best_single (may be the control), personalize (a gain is expected, see `is_believed`),
+        evidence (it lies beyond the noise of these rows), gain, gain_error, n.
     """
     singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
     best = int(np.argmax([single.mean() for single in singles]))
     personal = _earned(graded, _argmax(graded.expected))
     gain = difference(personal, singles[best])
+    forecast = float((graded.expected.max(axis=1) - graded.expected[:, best]).mean())
+    personalize = is_believed(gain.value, gain.se, forecast)
     return {
         "best_single": graded.names[best],
-        "personalize": bool(gain.se > 0 and gain.value > errors * gain.se),
+        "personalize": personalize,
+        "evidence": personalize and is_evident(gain.value, gain.se),
         "gain": gain.value,
         "gain_error": gain.se,
         "n": gain.n,

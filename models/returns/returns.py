@@ -2,7 +2,8 @@
 
 P(return | customer, offer) is the calibrated probability without an offer plus the uplift of the
 offer; value given return comes from `value`; money is
-p_offer x (value_offer - cost on acceptance) - contact cost.
+p_offer x (value_offer - cost on acceptance) - contact cost. Uplifts are those that were fitted,
+whether or not they are worth following for returns: money may rest on less.
 """
 
 from __future__ import annotations
@@ -139,6 +140,8 @@ class _Outputs:
             if arm == control:
                 self.expressions[name] = ["interp", xs, ys, ["ref", f"mean_{control}"]]
             else:
+                # The effect as it is: a test on returns must not press what profit is made of.
+                self.expressions[f"uplift_{arm}"] = ["sum", [1.0, ["ref", f"raw_{arm}"]]]
                 base, effect = f"return_probability_{control}", f"uplift_{arm}"
                 raw = ["sum", [1.0, ["ref", base]], [1.0, ["ref", effect]]]
                 self.expressions[name] = ["clip", 0.0, 1.0, raw]
@@ -202,7 +205,7 @@ def _held_out_return(uplift: OfferUplift, xs: list[float], ys: list[float]) -> p
     chance = np.interp(uplift.means_[:, 0], xs, ys)
     found = {f"return_probability_{uplift.control_}": chance}
     for arm in uplift.offers_:
-        effect = uplift.held_out_[arm].to_numpy()
+        effect = uplift.held_out_raw_[arm].to_numpy()
         found[f"return_probability_{arm}"] = np.clip(chance + effect, 0.0, 1.0)
         found[f"uplift_{arm}"] = effect
     return pd.DataFrame(found, index=uplift.held_out_.index)

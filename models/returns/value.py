@@ -1,9 +1,10 @@
 """What a customer who comes back is worth the second time, under every offer.
 
-Three ways compete on held-out returners, all with effects of the offer that are shrunk like the
-effects on return: a plain regression, one on the logarithm with a smearing factor (Duan 1983)
-and, where the days of second lifetimes are known, months within the horizon (see `hazard`, which
-also learns from those still going on) times a monthly margin. The best is then calibrated.
+Three ways compete on held-out returners: a plain regression, one on the logarithm with a smearing
+factor (Duan 1983) and, where the days of second lifetimes are known, months within the horizon (see
+`second_lifetime`, which also learns from those still going on) times a monthly margin. The best is
+calibrated on them; what an offer adds, on average and by customer, is shrunk as far as they ask,
+for few return under each offer and money varies widely.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..evaluation.personal_gain import pooled_means
 from ..formula.formula import Column, Expression
 from ..regression.additive import (
     Basis,
@@ -25,6 +27,7 @@ from ..regression.additive import (
 from .second_lifetime import LEAST_ENDED, MONTH_DAYS, fit_second_lifetime
 
 LEAST_RETURNERS = 30
+_OWN_WEIGHT, _OWN_ERROR = 0.5, 0.5  # of an offer's own prediction, before returners are seen
 
 
 @dataclass(frozen=True)
@@ -187,14 +190,11 @@ def fit_value(
     truth, sent = value[judged], arm[judged]
     losses = {way: np.mean((truth - held_out[way][judged, sent]) ** 2) for way in ways}
     way = min(ways, key=lambda name: losses[name])
-    centre, slope, low, high = _calibrate(held_out[way][judged, sent], truth)
+    line = _calibrate(held_out[way][judged], sent, truth)
     model = _fit(rows, np.ones(len(matrix), dtype=bool), way)
-    expressions: list[Expression] = []
-    for one in model.expressions():
-        line = ["sum", [1.0, ["const", centre]], [slope, one]]
-        expressions.append(["clip", low, high, line])
-    calibrated = np.clip(centre + slope * held_out[way], low, high)
-    return ValueModel(tuple(expressions), calibrated, way, slope)
+    return ValueModel(
+        tuple(line.expressions(model.expressions())), line.of(held_out[way]), way, line.slope
+    )
 
 
 def _ways(rows: Rows) -> list[str]:
@@ -216,11 +216,62 @@ def _fit(rows: Rows, train: np.ndarray, way: str) -> _Regression | _MonthsTimesM
     return _Regression(rows, train, way)
 
 
-def _calibrate(predicted: np.ndarray, value: np.ndarray) -> tuple[float, float, float, float]:
-    """Intercept and slope of the truth on the prediction, and the range a prediction may take."""
-    moved = predicted - predicted.mean()
+@dataclass(frozen=True)
+class _Line:
+    """Value from raw predictions: a line in their mean over the offers, and what an offer adds.
+
+    `added` (offers,) holds intercepts, `own` the weight of each offer's own prediction, and `low`
+    and `high` the range of a value.
+    """
+
+    slope: float
+    own: float
+    added: np.ndarray
+    low: float
+    high: float
+
+    def of(self, predicted: np.ndarray) -> np.ndarray:
+        """Values (rows, offers) from predictions of that shape."""
+        shared = predicted.mean(axis=1, keepdims=True)
+        raw = self.added + self.slope * shared + self.own * (predicted - shared)
+        return np.clip(raw, self.low, self.high)
+
+    def expressions(self, predicted: Sequence[Expression]) -> list[Expression]:
+        """The same as expressions, one per offer."""
+        common = (self.slope - self.own) / len(predicted)
+        shared = [[common, one] for one in predicted]
+        return [
+            [
+                "clip",
+                self.low,
+                self.high,
+                ["sum", [1.0, ["const", float(constant)]], *shared, [self.own, own]],
+            ]
+            for constant, own in zip(self.added, predicted, strict=True)
+        ]
+
+
+def _calibrate(predicted: np.ndarray, arm: np.ndarray, value: np.ndarray) -> _Line:
+    """Line from out-of-fold predictions (rows, offers) of returners, their offers and values."""
+    shared = predicted.mean(axis=1)
+    moved = shared - shared.mean()
     power = float((moved**2).sum())
     slope = float((moved * (value - value.mean())).sum()) / power if power > 0 else 0.0
     slope = float(np.clip(slope, 0.0, 1.25))
+    left = value - value.mean() - slope * moved
+    noise = max(float(left.std()), 1e-12)
+    counts = np.bincount(arm, minlength=predicted.shape[1])
+    means = np.bincount(arm, weights=left, minlength=len(counts)) / np.maximum(counts, 1)
+    average = pooled_means(means, noise / np.sqrt(np.maximum(counts, 0.01)))
+    own = predicted - shared[:, None]
+    own -= own.mean(axis=0)
+    sent = own[np.arange(len(arm)), arm]
+    pull = float((sent * (left - average[arm])).sum()) / noise**2
+    weight = (pull + _OWN_WEIGHT / _OWN_ERROR**2) / (
+        float((sent**2).sum()) / noise**2 + 1.0 / _OWN_ERROR**2
+    )
+    weight = float(np.clip(weight, 0.0, 1.25))
+    raw_own = (predicted - shared[:, None]).mean(axis=0)
+    added = value.mean() - slope * shared.mean() + average - weight * raw_own
     low, high = np.quantile(value, [0.001, 0.999])
-    return float(value.mean() - slope * predicted.mean()), slope, float(low), float(high)
+    return _Line(slope, weight, added, float(low), float(high))

@@ -80,6 +80,7 @@ class OfferUplift(BaseEstimator):
     best_single_ : str, the best offer for all (may be the control)
     gain_, gain_se_ : float, gain of the personal choice over it and population standard error
     held_out_ : DataFrame of out-of-fold effects in the row order of X
+    held_out_raw_ : DataFrame, the same before the best single offer is kept ahead
     scores_ : ndarray (rows, 1 + offers) of AIPW scores, control first, in the row order of X
     means_ : ndarray (rows, 1 + offers) of out-of-fold outcome means, in the row order of X
     propensity_ : ndarray (rows,) of the probabilities of the offers that were sent
@@ -251,8 +252,9 @@ class OfferUplift(BaseEstimator):
         self._decide(experiment, scores, tempered, held_out, single)
         mean = np.mean(held_out, axis=0)
         leads = {} if self.personalizes_ else learn_leads(mean, single)
-        mean = keep_ahead(mean, single, leads) if leads else mean
         offers = list(self.offers_)
+        self.held_out_raw_ = pd.DataFrame(mean[back], columns=offers, index=index)
+        mean = keep_ahead(mean, single, leads) if leads else mean
         self._record(experiment, scores, pd.DataFrame(mean, columns=offers), averages)
         self.held_out_ = pd.DataFrame(mean[back], columns=offers, index=index)
         self.scores_ = scores[back]

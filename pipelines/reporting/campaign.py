@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from ...models.evaluation.policies import EVIDENCE
+from ...models.evaluation.personal_gain import EVIDENCE
 from ...models.experiment.effects import detectable_difference
 from ..settings.params import Report
 from ..settings.sources import Source
@@ -94,8 +94,9 @@ def policies(found: Findings) -> Iterator[Block]:
         "Each policy is valued on customers of the experiment that no model has seen (doubly "
         f"robust, {found.level:.0%} intervals), before budget and rules of practice. The gain over "
         "the best single offer is paired, customer by customer; an interval that contains zero is "
-        "within noise. Personal offers are sent where they beat the best single one by more than "
-        f"{EVIDENCE:.2f} standard errors on the training part, out of fold."
+        "within noise. Personal offers are sent where they are expected to gain: what the models "
+        "forecast and what out-of-fold rows say are weighed by their precision. The gain is called "
+        f"evident beyond {EVIDENCE:.2f} standard errors of these rows."
     )
     for objective, rows in found.policies.groupby("objective", sort=False):
         decided = found.decision["by_objective"][objective]
@@ -125,7 +126,9 @@ def policies(found: Findings) -> Iterator[Block]:
 
 def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any]) -> str:
     if not decided["personalize"]:
-        return "personal offers did not beat it out of fold, so it goes to everybody"
+        return "no gain of personal offers is expected, so it goes to everybody"
+    if not decided.get("evidence", True):
+        return "personal offers are sent, for a gain is expected; it is not evident out of fold"
     if ours["gain_lo"] <= 0 <= ours["gain_hi"]:
         return "personal offers are sent; on held-out customers their gain is within noise"
     return "personal offers are sent, and gain on held-out customers beyond noise"

@@ -119,3 +119,25 @@ def test_too_few_rows_are_refused():
             ended=np.zeros(4),
             horizon_days=30.0,
         )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_forty_returners_an_offer_do_not_tell_the_offers_values_apart(seed):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"bill": rng.gamma(4, 10, 400)})
+    arm = np.arange(400) % 10
+    value = frame["bill"].to_numpy() * np.exp(rng.normal(-0.5, 1.0, 400))
+    model = fit_value(
+        learn_columns(frame),
+        encode(learn_columns(frame), frame),
+        arm=arm,
+        offers=10,
+        returned=np.ones(400),
+        value=value,
+        fold=rng.integers(0, 3, 400),
+    )
+    outputs = {f"v{place}": one for place, one in enumerate(model.expressions)}
+    found = evaluate(Formula(learn_columns(frame), outputs, tuple(outputs)), frame).mean()
+    seen = np.bincount(arm, weights=value) / 40
+    assert np.ptp(found) < 0.4 * np.ptp(seen)
+    assert abs(found.mean() / value.mean() - 1) < 0.05

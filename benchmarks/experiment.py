@@ -18,11 +18,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from winback.models.evaluation.offpolicy import METHODS, policy_scores, value
+from winback.models.evaluation.offpolicy import offer_scores
 from winback.models.experiment.covariates import covariate_design
-from winback.models.experiment.effects import arm_scores, estimate_row, holm
+from winback.models.experiment.effects import arm_scores, estimate_row
 from winback.models.experiment.randomization import detectable_losses, sample_ratio
 from winback.models.experiment.readout import readout
+from winback.models.intervals import holm, mean_estimate
 from winback.models.simulation.simulate import simulate
 from winback.models.simulation.world import World
 
@@ -149,10 +150,8 @@ def coverage(people: Customers, runs: int, rows: int) -> pd.DataFrame:
             predicted = predictions(people, drawn, log, rng)
             for name, policy in policies.items():
                 truth = float((policy * expected).sum(axis=1).mean())
-                for method in METHODS:
-                    known = predicted if method == "dr" else None
-                    scores = policy_scores(policy[drawn], **log, method=method, predictions=known)
-                    estimate = value(scores)
+                for method, scores in policy_scores(policy[drawn], log, predicted).items():
+                    estimate = mean_estimate(scores)
                     held = estimate.lo <= truth <= estimate.hi
                     results.setdefault((outcome, name, method), []).append((held, estimate.se**2))
     table = []
@@ -162,6 +161,20 @@ def coverage(people: Customers, runs: int, rows: int) -> pd.DataFrame:
         table.append((outcome, name, method, held, variance / base))
     columns = ["outcome", "policy", "method", f"coverage in {runs}", "variance over IPW"]
     return pd.DataFrame(table, columns=columns)
+
+
+def policy_scores(policy: np.ndarray, log: dict, predicted: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores whose mean is the value of a policy (n, offers): IPW, self-normalized IPW, AIPW.
+
+    The self-normalized ones (Hájek 1971; Swaminathan & Joachims 2015) are its linearization.
+    """
+    weight = (policy * (log["sent"][:, None] == np.array(OFFERS))).sum(axis=1) / log["propensity"]
+    normalized = (weight * log["outcome"]).sum() / weight.sum()
+    return {
+        "ipw": (policy * offer_scores(**log)).sum(axis=1),
+        "snipw": normalized + weight * (log["outcome"] - normalized) / weight.mean(),
+        "dr": (policy * offer_scores(**log, predictions=predicted)).sum(axis=1),
+    }
 
 
 def whole_businesses(runs: int, effect_strength: float) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .offpolicy import Estimate, difference, value
+from ..intervals import Estimate, mean_estimate, paired_difference
 from .probability import ECE_BINS, bootstrap_grades
 
 LARGEST_ECE = 0.03
@@ -137,7 +137,7 @@ def policy_gates(
         (n,) names of the offer that each recommends, all of them in `names`.
     """
     ours = earned(scores, names, challenger)
-    gains = {name: difference(ours, scores[:, place]) for place, name in enumerate(names)}
+    gains = {name: paired_difference(ours, scores[:, place]) for place, name in enumerate(names)}
     hardest = min(gains, key=lambda name: gains[name].hi)
     gates = [
         Gate(
@@ -148,7 +148,7 @@ def policy_gates(
     ]
     if champion is None:
         return gates
-    gain = difference(ours, earned(scores, names, champion))
+    gain = paired_difference(ours, earned(scores, names, champion))
     return [*gates, Gate("policy_over_champion", bool(gain.hi >= 0), _interval(gain))]
 
 
@@ -206,7 +206,7 @@ def slice_gate(
         return Gate(name, True, f"no slice has {LEAST_IN_SLICE} customers")
     level = 1 - 2 * FALSE_ALARMS / len(kept)
     found = {
-        label: value(
+        label: mean_estimate(
             gains[rows], clusters=None if customers is None else customers[rows], level=level
         )
         for label, rows in kept.items()

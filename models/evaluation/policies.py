@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..intervals import mean_estimate, paired_difference, ratio_scores
 from ..offers import Offer, expected_costs, with_control
-from .offpolicy import difference, offer_scores, value
+from .offpolicy import offer_scores
 from .personal_gain import is_believed, is_evident
 
 
@@ -151,7 +152,8 @@ def compare(
         if graded.spent is not None and policy == "treat_none":
             continue
         earned = _earned(graded, probabilities, beside=policy == "tailored")
-        earns, gains = value(earned, level=level), difference(earned, single, level=level)
+        earns = mean_estimate(earned, level=level)
+        gains = paired_difference(earned, single, level=level)
         rows.append(
             {
                 "policy": policy,
@@ -184,7 +186,7 @@ def decide(graded: Graded) -> dict[str, Any]:
     singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
     best = int(np.argmax([single.mean() for single in singles]))
     personal = _earned(graded, _argmax(graded.expected))
-    gain = difference(personal, singles[best])
+    gain = paired_difference(personal, singles[best])
     forecast = float((graded.expected.max(axis=1) - graded.expected[:, best]).mean())
     personalize = is_believed(gain.value, gain.se, forecast)
     return {
@@ -240,11 +242,9 @@ def _earned(graded: Graded, probabilities: np.ndarray, *, beside: bool = False) 
     if graded.spent is None:
         return earned
     spent = (probabilities * graded.spent).sum(axis=1) + extra
-    mean = spent.mean()
-    if mean == 0:
+    if abs(spent.mean()) < 1e-12:
         return np.zeros(len(earned))  # nobody is sent anything, so nothing is gained or spent
-    ratio = earned.mean() / mean
-    return ratio + (earned - ratio * spent) / mean
+    return ratio_scores(earned, spent)
 
 
 def _always(position: int, graded: Graded) -> np.ndarray:

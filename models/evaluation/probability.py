@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import beta as beta_distribution
 from sklearn.isotonic import isotonic_regression
 
+from ..intervals import percentile_interval
+
 METRICS = ("auc", "pr_auc", "log_loss", "brier", "ece", "lift_10", "emp")
 ECE_BINS = 15
 LIFT_SHARE = 0.10
@@ -135,7 +137,6 @@ def bootstrap_grades(
         for place, model in enumerate(ranked.values()):
             grades = _grades(model, weights[model.order], asked, profit)
             drawn[repeat, place] = [grades.get(metric, np.nan) for metric in metrics]
-    tails = [(1 - level) / 2, (1 + level) / 2]
     gains = drawn - drawn[:, :1]
     records = []
     for place, name in enumerate(ranked):
@@ -143,8 +144,8 @@ def bootstrap_grades(
             value, gain = drawn[0, place, number], gains[0, place, number]
             lo, hi = gain_lo, gain_hi = [float("nan")] * 2
             if metric != "ece":
-                lo, hi = np.quantile(_known(drawn[1:, place, number]), tails)
-                gain_lo, gain_hi = np.quantile(_known(gains[1:, place, number]), tails)
+                lo, hi = percentile_interval(drawn[1:, place, number], level=level)
+                gain_lo, gain_hi = percentile_interval(gains[1:, place, number], level=level)
             records.append((name, metric, value, lo, hi, gain, gain_lo, gain_hi))
     columns = ["model", "metric", "value", "lo", "hi", "gain", "gain_lo", "gain_hi"]
     return pd.DataFrame(records, columns=columns)
@@ -326,9 +327,3 @@ def _expected_maximum_profit(
     fixed = -profit.contact_cost * caught - wasted * bothered
     earned = kept_value * caught * moment + fixed * mass
     return float(earned.sum()), float(((caught + bothered) * mass).sum())
-
-
-def _known(values: np.ndarray) -> np.ndarray:
-    """The values, or one NaN if none is known (a quantile of nothing would warn)."""
-    known = values[~np.isnan(values)]
-    return known if len(known) else np.full(1, np.nan)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-from scipy.special import ndtri
 
+from ..intervals import normal_reach
 from .qini import QiniCurve, gain_at
 
 MOST_KNOTS = 512  # pieces into which a replicate divides the curve
@@ -152,7 +152,7 @@ def _intervals(
     budgets: np.ndarray, gain: np.ndarray, draws: np.ndarray, level: float
 ) -> pd.DataFrame:
     se = draws.std(axis=0, ddof=1)
-    reach = float(ndtri(0.5 + level / 2)) * se
+    reach = normal_reach(level) * se
     return pd.DataFrame(
         {"budget": budgets, "gain": gain, "lo": gain - reach, "hi": gain + reach, "se": se}
     )

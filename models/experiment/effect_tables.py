@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
 
-from .effects import arm_scores, estimate_row, ratio_scores, with_holm
+from ..intervals import detectable_effect, ratio_scores
+from .effects import arm_scores, estimate_row, with_holm
 
 NUMBERS = ["estimate", "lo", "hi", "se", "p_value"]
 
@@ -29,7 +29,7 @@ class ArmScores:
     scores
         Shape (arms, rows, outcomes); see `effects.arm_scores`.
     clusters, level
-        As in `offpolicy.value`.
+        As in `intervals.mean_estimate`.
     """
 
     arms: tuple[str, ...]
@@ -154,7 +154,7 @@ def power_table(effects: pd.DataFrame, rows: int, *, power: float = 0.8) -> pd.D
     the rows of the whole experiment that would find an effect as large as the one estimated.
     """
     table = effects[effects["outcome"] != "roi"]
-    smallest = float(ndtri(0.975) + ndtri(power)) * table["se"]
+    smallest = detectable_effect(table["se"], power=power)
     size = table["estimate"].abs()
     needed = np.ceil(rows * (smallest / size.where(size > 0)) ** 2)
     return table[["arm", "outcome", "adjusted"]].assign(

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
 
-from ..evaluation.offpolicy import Estimate, value
+from ..intervals import holm, mean_estimate, two_sided
 
 
 def arm_scores(
@@ -79,20 +78,11 @@ def arm_scores(
     return scores
 
 
-def ratio_scores(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Scores whose mean is a ratio of two means (delta method); NaN if the lower one is zero."""
-    below = denominator.mean()
-    if abs(below) < 1e-12:
-        return np.full(len(numerator), np.nan)
-    ratio = numerator.mean() / below
-    return ratio + (numerator - ratio * denominator) / below
-
-
 def estimate_row(scores: np.ndarray, clusters: Any, level: float) -> dict[str, float]:
     """Columns estimate, lo, hi, se, p_value of a mean of scores; NaN where it is not defined."""
     if np.isnan(scores).any():
         return dict.fromkeys(["estimate", "lo", "hi", "se", "p_value"], np.nan)
-    mean = value(scores, clusters=clusters, level=level)
+    mean = mean_estimate(scores, clusters=clusters, level=level)
     return {
         "estimate": mean.value,
         "lo": mean.lo,
@@ -102,45 +92,7 @@ def estimate_row(scores: np.ndarray, clusters: Any, level: float) -> dict[str, f
     }
 
 
-def two_sided(estimate: Estimate) -> float:
-    """Two-sided p-value of no effect, by the normal law."""
-    if estimate.se == 0:
-        return 1.0 if estimate.value == 0 else 0.0
-    return float(2 * ndtr(-abs(estimate.value / estimate.se)))
-
-
-def holm(p_values: Any) -> np.ndarray:
-    """P-values adjusted for being several (Holm 1979); NaN stays out of the family.
-
-    Rejecting where the adjusted value is below alpha keeps the chance of any false rejection in
-    the family below alpha.
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1.0)
-    return adjusted
-
-
 def with_holm(table: pd.DataFrame, family: Sequence[str]) -> pd.DataFrame:
     """Table with a column p_holm, adjusted within each combination of the `family` columns."""
     adjusted = table.groupby(list(family), sort=False)["p_value"].transform(holm)
     return table.assign(p_holm=adjusted)
-
-
-def detectable_difference(
-    spread: float, rows: int, rows_control: int, *, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """Smallest true difference of means that a two-sided test notices with chance `power`.
-
-    Parameters
-    ----------
-    spread
-        Standard deviation of the outcome within an arm.
-    rows, rows_control
-        Rows in the two arms.
-    """
-    reach = float(ndtri(1 - alpha / 2) + ndtri(power))
-    return reach * spread * float(np.sqrt(1 / rows + 1 / rows_control))

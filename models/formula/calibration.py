@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.isotonic import isotonic_regression
 
+from ..intervals import normal_reach, wilson_interval
 from .formula import Expression
 
 END_SLOPE = 1e-3  # share of the whole range by which the end pieces rise, so that ranks survive
-NORMAL_95 = 1.959963984540054
 
 
 @dataclass
@@ -244,7 +244,7 @@ def amounts_table(predicted: ArrayLike, amount: ArrayLike, *, bins: int = 10) ->
         As `reliability_table`.
     """
     table = _by_bin(predicted, amount, bins)
-    reach = NORMAL_95 * table["spread"].fillna(0.0) / np.sqrt(table["rows"])
+    reach = normal_reach(0.95) * table["spread"].fillna(0.0) / np.sqrt(table["rows"])
     table["lo"], table["hi"] = table["observed"] - reach, table["observed"] + reach
     return table.drop(columns="spread")
 
@@ -263,15 +263,6 @@ def _by_bin(predicted: ArrayLike, observed: ArrayLike, bins: int) -> pd.DataFram
     ).reset_index()
     table["bin"] = np.arange(len(table))
     return table
-
-
-def wilson_interval(share: ArrayLike, rows: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95% interval of observed shares (Wilson 1927)."""
-    share, rows = np.asarray(share, dtype=float), np.asarray(rows, dtype=float)
-    middle = (share + NORMAL_95**2 / (2 * rows)) / (1 + NORMAL_95**2 / rows)
-    half = NORMAL_95 * np.sqrt(share * (1 - share) / rows + (NORMAL_95 / (2 * rows)) ** 2)
-    half = half / (1 + NORMAL_95**2 / rows)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
 def _checked(

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from ..intervals import normal_reach
 
 _ENDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
@@ -83,7 +84,7 @@ def interval(
     """
     if not 0 < coverage < 1:
         raise ValueError(f"coverage: must lie between 0 and 1, found {coverage:g}")
-    z = float(stats.norm.ppf(0.5 + coverage / 2))
+    z = normal_reach(coverage)
     ends: dict[str, dict[str, np.ndarray]] = {"lo": {}, "hi": {}}
     for offer in effects.columns:
         mine = bands[bands["offer"] == offer]

@@ -18,9 +18,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from ..evaluation.offpolicy import value
 from ..evaluation.personal_gain import is_believed, is_evident, pooled_means
 from ..formula.formula import encode, evaluate, learn_columns
+from ..intervals import mean_estimate
 from .as_formula import uplift_formula
 from .best_offer_ahead import keep_ahead, learn_leads
 from .cross_fitting import (
@@ -328,7 +328,7 @@ def _mean(experiment: Experiment, scores: np.ndarray) -> tuple[float, float]:
     """Weighted mean of scores (rows,) and its standard error, by group."""
     weight = experiment.weight / experiment.weight.mean()
     mean = float(np.average(scores, weights=weight))
-    found = value(weight * (scores - mean), clusters=experiment.groups)
+    found = mean_estimate(weight * (scores - mean), clusters=experiment.groups)
     return mean, found.se
 
 

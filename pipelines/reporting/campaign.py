@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ...models.evaluation.personal_gain import EVIDENCE
-from ...models.experiment.effects import detectable_difference
+from ...models.intervals import detectable_difference
 from ..settings.params import Report
 from ..settings.sources import Source
 from ..tables.safe_csv import read_table

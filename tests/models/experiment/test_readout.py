@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from winback.models.experiment.effects import holm
 from winback.models.experiment.readout import ExperimentError, SampleRatioMismatch, readout
+from winback.models.intervals import holm
 from winback.models.simulation.simulate import simulate
 from winback.models.simulation.world import World
 

@@ -12,7 +12,6 @@ from winback.models.formula.calibration import (
     platt_expression,
     platt_map,
     reliability_table,
-    wilson_interval,
 )
 
 
@@ -122,12 +121,6 @@ def test_reliability_bins_are_equal_and_keep_ties_together():
     assert (table["lo"] < table["observed"]).all()
     assert (table["observed"] < table["hi"]).all()
     assert len(reliability_table(np.linspace(0, 1, 1000), np.ones(1000))) == 10
-
-
-def test_wilson_interval_matches_the_published_example():
-    # Newcombe 1998, table I: 81 of 263 gives .2553 to .3662
-    lo, hi = wilson_interval(81 / 263, 263)
-    np.testing.assert_allclose([lo, hi], [0.2553, 0.3662], atol=5e-5)
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ class OfferUplift(BaseEstimator):
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Lower and upper ends of the average effect among customers with such a prediction.
 
-        One column per offer; see `bands` for what the interval covers and what it does not.
+        One column per offer; see `effect_intervals` for what it covers and what not.
         """
         ends = interval(self.bands_, self.predict(X), coverage=coverage)
         return ends["lo"], ends["hi"]

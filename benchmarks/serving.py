@@ -168,7 +168,7 @@ def register_twice(folder: Path) -> None:
     decision = json.loads((other / "decision.json").read_text())
     decision |= {"personalize": False, "best_single": decision["control"]}
     (other / "decision.json").write_text(json.dumps(decision))
-    write_manifest(other, json.loads((other / "manifest.json").read_text()))
+    write_manifest(other, json.loads((other / "_manifest.json").read_text()))
     places = {
         "features": "data/features",
         "churn": "artifacts/churn",
@@ -205,7 +205,7 @@ def roll_back(folder: Path, rows: int) -> None:
 def scores(folder: Path) -> dict[str, str]:
     """SHA-256 of each part that the champion scores."""
     run(folder, "score", "--features", "customers.parquet", "--no-suppressions", "--out", "scores")
-    files = json.loads((folder / "scores/manifest.json").read_text())["files"]
+    files = json.loads((folder / "scores/_manifest.json").read_text())["files"]
     return {name: each["sha256"] for name, each in files.items()}
 
 

@@ -322,7 +322,11 @@ def _score_options(parser: argparse.ArgumentParser) -> None:
     add("--part-rows", type=int, default=100_000, help="rows a part; bounds the memory")
     add("--threads", type=int, default=1)
     add("--engine", choices=("local", "spark"), default="local", help="who reads and answers")
-    add("--csv", action="store_true", help="add scores.csv, safe to open in a spreadsheet")
+    add(
+        "--csv",
+        action="store_true",
+        help="a CSV beside the folder too, safe to open in a spreadsheet",
+    )
     add("--to-table", metavar="NAME", help="replace the rows of a PostgreSQL table too")
     add("--uri", default=os.environ.get("WINBACK_DATABASE", ""), help=f"of its database; {SECRET}")
 

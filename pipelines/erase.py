@@ -28,7 +28,7 @@ from .settings.yaml_dataclasses import read_yaml
 from .storage.atomic import MANIFEST, clean_leftovers, replace_file, replace_folder, runs, verify
 from .storage.mlflow_home import MODEL_NAME, root, tracking_uri
 from .storage.without_customers import page_without, rows_of, write_parquet_without
-from .tables.safe_csv import write_csv
+from .tables.safe_csv import csv_beside, write_csv
 
 ROOTS = (Path("data"), Path("artifacts"), Path("reports"))
 FILES = (Path("data/recommendations.parquet"), Path("reports/report.html"))
@@ -126,6 +126,8 @@ def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:
     if not held:
         return Counter()
     manifest = verify(folder)
+    if has_csv := bool(manifest.get("csv")) and csv_beside(folder).exists():
+        csv_beside(folder).unlink()
     with replace_folder(folder) as new:
         for file in files:
             target = new.path / file.relative_to(folder)
@@ -133,14 +135,15 @@ def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:
             if file in held:
                 write_parquet_without(file, target, customers)
                 shutil.copystat(file, target)  # a list of objections does not become younger
-            elif file.name not in (MANIFEST, "scores.csv"):
+            elif file.name != MANIFEST:
                 target.hardlink_to(file)
-        if (folder / "scores.csv").exists():
-            write_csv(sorted(new.path.glob("part-*.parquet")), new.path / "scores.csv")
         new.extra.update({name: said for name, said in manifest.items() if name != "files"})
         if "rows_out" in manifest:
             new.extra["rows_out"] -= sum(held.values())
             new.extra["erased"] = manifest.get("erased", 0) + sum(held.values())
+    if has_csv:
+        parts = sorted(folder.glob("part-*.parquet"))
+        replace_file(csv_beside(folder), lambda handle: write_csv(parts, handle))
     return Counter({str(file): rows for file, rows in held.items()})
 
 
@@ -228,6 +231,7 @@ def _from_run(client: Any, run: str, name: str, customers: Collection[str]) -> i
 def _strangers(folders: Collection[Path], customers: Collection[str]) -> list[Path]:
     """Files below the roots that hold them and were not written by any stage."""
     ours = {file for folder in folders for file in folder.rglob("*")} | set(FILES)
+    ours |= {csv_beside(folder) for folder in folders}
     files = {file for top in ROOTS for file in top.rglob("*") if file.is_file()} - ours
     return [file for file in sorted(files) if _held(file, customers)]
 

@@ -3,7 +3,7 @@
 Writes `churn.parquet` (many as-of dates, matured labels), `winback.parquet` (one row per offer
 made, as it was known then, with what came of it), `leavers.parquet` (customers who left and were
 in no experiment), `current.parquet` (everybody now), the data dictionary, and how the churn rate
-depends on the definition. A part without the tables it needs is left out, and `manifest.json`
+depends on the definition. A part without the tables it needs is left out, and `_manifest.json`
 says why.
 """
 

@@ -32,8 +32,8 @@ from .scoring.postgres_table import check_table, write_table
 from .scoring.spark_parts import answer_on_spark
 from .scoring.suppressions import Suppressions, read_suppressions
 from .settings import moments
-from .storage.atomic import MANIFEST, StoreError, replace_folder, verify
-from .tables.safe_csv import write_csv
+from .storage.atomic import MANIFEST, StoreError, replace_file, replace_folder, verify
+from .tables.safe_csv import csv_beside, write_csv
 
 ENGINES = {"local": answer_parts, "spark": answer_on_spark}
 
@@ -63,7 +63,7 @@ class Job:
     threads
         Of LightGBM.
     csv
-        Whether to add one CSV of all parts.
+        Whether to write one CSV of all parts too, beside the folder under its name.
     engine
         Who reads the rows and answers them, of `ENGINES`; it changes no score.
     table, uri
@@ -98,7 +98,7 @@ def score(job: Job) -> dict[str, Any]:
     _check_job(job)
     job = replace(job, out=job.out.resolve())  # one place, one lock, by whatever links it is named
     with only_one(job.out):
-        _check_out(job.out)
+        _check_out(job)
         opened = open_model(job.model)
         files = batch.input_files(job.features)
         seen = batch.stamps(files)
@@ -125,6 +125,8 @@ def score(job: Job) -> dict[str, Any]:
         if done := _published(job.out, facts):
             _clear_work(job.out)
             say(f"{job.out} holds these scores already")
+            if not csv_beside(job.out).exists():
+                _write_csv(job)
             _to_table(job)
             return done
         work = _work_folder(job.out, name)
@@ -153,10 +155,11 @@ def _publish(
 ) -> dict[str, Any]:
     """Check the list again, and let all parts appear at once."""
     latest = _read_list(job, found.as_of)
+    _check_out(job)
+    if _has_csv(job.out):  # from here on there is none, or that of the folder
+        csv_beside(job.out).unlink(missing_ok=True)
     with replace_folder(job.out) as new:
         rows = sum(_export(part, new.path / part.name, latest) for part in parts)
-        if job.csv:
-            write_csv([new.path / part.name for part in parts], new.path / "scores.csv")
         (new.path / "_SUCCESS").write_bytes(b"")
         excluded = {
             "another as_of": found.elsewhere,
@@ -169,6 +172,7 @@ def _publish(
             excluded={why: number for why, number in excluded.items() if number},
             suppressions=latest.sha256 if latest else None,
         )
+    _write_csv(job)
     say(f"{rows:,} of {found.rows:,} customers in {job.out}")
     return verify(job.out)
 
@@ -207,10 +211,27 @@ def _check_job(job: Job) -> None:
             )
 
 
-def _check_out(out: Path) -> None:
-    """A folder that this job did not write is not replaced."""
+def _check_out(job: Job) -> None:
+    """A folder that holds no scores, or a CSV that is not of its scores, is not replaced."""
+    out, file = job.out, csv_beside(job.out)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file()):
         raise ValueError(f"{out}: is there already and holds no scores; name another --out")
+    if job.csv and file.exists() and not _has_csv(out):
+        raise ValueError(f"{file}: is there already and not of these scores; name another --out")
+
+
+def _has_csv(out: Path) -> bool:
+    """Whether the scores that stand there were published with a CSV."""
+    try:
+        return bool(json.loads((out / MANIFEST).read_bytes())["csv"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _write_csv(job: Job) -> None:
+    if job.csv:
+        parts = sorted(job.out.glob("part-*.parquet"))
+        replace_file(csv_beside(job.out), lambda handle: write_csv(parts, handle))
 
 
 def _published(out: Path, facts: dict[str, Any]) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ _LARGEST_DECADE = 18
 _EARLIEST = 256
 _FEWEST_AMOUNTS = 20
 _FEWEST_TIMES = 500
-_CURE = "correct the source's query, or accept it: remove manifest.json of the stored tables"
+_CURE = "correct the source's query, or accept it: remove _manifest.json of the stored tables"
 
 
 def profile(tables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

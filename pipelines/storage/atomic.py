@@ -2,7 +2,7 @@
 
 A result is first written beside its place, flushed to the disk, and then takes the place in one
 rename. A process killed at any moment leaves what stood before, or what is new, and perhaps a
-hidden leftover beside it, which the next writer removes. A folder carries `manifest.json` with the
+hidden leftover beside it, which the next writer removes. A folder carries `_manifest.json` with the
 size, the rows and the SHA-256 of each of its files, and a digest of the manifest itself.
 """
 
@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 
-MANIFEST = "manifest.json"
+MANIFEST = "_manifest.json"  # readers of parquet folders pass over a leading underscore
 _DIGEST = "digest"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2

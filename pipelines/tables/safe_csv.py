@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +18,12 @@ FORMULA = r"^([=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}])"
 AFTER_SEPARATOR = r"([;|\t\r\n])([=+\-@])"
 
 
-def write_csv(parts: Sequence[Path], file: Path) -> None:
+def csv_beside(folder: Path) -> Path:
+    """The CSV of a published folder: beside it, so that its readers see parquet files alone."""
+    return folder.with_name(f"{folder.name}.csv")
+
+
+def write_csv(parts: Sequence[Path], file: Path | BinaryIO) -> None:
     """All rows of the parts in order; texts that would be formulas get an apostrophe in front.
 
     Parameters

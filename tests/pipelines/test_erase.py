@@ -116,14 +116,14 @@ def test_an_erased_customer_is_found_nowhere_and_nobody_else_changed(
             )
     assert not work.exists()
     for file, text in texts.items():
-        assert file.read_bytes() == text or file.name == "manifest.json", file
+        assert file.read_bytes() == text or file.name == "_manifest.json", file
     manifest = verify(project / "data/scores")
     assert manifest["rows_out"] == sum(
         len(rows) for name, rows in after.items() if name.parts[:2] == ("data", "scores")
     )
     for folder in ("tables", "truth", "features"):
         verify(project / "data" / folder)
-    csv = pd.read_csv(project / "data/scores/scores.csv")
+    csv = pd.read_csv(project / "data/scores.csv")
     assert len(csv) == manifest["rows_out"]
     assert not csv["customer_id"].isin(gone).any()
     shown = (project / "reports/report.html").read_text()

@@ -276,9 +276,9 @@ def test_a_fault_on_the_first_run_leaves_nothing(raw, tmp_path):
 
 def test_another_unit_can_be_accepted_and_is_then_the_norm(once, raw, accepted):
     write_raw(raw, **FAULTS["unit times 100"][0])
-    with pytest.raises(ContractError, match=r"accept it: remove manifest\.json of the stored"):
+    with pytest.raises(ContractError, match=r"accept it: remove _manifest\.json of the stored"):
         run(shop(raw), accepted)
-    (accepted / "tables" / "manifest.json").unlink()
+    (accepted / "tables" / "_manifest.json").unlink()
     run(shop(raw), accepted)
     with pytest.raises(ContractError, match=r"values 0\.01 times"):
         run(shop(once / "raw"), accepted)

@@ -41,7 +41,7 @@ def gates(folder, version):
 
 def rewrite(folder, **changes):
     """The manifest of a folder of which files were changed, and what else shall change in it."""
-    write_manifest(folder, json.loads((folder / "manifest.json").read_text()) | changes)
+    write_manifest(folder, json.loads((folder / "_manifest.json").read_text()) | changes)
 
 
 def challenge(folder, number, **memory):

@@ -50,7 +50,7 @@ def project(finished, tmp_path_factory):
     decision = json.loads((other / "decision.json").read_text())
     decision |= {"personalize": False, "best_single": another(decision)}
     (other / "decision.json").write_text(json.dumps(decision))
-    write_manifest(other, json.loads((other / "manifest.json").read_text()))
+    write_manifest(other, json.loads((other / "_manifest.json").read_text()))
     assert winback(folder, "register", "--winback", "other") == 0
     return folder
 

@@ -32,7 +32,7 @@ def shuffle(features):
     with replace_folder(features.with_name("shuffled")) as new:
         shutil.copytree(features, new.path, dirs_exist_ok=True)
         new.extra.update(
-            {k: v for k, v in read_yaml(features / "manifest.json").items() if k != "files"}
+            {k: v for k, v in read_yaml(features / "_manifest.json").items() if k != "files"}
         )
         for name in SHUFFLED:
             rows = pd.read_parquet(features / f"{name}.parquet").sample(frac=1, random_state=7)

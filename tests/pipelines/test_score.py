@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -29,7 +30,7 @@ from winback.pipelines.scoring import parts as answering
 from winback.pipelines.scoring.suppressions import SuppressionsUnusable, read_suppressions
 from winback.pipelines.storage.atomic import verify
 from winback.pipelines.storage.stage_outputs import read_answers
-from winback.pipelines.tables.safe_csv import write_csv
+from winback.pipelines.tables.safe_csv import csv_beside, write_csv
 
 BAD_DATA, DRIFT, SUPPRESSIONS, LOCK, MODEL = 3, 6, 7, 8, 9
 
@@ -162,9 +163,9 @@ def test_rows_of_another_moment_are_counted_and_not_scored(job, customers, tmp_p
 
 def test_the_same_job_again_touches_nothing(job, capsys):
     before = score(job)
-    written = (job.out / "manifest.json").stat().st_mtime_ns
+    written = (job.out / "_manifest.json").stat().st_mtime_ns
     assert score(job) == before
-    assert (job.out / "manifest.json").stat().st_mtime_ns == written
+    assert (job.out / "_manifest.json").stat().st_mtime_ns == written
     assert "holds these scores already" in capsys.readouterr().err
 
 
@@ -228,7 +229,7 @@ def test_somebody_who_objects_while_the_job_runs_is_not_exported(job, customers,
     monkeypatch.setattr(answering, "write_part", objecting)
     manifest = score(but(job, csv=True))
     assert not rows(job.out)["customer_id"].isin(late).any()
-    assert not pd.read_csv(job.out / "scores.csv")["customer_id"].isin(late).any()
+    assert not pd.read_csv(csv_beside(job.out))["customer_id"].isin(late).any()
     assert manifest["excluded"] == {"suppressed": 52}
     assert manifest["rows_out"] == 948 == len(rows(job.out))
     monkeypatch.undo()
@@ -272,6 +273,41 @@ def test_a_list_with_other_ids_is_refused_and_an_empty_one_is_not(job, customers
     job.suppressions.write_bytes(b"PAR1 but no parquet")
     with pytest.raises(SuppressionsUnusable, match="cannot be read"):
         read_suppressions(job.suppressions, as_of=datetime(2020, 1, 1), max_age_days=1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_folder_is_read_as_a_folder_by_pandas_duckdb_and_spark(job):
+    score(but(job, csv=True))
+    expected = rows(job.out)
+    pd.testing.assert_frame_equal(pd.read_parquet(job.out), expected)
+    glob = duckdb.sql(f"from '{job.out}/*.parquet' order by customer_id").df()
+    by_id = expected.sort_values("customer_id", ignore_index=True)
+    pd.testing.assert_frame_equal(glob, by_id, check_dtype=False)
+    session = pytest.importorskip("pyspark.sql").SparkSession.builder.master("local[1]")
+    spark = session.config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        found = spark.read.parquet(str(job.out))
+        assert found.columns == list(expected.columns)
+        assert found.count() == len(expected) == 950
+    finally:
+        spark.stop()
+
+
+def test_the_csv_is_that_of_the_folder_or_there_is_none(job, capsys):
+    file = csv_beside(job.out)
+    file.write_text("years of work")
+    assert command(job, "--csv") == BAD_DATA
+    assert "scores.csv: is there already and not of these scores" in capsys.readouterr().err
+    assert command(job) == 0
+    assert file.read_text() == "years of work"
+    file.unlink()
+    assert command(job, "--csv") == 0
+    assert len(pd.read_csv(file)) == 950
+    file.unlink()
+    assert command(job, "--csv") == 0  # a job killed before the CSV
+    assert len(pd.read_csv(file)) == 950
+    assert command(job) == 0
+    assert not file.exists()
 
 
 def test_two_jobs_at_once_are_refused(job):
@@ -359,7 +395,7 @@ def test_customers_far_from_those_of_the_registration_stop_the_job(
         assert "drift of orders_total among the" in capsys.readouterr().err
         assert verify(job.out) == manifest
         assert command(registered, "--drift-limit", "100") == 0
-        assert json.loads((job.out / "manifest.json").read_text())["drift"]["level"] == "alarm"
+        assert json.loads((job.out / "_manifest.json").read_text())["drift"]["level"] == "alarm"
         assert command(but(registered, model="models:/winback@nobody")) == MODEL
 
 
@@ -390,7 +426,7 @@ def test_spark_publishes_the_same_scores(job, customers, capsys):
     same = ("as_of", "drift", "excluded", "inputs", "model", "rows_in", "rows_out", "suppressions")
     assert {name: manifest[name] for name in same} == {name: local[name] for name in same}
     assert (spark.out / "_SUCCESS").exists()
-    assert len(pd.read_csv(spark.out / "scores.csv")) == 950
+    assert len(pd.read_csv(csv_beside(spark.out))) == 950
     assert not list(job.out.parent.glob(".spark.work-*"))
     assert len(list(spark.out.glob("part-*.parquet"))) >= 3
     assert command(spark, "--engine", "spark", "--csv") == 0
@@ -535,7 +571,7 @@ def test_ten_thousand_of_a_hundred_thousand_objected(job, customers, monkeypatch
     manifest = score(but(job, part_rows=40_000, csv=True))
     assert sum(asked) == (99_999 if late else 90_000)
     assert manifest["excluded"] == {"suppressed": 10_000}
-    exported = pcsv.read_csv(job.out / "scores.csv")["customer_id"].to_pandas()
+    exported = pcsv.read_csv(csv_beside(job.out))["customer_id"].to_pandas()
     for found in (rows(job.out)["customer_id"], exported):
         assert len(found) == found.nunique() == 90_000
         assert not found.isin(objected).any()

@@ -215,9 +215,9 @@ def test_no_name_leads_out_of_the_folder_of_a_model(models, tmp_path, name, caps
     write_manifest(folder)
     with pytest.raises(ModelRefused, match="is missing, truncated or changed"):
         open_model(str(models))
-    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest = json.loads((folder / "_manifest.json").read_bytes())
     manifest["files"][name] = {"bytes": len(body), "sha256": formula["sha256"][name]}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "_manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelRefused, match="lies outside the folder"):
         open_model(str(models))
 

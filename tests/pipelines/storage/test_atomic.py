@@ -66,7 +66,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
     (folder / "stale.txt").write_text("from before")
     write_generation(folder, "two")
     assert generation_of(folder) == "two"
-    assert sorted(each.name for each in folder.iterdir()) == ["a.txt", "b.txt", "manifest.json"]
+    assert sorted(each.name for each in folder.iterdir()) == ["_manifest.json", "a.txt", "b.txt"]
     assert hidden(tmp_path) == []
 
 
@@ -117,14 +117,14 @@ def test_a_changed_byte_is_refused(tmp_path, reader):
 def test_a_missing_file_is_refused(tmp_path, reader):
     write_generation(tmp_path / "t", "one")
     (tmp_path / "t" / "a.txt").unlink()
-    with pytest.raises(StoreError, match=r"a\.txt: missing, though manifest\.json lists it"):
+    with pytest.raises(StoreError, match=r"a\.txt: missing, though _manifest\.json lists it"):
         reader(tmp_path / "t")
 
 
 def test_a_file_that_the_manifest_does_not_know_is_refused(tmp_path):
     write_generation(tmp_path / "t", "one")
     (tmp_path / "t" / "c.txt").write_text("smuggled")
-    with pytest.raises(StoreError, match=r"c\.txt: not listed in manifest\.json"):
+    with pytest.raises(StoreError, match=r"c\.txt: not listed in _manifest\.json"):
         verify(tmp_path / "t")
 
 
@@ -138,7 +138,7 @@ def test_a_file_that_the_manifest_does_not_know_is_refused(tmp_path):
 )
 def test_a_damaged_manifest_is_refused(tmp_path, text, message):
     write_generation(tmp_path / "t", "one")
-    (tmp_path / "t" / "manifest.json").write_text(text)
+    (tmp_path / "t" / "_manifest.json").write_text(text)
     with pytest.raises(StoreError, match=message):
         read_verified(tmp_path / "t")
 
@@ -147,14 +147,14 @@ def test_every_byte_of_a_manifest_counts(tmp_path):
     with replace_folder(tmp_path / "t") as new:
         (new.path / "a.txt").write_text("one")
         new.extra["split"] = "time"
-    file = tmp_path / "t" / "manifest.json"
+    file = tmp_path / "t" / "_manifest.json"
     text = file.read_bytes()
     for position in range(len(text)):
         file.write_bytes(text[:position] + bytes([text[position] ^ 1]) + text[position + 1 :])
-        with pytest.raises(StoreError, match=r"manifest\.json"):
+        with pytest.raises(StoreError, match=r"_manifest\.json"):
             read_verified(tmp_path / "t")
         file.write_bytes(text[:position])
-        with pytest.raises(StoreError, match=r"manifest\.json"):
+        with pytest.raises(StoreError, match=r"_manifest\.json"):
             verify(tmp_path / "t")
 
 
@@ -170,7 +170,7 @@ def test_a_link_to_a_folder_stays_one(tmp_path):
 
 def test_a_folder_without_manifest_is_refused(tmp_path):
     (tmp_path / "t").mkdir()
-    with pytest.raises(StoreError, match=r"manifest\.json: not found; run the stage"):
+    with pytest.raises(StoreError, match=r"_manifest\.json: not found; run the stage"):
         verify(tmp_path / "t")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,6 @@ from ..evaluation.probability import (
 from ..evaluation.slices import slice_levels
 from ..evaluation.time_split import DAY_SECONDS, PARTS, day_numbers, split_by_time
 from ..formula.calibration import (
-    interp_expression,
-    isotonic_map,
     platt_expression,
     platt_map,
     reliability_table,
@@ -87,8 +84,6 @@ def fit_churn(
     boosting: Boosting = PLAIN,
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
-    calibrate_on: Literal["customers", "later"] = "customers",
-    calibration: Literal["platt", "isotonic"] = "platt",
     rfm_columns: Sequence[str] = RFM_COLUMNS,
     alert_columns: tuple[str, str] = ALERT_COLUMNS,
     slices: Sequence[str] | None = None,
@@ -111,10 +106,8 @@ def fit_churn(
         are at least this far apart.
     boosting
         Settings of the boosting; the calibration part may choose fewer rounds.
-    calibrate_share, test_share, calibrate_on
+    calibrate_share, test_share
         See `timesplit.split_by_time`.
-    calibration
-        "platt", a straight line in log odds; or "isotonic", for many thousand leavers.
     rfm_columns, alert_columns
         Columns of the baselines; a baseline whose columns are absent is left out and noted.
     slices
@@ -140,7 +133,6 @@ def fit_churn(
         gap_days=gap_days,
         calibrate_share=calibrate_share,
         test_share=test_share,
-        calibrate_on=calibrate_on,
         seed=seed,
     )
     outcome = rows[label].to_numpy(dtype=np.float64)
@@ -152,8 +144,6 @@ def fit_churn(
         train,
         known,
         boosting,
-        calibration=calibration,
-        refit=calibrate_on == "customers",
         seed=seed,
         threads=threads,
     )
@@ -190,14 +180,12 @@ def fit_calibrated(
     known: np.ndarray,
     boosting: Boosting,
     *,
-    calibration: Literal["platt", "isotonic"],
-    refit: bool,
     seed: int,
     threads: int = 1,
 ) -> Formula:
     """Fit the blend on the rows `train`; settle it and calibrate it on the rows `known`.
 
-    With `refit` and up to `REFIT_ROWS` rows the blend is fitted again on both, under the settings
+    With up to `REFIT_ROWS` rows the blend is fitted again on both, under the settings
     and the calibration found.
     """
     blend = fit_blend(frame[train], outcome[train], boosting, seed=seed, threads=threads)
@@ -209,12 +197,8 @@ def fit_calibrated(
         threads=threads,
     )[LOG_ODDS].to_numpy()
     raw: Expression = ["ref", LOG_ODDS]
-    expression: Expression
-    if calibration == "platt":
-        expression = platt_expression(*platt_map(log_odds, outcome[known]), raw)
-    else:
-        expression = interp_expression(*isotonic_map(log_odds, outcome[known]), raw)
-    if refit and train.sum() + known.sum() <= REFIT_ROWS:
+    expression = platt_expression(*platt_map(log_odds, outcome[known]), raw)
+    if train.sum() + known.sum() <= REFIT_ROWS:
         both = train | known
         blend = fit_blend(frame[both], outcome[both], boosting, seed=seed, threads=threads)
         formula = blend.formula(choice, OUTPUT)

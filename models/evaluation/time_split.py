@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -43,16 +42,15 @@ def split_by_time(
     gap_days: float,
     calibrate_share: float,
     test_share: float,
-    calibrate_on: Literal["customers", "later"] = "customers",
     seed: int,
 ) -> TimeSplit:
     """Split snapshots into train, calibrate and test.
 
     The latest as-of dates are the test part. Dates less than `gap_days` before it are left out:
     their labels look into it. Of the earlier dates, calibration takes customers whom training
-    never sees; or, with "later", the last dates, again `gap_days` after those of training. The
-    former keeps every date for training and does not mistake a season for a miscalibration. With
-    a single date (or none early enough) all three parts are of other customers.
+    never sees, which keeps every date for training and does not mistake a season for a
+    miscalibration. With a single date (or none early enough) all three parts are of other
+    customers.
 
     Parameters
     ----------
@@ -61,10 +59,7 @@ def split_by_time(
     gap_days
         How far a label looks ahead (lead and horizon).
     calibrate_share, test_share
-        Test: share of the as-of dates, at least one. Calibrate: share of the customers, or of
-        the as-of dates with "later".
-    calibrate_on
-        See above; "later" falls back on customers where there are too few dates.
+        Test: share of the as-of dates, at least one. Calibrate: share of the customers.
     seed
         Draws the customers.
 
@@ -89,12 +84,6 @@ def split_by_time(
         held = _by_customer(customer_id, test_share, calibrate_share, seed)
         return TimeSplit(held, "customers: too few as-of dates to test on later ones")
     part[days >= first_test] = "test"
-    known = before_test[-max(1, round(calibrate_share * len(dates))) :]
-    before_calibrate = dates[dates <= known[0] - gap_days]
-    if calibrate_on == "later" and len(before_calibrate):
-        part[(days >= known[0]) & (days <= known[-1])] = "calibrate"
-        part[days <= before_calibrate[-1]] = "train"
-        return TimeSplit(part, "time: train, calibrate and test are consecutive")
     early = days <= before_test[-1]
     apart = held_out(customer_id, share=calibrate_share / (1 - test_share), seed=seed)
     part[early & ~apart] = "train"

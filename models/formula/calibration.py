@@ -6,119 +6,12 @@ is learned is what is saved and what predicts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.isotonic import isotonic_regression
 
 from ..intervals import normal_reach, wilson_interval
 from .formula import Expression
-
-END_SLOPE = 1e-3  # share of the whole range by which the end pieces rise, so that ranks survive
-
-
-@dataclass
-class _Block:
-    """Neighbouring scores that share one level."""
-
-    rows: float
-    score: float
-    outcome: float
-
-    def join(self, other: _Block) -> _Block:
-        rows = self.rows + other.rows
-        return _Block(
-            rows,
-            (self.rows * self.score + other.rows * other.score) / rows,
-            (self.rows * self.outcome + other.rows * other.outcome) / rows,
-        )
-
-
-def isotonic_map(
-    score: ArrayLike,
-    outcome: ArrayLike,
-    weight: ArrayLike | None = None,
-    *,
-    knots: int = 24,
-    least_rows: float = 30,
-) -> tuple[list[float], list[float]]:
-    """Monotone map from score to mean outcome, as the knots of a piecewise linear function.
-
-    Pool-adjacent-violators, then neighbouring blocks are joined until each holds `least_rows` and
-    no more than `knots` are left (the pair whose joining costs least squared error first). Each
-    block is pulled towards the overall mean by one row, so a probability is never exactly 0 or 1.
-    Between block centres the map is linear; beyond the outer centres it rises by a hair up to the
-    outermost scores, so that ranks survive.
-
-    Parameters
-    ----------
-    score, outcome, weight
-        Arrays (rows,). `outcome` may be 0/1 or any number (a pseudo-effect, money).
-    knots, least_rows
-        Size limits; `least_rows` is relaxed to a fifth of the rows on small data.
-
-    Returns
-    -------
-    xs, ys
-        For the expression ``["interp", xs, ys, e]``: xs strictly rise, ys never fall. The same
-        for any order of the rows.
-
-    Raises
-    ------
-    ValueError
-        On arrays of different length, no rows, or values that are not finite.
-
-    Notes
-    -----
-    Ayer et al. 1955 (pool adjacent violators); Zadrozny & Elkan 2002 (for classifiers).
-    """
-    scores, outcomes, weights = _checked(score, outcome, weight)
-    order = np.lexsort((weights, outcomes, scores))
-    scores, outcomes, weights = scores[order], outcomes[order], weights[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(scores) > 0])
-    rows = np.add.reduceat(weights, starts)
-    levels = np.add.reduceat(weights * outcomes, starts) / rows
-    fitted = isotonic_regression(levels, sample_weight=rows)
-    firsts = np.flatnonzero(np.r_[True, np.diff(fitted) > 0])
-    held = np.add.reduceat(rows, firsts)
-    centres = np.add.reduceat(rows * scores[starts], firsts) / held
-    means = np.add.reduceat(rows * levels, firsts) / held
-    blocks = [_Block(*block) for block in zip(held, centres, means, strict=True)]
-    blocks = _compact(blocks, knots=knots, least_rows=min(least_rows, len(scores) / 5))
-    overall = float(np.average(outcomes, weights=weights))
-    xs = [float(block.score) for block in blocks]
-    ys = np.maximum.accumulate(
-        [(block.rows * block.outcome + overall) / (block.rows + 1) for block in blocks]
-    ).tolist()
-    rise = END_SLOPE * (ys[-1] - ys[0])
-    if rise > 0 and scores[0] < xs[0]:
-        xs, ys = [float(scores[0]), *xs], [max(ys[0] - rise, min(outcomes.min(), ys[0])), *ys]
-    if rise > 0 and scores[-1] > xs[-1]:
-        xs, ys = [*xs, float(scores[-1])], [*ys, min(ys[-1] + rise, max(outcomes.max(), ys[-1]))]
-    return xs, [float(level) for level in ys]
-
-
-def _compact(blocks: list[_Block], *, knots: int, least_rows: float) -> list[_Block]:
-    def cost(left: _Block, right: _Block) -> float:
-        shared = left.rows * right.rows / (left.rows + right.rows)
-        return float(shared * (left.outcome - right.outcome) ** 2)
-
-    blocks = list(blocks)
-    while len(blocks) > 1:
-        smallest = min(range(len(blocks)), key=lambda place: blocks[place].rows)
-        costs = [cost(left, right) for left, right in pairwise(blocks)]
-        if blocks[smallest].rows < least_rows:
-            sides = [place for place in (smallest - 1, smallest) if 0 <= place < len(costs)]
-            place = min(sides, key=lambda side: costs[side])
-        elif len(blocks) > knots:
-            place = int(np.argmin(costs))
-        else:
-            break
-        blocks[place : place + 2] = [blocks[place].join(blocks[place + 1])]
-    return blocks
 
 
 def platt_map(
@@ -139,7 +32,7 @@ def platt_map(
     """
     scores, outcomes, weights = _checked(log_odds, outcome, weight)
     if not np.isin(outcomes, (0.0, 1.0)).all():
-        raise ValueError("calibrate: outcome must be 0 or 1 for platt_map; use linear_map")
+        raise ValueError("calibrate: outcome must be 0 or 1 for platt_map")
     order = np.lexsort((weights, outcomes, scores))
     scores, outcomes, weights = scores[order], outcomes[order], weights[order]
     positive = float(weights[outcomes == 1].sum())
@@ -169,34 +62,6 @@ def platt_map(
     if found[0] < 0:
         return 0.0, float(np.log((positive + 1) / (negative + 1)))
     return float(found[0] / spread), float(found[1] - found[0] * centre / spread)
-
-
-def linear_map(
-    score: ArrayLike, outcome: ArrayLike, weight: ArrayLike | None = None
-) -> tuple[float, float]:
-    """Slope and intercept of the weighted least squares line of outcome on score, slope at least 0.
-
-    A slope of 0 (no relation, or a reversed one) gives the mean outcome for everybody.
-
-    Raises
-    ------
-    ValueError
-        On arrays of different length, no rows, or values that are not finite.
-    """
-    scores, outcomes, weights = _checked(score, outcome, weight)
-    order = np.lexsort((weights, outcomes, scores))
-    scores, outcomes, weights = scores[order], outcomes[order], weights[order]
-    centre = float(np.average(scores, weights=weights))
-    mean = float(np.average(outcomes, weights=weights))
-    spread = float(np.sum(weights * (scores - centre) ** 2))
-    shared = float(np.sum(weights * (scores - centre) * (outcomes - mean)))
-    slope = max(shared / spread, 0.0) if spread > 1e-18 else 0.0
-    return slope, mean - slope * centre
-
-
-def interp_expression(xs: list[float], ys: list[float], part: Expression) -> Expression:
-    """The isotonic map of an expression."""
-    return ["interp", xs, ys, part]
 
 
 def linear_expression(slope: float, intercept: float, part: Expression) -> Expression:

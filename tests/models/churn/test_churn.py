@@ -145,14 +145,6 @@ def test_a_sample_of_training_rows_is_drawn_when_there_are_too_many(frame, model
     assert to_files(found.formula) != to_files(model.formula)
 
 
-def test_calibration_on_later_dates_is_an_option(frame):
-    found = fit(frame, calibrate_on="later", calibration="isotonic")
-    assert found.split == "time: train, calibrate and test are consecutive"
-    parts = found.parts.set_index("part")
-    assert parts.loc["train", "last"] <= parts.loc["calibrate", "first"] - pd.Timedelta(days=60)
-    assert overall(found).loc["ece", "value"] < 0.05
-
-
 def test_alert_rule_compares_silence_with_the_customers_own_gap():
     train = pd.DataFrame({"silent": [10.0, 10, 50, 50, 5], "gap": [10.0, 10, 20, 20, np.nan]})
     outcome = np.array([0, 0, 1, 0, 1])

@@ -39,18 +39,6 @@ def test_test_is_later_by_a_gap_and_calibration_is_of_other_customers():
     assert len(customers["test"]) == 200
 
 
-def test_calibration_on_later_dates_leaves_a_gap_on_both_sides():
-    frame = snapshots(12)
-    found = split(frame, calibrate_on="later")
-    assert months(frame, found) == {
-        "train": [0, 1, 2, 3, 4, 5],
-        "calibrate": [7, 8],
-        "test": [10, 11],
-    }
-    few = split(snapshots(3), calibrate_on="later")
-    assert few.how.endswith("calibrated on customers kept apart")
-
-
 def test_without_a_gap_every_row_is_used():
     assert set(split(snapshots(12), gap_days=0).part) == set(PARTS)
 

@@ -203,7 +203,7 @@ def _readout_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", type=Path, help="a source file; by default that of params.yaml")
     parser.add_argument("--out", type=Path, help="a folder for the tables")
     parser.add_argument(
-        "--allow-mismatch", action="store_true", help="go on although arms have odd sizes"
+        "--allow-mismatch", action="store_true", help="go on although arms have odd sizes or differ"
     )
 
 

@@ -18,6 +18,7 @@ from scipy.special import chdtrc, chdtri, chndtrinc, ndtr
 from .covariates import Design
 
 SHARE_TOLERANCE = 0.005
+ENOUGH_WORSE = 10  # shuffles beyond the real arms, after which their share is known
 
 
 class ExperimentError(ValueError):
@@ -212,14 +213,17 @@ def arm_prediction_test(
     arms: np.ndarray,
     *,
     rng: np.random.Generator,
-    permutations: int = 200,
-    most_rows: int = 50_000,
+    permutations: int = 4000,
+    most_rows: int = 20_000,
 ) -> float:
     """Permutation p-value of how well the covariates and their squares predict the arm.
 
     The statistic is the arms' share of the variance of the whitened covariates (Pillai's trace);
     under honest randomization no shuffle of the arms should do worse than the real one more often
-    than chance. Larger samples are judged on `most_rows` random rows.
+    than chance. Shuffles stop as soon as ten of them do so (Besag and Clifford 1991, "Sequential
+    Monte Carlo p-values"), so that honest arms cost a few dozen and only arms that differ cost all
+    of them; the smallest p-value is 1 / (1 + permutations). Larger samples are judged on
+    `most_rows` random rows.
     """
     matrix, labels = design.matrix, np.unique(arms, return_inverse=True)[1]
     if len(labels) > most_rows:
@@ -237,6 +241,68 @@ def arm_prediction_test(
         sums = one_hot[given].T @ white
         return float(((sums**2).sum(axis=1) / counts).sum())
 
-    observed = trace(labels)
-    shuffled = [trace(rng.permutation(labels)) for _ in range(permutations)]
-    return (1 + sum(value >= observed for value in shuffled)) / (1 + permutations)
+    observed, worse = trace(labels), 0
+    for shuffles in range(1, permutations + 1):
+        worse += trace(rng.permutation(labels)) >= observed
+        if worse == ENOUGH_WORSE:
+            return worse / shuffles
+    return (1 + worse) / (1 + permutations)
+
+
+def weighted_balance(
+    design: Design, offers: np.ndarray, propensity: np.ndarray, names: Sequence[str]
+) -> tuple[float, str, str]:
+    """Whether 1 / propensity makes those who were sent each offer like all customers.
+
+    For each offer and covariate (clipped at 3 standard deviations) the mean of
+    (sent / propensity - 1) x covariate is zero where the propensities are true.
+
+    Returns
+    -------
+    p-value of the largest deviation (Bonferroni over offers and covariates), and the covariate and
+    the offer in which it is.
+    """
+    facts = np.clip(design.matrix, -3, 3)
+    sent = np.stack([offers == name for name in names], axis=1)
+    excess = sent / propensity[:, None] - 1.0
+    sums = excess.T @ facts
+    errors = np.sqrt((excess**2).T @ facts**2)
+    z = np.divide(sums, errors, out=np.zeros_like(sums), where=errors > 0)
+    offer, covariate = np.unravel_index(np.abs(z).argmax(), z.shape)
+    p_value = min(1.0, float(2 * ndtr(-np.abs(z[offer, covariate]))) * z.size)
+    return p_value, design.names[covariate], str(names[offer])
+
+
+def check_logged(
+    offers: np.ndarray, propensity: np.ndarray, names: Sequence[str], *, alpha: float = 1e-4
+) -> SampleRatio:
+    """Refuse logged propensities that the offers really sent contradict.
+
+    Parameters
+    ----------
+    offers
+        (n,) name of the offer sent.
+    propensity
+        (n,) logged probability of that offer.
+    names
+        All offers, the control among them.
+    alpha
+        Level of the refusal.
+
+    Raises
+    ------
+    ExperimentError
+        If 1 / propensity over those who were sent an offer does not add to n.
+    """
+    ratio = propensity_ratio(offers, propensity, names, alpha=alpha)
+    if ratio.mismatch:
+        worst = ratio.arms.iloc[int(ratio.arms["z"].abs().to_numpy().argmax())]
+        raise ExperimentError(
+            "propensities",
+            f"1 / propensity over those who were sent '{worst['arm']}' adds to "
+            f"{len(offers) * worst['rows'] / worst['expected']:.0f} for {len(offers)} rows: the "
+            "logged chances are not those with which the offers were sent, or some customers could "
+            "not be sent every offer; log the true chances, or leave out the offers that were not "
+            "open to all",
+        )
+    return ratio

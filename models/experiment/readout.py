@@ -38,8 +38,9 @@ from .randomization import (
     SampleRatio,
     SampleRatioMismatch,
     arm_prediction_test,
-    propensity_ratio,
+    check_logged,
     standardized_differences,
+    weighted_balance,
 )
 
 __all__ = ["ExperimentError", "Readout", "SampleRatioMismatch", "readout"]
@@ -63,7 +64,8 @@ class Readout:
     balance
         covariate, arm, smd; empty without covariates.
     balance_p_value
-        Permutation p-value of predicting the arm from the covariates; NaN without them.
+        P-value of the arms being alike before the offer: by permutation, or, where chances differ
+        among customers, after weighting by 1 / propensity; NaN without covariates.
     overlap
         offer, rows, returned, lowest and highest propensity, effective_rows.
     levels
@@ -147,11 +149,12 @@ def readout(
     level
         Confidence level.
     alpha
-        Level of the alarm for a sample ratio mismatch.
+        Level of the alarms for a sample ratio mismatch and for arms that differed before the
+        offer.
     minimum_arm_rows, lowest_propensity
         Smaller arms and smaller chances are refused.
     allow_mismatch
-        Go on although the sample ratio alarm went off.
+        Go on although such an alarm went off; a note says so.
 
     Raises
     ------
@@ -178,7 +181,8 @@ def readout(
     by_arm = frame["propensity"].to_numpy() if differ else None
     with threadpool_limits(1):  # sums differ in their last bits from one count to another
         facts = None if covariates is None else covariate_design(covariates)
-        balance, balance_p_value = _balance(facts, labels, control, by_arm, rng, notes)
+        balance, balance_p_value, where = _balance(facts, labels, control, by_arm, rng)
+        notes += _refuse_unbalanced(balance_p_value, where, alpha=alpha, allow=allow_mismatch)
         design = _adjustment(facts, labels)
         scoring = {"clusters": clusters, "level": level}
         arms = [control, *sorted(set(labels) - {control})]
@@ -230,21 +234,41 @@ def _balance(
     control: str,
     propensity: np.ndarray | None,
     rng: np.random.Generator,
-    notes: list[str],
-) -> tuple[pd.DataFrame, float]:
-    if facts is not None and facts.names and propensity is None:
-        table = standardized_differences(facts, labels, control)
-        p_value = arm_prediction_test(facts, labels, rng=rng)
-        if p_value < UNBALANCED:
-            worst = table.iloc[int(table["smd"].abs().to_numpy().argmax())]
-            notes.append(
-                f"arms differ in what was known before the offer (p = {p_value:.3g}; most: "
-                f"{worst['covariate']} in {worst['arm']}, {worst['smd']:+.3f} standard deviations)"
-            )
-        return table, p_value
-    if propensity is not None and facts is not None:
-        notes.append("balance is not tested: chances differ among customers")
-    return pd.DataFrame({"covariate": [], "arm": [], "smd": []}), np.nan
+) -> tuple[pd.DataFrame, float, str]:
+    """Standardized differences, p-value, and in words where the arms differ most."""
+    if facts is None or not facts.names:
+        return pd.DataFrame({"covariate": [], "arm": [], "smd": []}), np.nan, ""
+    table = standardized_differences(facts, labels, control)
+    if propensity is not None:
+        names = sorted(set(labels))
+        p_value, covariate, offer = weighted_balance(facts, labels, propensity, names)
+        return table, p_value, f"{covariate} in {offer}, after weighting by 1 / propensity"
+    worst = table.iloc[int(table["smd"].abs().to_numpy().argmax())]
+    where = f"{worst['covariate']} in {worst['arm']}, {worst['smd']:+.3f} standard deviations"
+    return table, arm_prediction_test(facts, labels, rng=rng), where
+
+
+def _refuse_unbalanced(p_value: float, where: str, *, alpha: float, allow: bool) -> list[str]:
+    """Refuse arms that differed before the offer, or say in a note that they do.
+
+    Raises
+    ------
+    ExperimentError
+        If they differ by more than chance explains and that is not allowed.
+    """
+    if not p_value < UNBALANCED:
+        return []
+    message = f"arms differ in what was known before the offer (p = {p_value:.3g}; most: {where})"
+    if p_value >= alpha:
+        return [message]
+    if allow:
+        return [f"overridden: balance: {message}"]
+    raise ExperimentError(
+        "balance",
+        f"{message}: offers were not drawn at random with the logged chances, so this is "
+        "observational data and no experiment; log the chances with which the offers were drawn, "
+        "or run an experiment",
+    )
 
 
 def _adjustment(facts: Design | None, labels: np.ndarray) -> np.ndarray | None:
@@ -268,18 +292,10 @@ def _pooled(
     sent = frame["offer"].to_numpy(dtype=object)
     chances = frame["propensity"].to_numpy()
     offers = [control, *sorted(set(sent) - {control})]
-    marginal = propensity_ratio(sent, chances, offers, alpha=1e-4)
-    if marginal.mismatch and not ratio.mismatch:
-        worst = marginal.arms.iloc[int(marginal.arms["z"].abs().to_numpy().argmax())]
-        raise ExperimentError(
-            "propensities",
-            f"1 / propensity over those who were sent '{worst['arm']}' adds to "
-            f"{len(frame) * worst['rows'] / worst['expected']:.0f} for {len(frame)} rows, so the "
-            "chances are not those of the offers over all arms, or an arm is missing; log the "
-            "probability of the offer given all that decided it",
-        )
-    if marginal.mismatch:
+    if ratio.mismatch:
         notes.append("pooled effects rest on propensities that the sizes of the arms contradict")
+    else:
+        check_logged(sent, chances, offers)
     columns = outcome_columns(frame, sent, contact_cost=contact_cost, further=outcomes)
     designs = [None] if design is None else [None, design]
     tables = [

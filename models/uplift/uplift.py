@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from ..evaluation.personal_gain import is_believed, is_evident, pooled_means
+from ..experiment.randomization import check_logged
 from ..formula.formula import encode, evaluate, learn_columns
 from ..intervals import mean_estimate
 from .as_formula import uplift_formula
@@ -148,6 +149,8 @@ class OfferUplift(BaseEstimator):
         self.offers_ = arms[1:]
         arm = pd.Index(arms).get_indexer(pd.Index(names))
         check_counts(arm, arms)
+        if propensity is not None:
+            check_logged(names, sent, arms)
         columns = learn_columns(frame)
         matrix = encode(columns, frame)
         group = check_groups(groups, len(frame))

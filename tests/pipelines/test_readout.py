@@ -104,6 +104,16 @@ def twelve_gifts(offers):
     return offers.drop(gifts[12:])
 
 
+def targeted_at_the_old(offers):
+    """The offer follows the age, and the frequencies are typed in as propensities."""
+    rng = np.random.default_rng(1)
+    x = (offers["age"] - 50) / 17
+    offered = rng.random(len(offers)) < 1 / (1 + np.exp(-3 * x))
+    offer = np.where(offered, rng.choice(["mail", "gift"], len(offers)), "none")
+    shares = pd.Series(offer).value_counts(normalize=True)
+    return offers.assign(offer=offer, propensity=pd.Series(offer).map(shares))
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -111,6 +121,7 @@ def twelve_gifts(offers):
         (in_two_arms, "contamination"),
         (chances_that_do_not_sum_to_one, "propensities"),
         (twelve_gifts, "small arm"),
+        (targeted_at_the_old, "balance"),
     ],
 )
 def test_a_broken_experiment_is_exit_4_and_says_how(read_out, fault, words):

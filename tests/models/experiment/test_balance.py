@@ -1,0 +1,94 @@
+"""Observational data are no experiment: arms that differed before the offer are refused by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winback.models.experiment.covariates import covariate_design
+from winback.models.experiment.randomization import weighted_balance
+from winback.models.experiment.readout import ExperimentError, readout
+from winback.models.uplift.uplift import OfferUplift
+
+
+def campaign(rows=4000, seed=0, targeting=0.0):
+    """A gift sent with the chance sigmoid(targeting x strength); its true effect is zero."""
+    rng = np.random.default_rng(seed)
+    strength = rng.normal(size=rows)
+    chance = 1 / (1 + np.exp(-targeting * strength))
+    gift = rng.random(rows) < chance
+    frame = pd.DataFrame(
+        {
+            "customer_id": np.arange(rows),
+            "offer": np.where(gift, "gift", "none"),
+            "true_propensity": np.where(gift, chance, 1 - chance),
+            "returned": (rng.random(rows) < 1 / (1 + np.exp(1 - strength))).astype(int),
+        }
+    )
+    return frame, pd.DataFrame({"strength": strength, "noise": rng.normal(size=rows)})
+
+
+def read(frame, covariates, **options):
+    rng = np.random.default_rng(0)
+    return readout(frame, control="none", rng=rng, covariates=covariates, **options)
+
+
+def typed_in(frame):
+    return frame.assign(propensity=frame["offer"].map(frame["offer"].value_counts(normalize=True)))
+
+
+def test_a_targeted_campaign_with_its_frequencies_as_propensities_is_refused():
+    frame, covariates = campaign(targeting=3.0)
+    with pytest.raises(ExperimentError, match=r"most: strength in gift, \+1\.\d+") as refusal:
+        read(typed_in(frame), covariates)
+    assert refusal.value.check == "balance"
+    told = read(typed_in(frame), covariates, allow_mismatch=True)
+    assert told.balance_p_value < 0.001
+    assert any(note.startswith("overridden: balance") for note in told.notes)
+
+
+def test_a_difference_that_chance_could_make_is_a_note():
+    frame, covariates = campaign()
+    moved = covariates.assign(strength=covariates["strength"] + 0.1 * (frame["offer"] == "gift"))
+    result = read(typed_in(frame), moved)
+    assert 0.001 <= result.balance_p_value < 0.01
+    assert any("arms differ in what was known before the offer" in note for note in result.notes)
+    honest = read(typed_in(frame), covariates)
+    assert honest.balance_p_value > 0.01
+    assert not any("arms differ" in note for note in honest.notes)
+
+
+def test_targeting_with_its_true_chances_is_read_and_with_wrong_ones_refused():
+    frame, covariates = campaign(targeting=1.0, rows=8000)
+    true = frame.assign(propensity=frame["true_propensity"])
+    result = read(true, covariates)
+    assert result.balance_p_value > 0.01
+    effect = result.effects[(result.effects["outcome"] == "returned")].iloc[0]
+    assert abs(effect["estimate"]) < 3.5 * effect["se"]
+    rng = np.random.default_rng(1)
+    noisy = np.clip(0.5 + rng.uniform(-0.02, 0.02, len(frame)), 0, 1)
+    with pytest.raises(ExperimentError, match=r"strength in (gift|none), after weighting"):
+        read(frame.assign(propensity=noisy), covariates)
+
+
+def test_weighted_balance_alarms_no_more_often_than_it_says():
+    alarms = 0
+    for seed in range(300):
+        frame, covariates = campaign(rows=1500, seed=seed, targeting=1.0)
+        p_value, *_ = weighted_balance(
+            covariate_design(covariates),
+            frame["offer"].to_numpy(),
+            frame["true_propensity"].to_numpy(),
+            ["gift", "none"],
+        )
+        alarms += p_value < 0.05
+    assert alarms <= 25  # 15 expected at most
+
+
+def test_the_fit_refuses_propensities_that_the_offers_contradict():
+    frame, covariates = campaign()
+    wrong = np.where(frame["offer"] == "gift", 0.9, 0.1)
+    with pytest.raises(ExperimentError, match="logged chances are not those with which") as refusal:
+        OfferUplift(learners=["s"]).fit(
+            covariates, frame["returned"], offer=frame["offer"], propensity=wrong
+        )
+    assert refusal.value.check == "propensities"

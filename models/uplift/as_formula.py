@@ -59,8 +59,8 @@ def uplift_formula(
         for arm, effect in effects.items():
             expressions[f"effect_{name}_{arm}"] = effect
         if name in stack.used():
-            effect = models.effects(experiment, name, rows)
-            centres[name] = np.average(effect, axis=0, weights=experiment.weight)
+            fitted = models.effects(experiment, name, rows)
+            centres[name] = np.average(fitted, axis=0, weights=experiment.weight)
     for place, offer in enumerate(arms[1:]):
         constant = float(averages[place])
         terms: list[Any] = []

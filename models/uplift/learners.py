@@ -13,7 +13,7 @@ All of them start from one encoding, one additive basis and one binning of the r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import lightgbm as lgb
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from ..formula.formula import Column, Expression
 from ..regression.additive import (
     Basis,
+    Family,
     basis_matrix,
     fit_additive,
     learn_basis,
@@ -32,7 +33,7 @@ from ..regression.level_means import level_means
 
 LEARNERS = ("additive", "two_part", "s_small", "s", "x")
 S_ROUNDS = {"s_small": 40, "s": 160}
-_S_SHAPE = {"leaves": 10, "rate": 0.12, "leaf_share": 0.002}
+_S_SHAPE = Shape(trees=S_ROUNDS["s"], leaves=10, rate=0.12, leaf_share=0.002)
 _X_SHAPE = Shape(trees=60, leaves=4, leaf_share=0.02)
 
 
@@ -205,7 +206,7 @@ def fit_models(experiment: Experiment, rows: np.ndarray, *, learners: Sequence[s
     levels, added = level_means(experiment.columns, experiment.matrix[rows], happened)
     design = np.hstack([experiment.design[rows], added]) if levels else experiment.design[rows]
     coding = offer_coding(experiment.offers)
-    family = "binary" if experiment.binary else "amount"
+    family: Family = "binary" if experiment.binary else "amount"
     models = Models(
         basis=(*experiment.basis, *levels),
         levels=levels,
@@ -225,10 +226,10 @@ def fit_models(experiment: Experiment, rows: np.ndarray, *, learners: Sequence[s
     if {"s_small", "s", "x"} & set(learners):
         linear = models.additive if models.happened is None else models.happened
         unit = experiment.unit if models.happened is None else 1.0
-        shape = Shape(
+        shape = replace(
+            _S_SHAPE,
             trees=S_ROUNDS["s" if "s" in learners else "s_small"],
             objective="binary" if experiment.binary or experiment.two_part else "regression",
-            **_S_SHAPE,
         )
         offset = (design * linear[arm]).sum(axis=1) / unit
         models.s = experiment.bins_sent.grow(

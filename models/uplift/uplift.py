@@ -223,7 +223,7 @@ class OfferUplift(BaseEstimator):
         ]
         held = out_of_fold(experiment, folds[0], learners)
         shares = shares_of_means(held.means, experiment, held.outcome)
-        nuisance = sum(share * held.means[name] for name, share in shares.items())
+        nuisance = np.sum([share * held.means[name] for name, share in shares.items()], axis=0)
         residuals, plain = (
             residuals_of(
                 held.outcome,

@@ -13,11 +13,13 @@ from typing import Any
 import pandas as pd
 
 from .job.progress import say, step
-from .reporting.campaign import campaign, experiment, policies
-from .reporting.drift import drifted
-from .reporting.html import Block, Chapter, Tile, render, table, text
+from .reporting.campaign import campaign, policies
+from .reporting.drift import alarms, distances, drifted
+from .reporting.experiment import experiment
+from .reporting.first_screen import cards, warnings
+from .reporting.html import Block, Chapter, render, table, text
 from .reporting.models import churn, comeback
-from .reporting.summary import Findings, Inputs, headline, summary
+from .reporting.summary import Findings, Inputs, summary
 from .settings.objectives import chosen_objective
 from .settings.params import Params, Report
 from .settings.sources import Source
@@ -38,16 +40,18 @@ BENCHMARKS = pd.DataFrame(
 def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary_out: Path) -> None:
     """Write the page and the summary."""
     found = _findings(source, inputs, params.recommend.objective, params.evaluate.level)
+    far = distances(inputs.features, warn=params.report.drift_warn, alarm=params.report.drift_alarm)
     with step("report"):
         chapters = [
             Chapter(name, title, blocks)
-            for name, title, blocks in _chapters(source, params.report, inputs, found)
+            for name, title, blocks in _chapters(source, params.report, inputs, found, far)
             if blocks
         ]
         page = render(
             title=source.title,
             subtitle=f"winback, as of {found.as_of:%Y-%m-%d}",
-            tiles=[Tile(figure, meaning) for figure, meaning in headline(found)],
+            cards=cards(found, inputs),
+            warnings=list(warnings(found, inputs, alarms(far))),
             chapters=chapters,
         )
         replace_file(out, page.encode())
@@ -76,23 +80,27 @@ def _findings(source: Source, inputs: Inputs, objective: str | None, level: floa
 
 
 def _chapters(
-    source: Source, params: Report, inputs: Inputs, found: Findings
+    source: Source,
+    params: Report,
+    inputs: Inputs,
+    found: Findings,
+    far: dict[str, pd.DataFrame],
 ) -> Iterator[tuple[str, str, list[Block]]]:
     yield "campaign", "The campaign", list(campaign(params, found))
     if len(found.policies):
         yield "policies", "Which policy earns most", list(policies(found))
-        yield "experiment", "What the experiment says", list(experiment(source, inputs))
+        yield "experiment", "What the experiment says", list(experiment(source, inputs, found))
         yield "return", "Who comes back", list(comeback(inputs, found))
     if "churn" in found.metrics:
         yield "churn", "Who is about to leave", list(churn(inputs))
         yield "definition", "When a customer counts as lost", list(_definition(inputs))
-    yield "drift", "How today's customers differ", list(drifted(params, inputs.features))
+    yield "drift", "How today's customers differ", list(drifted(params, far))
     yield "data", "The data", list(_data(inputs))
 
 
 def _definition(inputs: Inputs) -> Iterator[Block]:
     yield text(
-        "Churn depends on when one calls a customer lost. The same period under the definition "
+        "Churn depends on when a customer is called lost. The same period under the definition "
         "used (first row) and those beside it:"
     )
     rows = pd.read_parquet(inputs.features / "sensitivity.parquet").drop(columns="definition")

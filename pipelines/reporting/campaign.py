@@ -1,184 +1,223 @@
-"""Chapters of the report on decisions: the campaign, the policies, the experiment behind them."""
+"""Chapters of the report on decisions: what to send to whom, and which policy earns most."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ...models.evaluation.personal_gain import EVIDENCE
-from ...models.intervals import detectable_difference
 from ..settings.params import Report
-from ..settings.sources import Source
-from ..tables.safe_csv import read_table
-from . import charts
+from . import charts, words
 from .html import Block, picture, table, text
-from .summary import Findings, Inputs, sent
+from .summary import Findings, sent
 
 OBJECTIVES = {
-    "profit": "expected profit per customer",
-    "returns": "share that returns",
+    "profit": "profit",
+    "returns": "returns",
     "roi": "gain per unit of money spent",
+}
+FIGURES = {
+    "value_per_customer": "value per customer",
+    "lo": "low",
+    "hi": "high",
+    "gain_over_best_single": "gain over the best single offer",
+    "gain_lo": "gain, low",
+    "gain_hi": "gain, high",
+    "n": "customers",
+}
+
+
+STRATEGIES = {  # what Buttle's verbs ask for
+    "start": "a new relation: welcome it",
+    "protect": "valuable and at risk: talk to the customer before anybody else does",
+    "re-engineer": "valuable but costs more than it brings: serve it more cheaply",
+    "enhance": "growing: sell more",
+    "harvest": "steady: leave it alone and take the profit",
+    "win back": "lost and worth an offer",
+    "end": "not worth money now: let go",
 }
 
 
 def campaign(params: Report, found: Findings) -> Iterator[Block]:
-    """What to send to whom."""
+    """What to send to whom, whom not and why."""
     customers = found.recommendations
     for part, why in found.skipped.items():
-        words = {"churn": "No churn model", "winback": "No win-back offers"}[part]
-        yield text(f"{words}: {why}.")
+        told = {"churn": "No churn model", "winback": "No win-back offers"}[part]
+        yield text(f"{told}: {why}.")
     offered = sent(found)
+    if found.decision:
+        yield from _funnel(found, offered)
     if len(offered):
-        held = int(customers["holdout"].sum())
-        yield text(
-            f"What to send to whom, by {found.objective}, under the rules of params.yaml. "
-            f"{held:,} more customers are held out at random and get nothing, so that the next "
-            "readout of this campaign is as honest as the experiment was."
-        )
-        by_offer = offered.groupby("recommended_offer", sort=False).agg(
-            customers=("customer_id", "size"),
-            expected_gain=("expected_incremental_profit", "sum"),
-            gain_per_customer=("expected_incremental_profit", "mean"),
-        )
-        yield table(
-            by_offer.sort_values("customers", ascending=False).reset_index(),
-            formats={
-                "customers": ",.0f",
-                "expected_gain": ",.0f",
-                "gain_per_customer": ",.2f",
+        yield from _by_offer(offered)
+        yield _list(
+            offered.sort_values(
+                ["expected_incremental_profit", "customer_id"], ascending=[False, True]
+            ).head(params.rows),
+            {
+                "customer_id": "customer id",
+                "recommended_offer": "offer",
+                "expected_incremental_profit": "expected gain",
+                "priority": "priority",
+                "reasons": "why",
             },
-        )
-        first = offered.sort_values(
-            ["expected_incremental_profit", "customer_id"], ascending=[False, True]
-        )
-        yield table(
-            first.head(params.rows)[
-                [
-                    "customer_id",
-                    "recommended_offer",
-                    "expected_incremental_profit",
-                    "priority",
-                    "strategy",
-                    "reasons",
-                ]
-            ],
             title="First on the list",
-            formats={"customer_id": "d", "expected_incremental_profit": ",.2f"},
+            formats={"expected gain": ",.2f"},
         )
-    counts = customers.groupby(["strategy", "priority"]).size().unstack(fill_value=0)
-    yield table(
-        counts.reset_index(),
-        title="What to do with each customer: strategy (Buttle) by priority",
-        formats=dict.fromkeys(counts.columns, ",.0f"),
-    )
+    yield from _segments(customers)
     if "churn_probability" in customers:
         risky = customers.dropna(subset=["churn_probability"]).sort_values(
             ["churn_probability", "customer_id"], ascending=[False, True]
         )
-        yield table(
-            risky.head(params.rows)[["customer_id", "churn_probability", "priority", "strategy"]],
+        yield _list(
+            risky.head(params.rows),
+            {
+                "customer_id": "customer id",
+                "churn_probability": "leaves",
+                "priority": "priority",
+                "strategy": "strategy",
+                "reasons": "why",
+            },
             title="Most likely to leave",
-            formats={"customer_id": "d", "churn_probability": ".1%"},
-            folded=True,
+            formats={"leaves": ".1%"},
         )
+
+
+def _funnel(found: Findings, offered: pd.DataFrame) -> Iterator[Block]:
+    """From everybody who was asked to whoever is sent an offer, and the rule that stopped each."""
+    asked = found.recommendations[found.recommendations["recommended_offer"].notna()]
+    if asked.empty:
+        return
+    stopped = asked[(asked["recommended_offer"] == found.decision["control"]) & ~asked["holdout"]]
+    rules = stopped["reasons"].map(words.rule).value_counts()
+    lines = {"asked": len(asked)} | rules.to_dict()
+    if held := int(asked["holdout"].sum()):
+        lines["held out at random, to measure by"] = held
+    lines["sent an offer"] = len(offered)
+    yield picture(
+        charts.bars(
+            list(lines), list(lines.values()), unit="customers", mark=("asked", "sent an offer")
+        ),
+        f"{len(offered):,} of {len(asked):,} customers are sent an offer",
+        "From everybody on top to whoever is sent an offer, and in between the first rule that "
+        "stopped the others (limits in params.yaml, recommend).",
+    )
+
+
+def _by_offer(offered: pd.DataFrame) -> Iterator[Block]:
+    rows = offered.groupby("recommended_offer", sort=False).agg(
+        customers=("customer_id", "size"),
+        expected_gain=("expected_incremental_profit", "sum"),
+        gain_per_customer=("expected_incremental_profit", "mean"),
+    )
+    yield table(
+        rows.sort_values("customers", ascending=False).rename_axis("offer").reset_index(),
+        title="What is sent",
+        formats={"customers": ",.0f", "expected_gain": ",.0f", "gain_per_customer": ",.2f"},
+    )
+    effects = {
+        name.removeprefix("uplift_"): offered[name]
+        for name in offered
+        if name.startswith("uplift_")
+    }
+    least = min(float(values.min()) for values in effects.values())
+    yield picture(
+        charts.histogram(
+            pd.DataFrame(effects), unit="predicted effect on the return", percent=True
+        ),
+        "Offers help some customers much more than others"
+        + ("" if least >= 0 else ", and a few not at all"),
+        "Predicted rise of the chance to return, for the customers on the list, by offer.",
+    )
+
+
+def _list(
+    rows: pd.DataFrame, names: Mapping[str, str], *, title: str, formats: Mapping[str, str]
+) -> Block:
+    shown = rows[list(names)].rename(columns=dict(names))
+    return table(shown, title=title, formats={"customer id": "d", **formats})
+
+
+def _segments(customers: pd.DataFrame) -> Iterator[Block]:
+    counts = customers.groupby(["strategy", "priority"]).size().unstack(fill_value=0)
+    counts = counts.reset_index()
+    counts.insert(1, "which means", counts["strategy"].map(STRATEGIES).fillna(""))
+    yield table(
+        counts,
+        title="What to do with each customer: strategy by priority",
+        formats=dict.fromkeys(counts.columns[2:], ",.0f"),
+    )
+    yield text(
+        "Priority is by the money at stake: A first, then B, then C. The strategies are those of "
+        "Buttle's Customer Relationship Management."
+    )
 
 
 def policies(found: Findings) -> Iterator[Block]:
     """What each policy earns on customers that no model has seen."""
     yield text(
         "Each policy is valued on customers of the experiment that no model has seen (doubly "
-        f"robust, {found.level:.0%} intervals), before budget and rules of practice. The gain over "
-        "the best single offer is paired, customer by customer; an interval that contains zero is "
-        "within noise. Personal offers are sent where they are expected to gain: what the models "
-        "forecast and what out-of-fold rows say are weighed by their precision. The gain is called "
-        f"evident beyond {EVIDENCE:.2f} standard errors of these rows."
+        f"robust, {found.level:.0%} intervals), before budget and rules of practice. Gains are "
+        "paired, customer by customer; an interval that contains zero is within noise. Personal "
+        "offers are sent where they are expected to gain: what the models forecast and what "
+        "out-of-fold rows say are weighed by their precision. The gain is called evident beyond "
+        f"{EVIDENCE:.2f} standard errors of these rows."
     )
-    for objective, rows in found.policies.groupby("objective", sort=False):
-        decided = found.decision["by_objective"][objective]
-        spec = ",.4f" if objective == "returns" else ",.2f"
-        shown = rows.sort_values("value_per_customer", ascending=False)
-        verdict = _verdict(rows[rows["policy"] == "ours"].to_dict("records")[0], decided)
-        yield picture(
-            charts.intervals(
-                shown,
-                label="policy",
-                value="value_per_customer",
-                lo="lo",
-                hi="hi",
-                unit=OBJECTIVES[str(objective)],
-                mark="ours",
-            ),
-            f"By {objective}; best single offer {decided['best_single']}; {verdict}.",
-        )
-        yield table(
-            shown.drop(columns="objective"),
-            title=f"Figures by {objective}",
-            formats=dict.fromkeys(shown.columns, spec) | {"n": ",.0f"},
-            mark="ours",
-            folded=True,
-        )
+    # The objective of the campaign comes first.
+    groups = dict(list(found.policies.groupby("objective", sort=False)))
+    for objective in sorted(groups, key=lambda name: name != found.objective):
+        yield from _graded(found, str(objective), groups[objective])
 
 
-def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any]) -> str:
-    if not decided["personalize"]:
-        return "no gain of personal offers is expected, so it goes to everybody"
-    if not decided.get("evidence", True):
-        return "personal offers are sent, for a gain is expected; it is not evident out of fold"
-    if ours["gain_lo"] <= 0 <= ours["gain_hi"]:
-        return "personal offers are sent; on held-out customers their gain is within noise"
-    return "personal offers are sent, and gain on held-out customers beyond noise"
-
-
-def experiment(source: Source, inputs: Inputs) -> Iterator[Block]:
-    """What the arms brought, by themselves."""
-    folder = inputs.winback / "readout"
-    facts = json.loads((folder / "readout.json").read_text())
-    yield text(
-        f"{facts['rows']:,} customers. The sizes of the arms agree with the plan "
-        f"(sample ratio p = {facts['sample_ratio_p_value']:.2f})."
+def _graded(found: Findings, objective: str, rows: pd.DataFrame) -> Iterator[Block]:
+    decided = found.decision["by_objective"][objective]
+    best = words.plain(decided["best_single"])
+    shown = rows.sort_values("value_per_customer", ascending=False).assign(
+        policy=lambda table: table["policy"].map(words.policy_name)
     )
-    levels = read_table(folder / "levels.csv")
-    effects = read_table(folder / "effects.csv")
-    yield text(_power(levels[levels["outcome"] == "returned"], facts["control"]))
-    outcome = source.experiment.outcome if source.experiment else "returned"
-    rates = levels[levels["outcome"] == "returned"]
+    ours = rows[rows["policy"] == "ours"].to_dict("records")[0]
     yield picture(
         charts.intervals(
-            rates, label="arm", value="estimate", lo="lo", hi="hi", unit=f"{outcome}, share"
+            shown,
+            label="policy",
+            value="value_per_customer",
+            lo="lo",
+            hi="hi",
+            unit=words.unit(objective, found.source),
+            mark=words.policy_name("ours"),
         ),
-        "What each arm of the experiment brought.",
+        f"By {OBJECTIVES[objective]}: {_verdict(ours, decided, best)}",
     )
-    wide = levels.pivot_table(index=["arm", "rows"], columns="outcome", values="estimate")
-    wide = wide[[name for name in levels["outcome"].unique() if name in wide.columns]]
-    yield table(wide.reset_index(), title="Mean per customer in each arm", formats={"rows": ",.0f"})
-    yield table(levels.drop(columns="se"), title="With their intervals", folded=True)
+    yield picture(
+        charts.intervals(
+            shown[shown["policy"] != f"{best} for all"],
+            label="policy",
+            value="gain_over_best_single",
+            lo="gain_lo",
+            hi="gain_hi",
+            unit=f"gain over {best} for all",
+            mark=words.policy_name("ours"),
+            zero=True,
+        ),
+        f"The same as a gain over {best} for all, customer by customer",
+    )
+    figures = shown[["policy", *FIGURES]].rename(columns=FIGURES)
+    spec = ",.4f" if objective == "returns" else ",.2f"
     yield table(
-        effects.drop(columns="se"),
-        title=f"Effect against {facts['control']}, with Holm's correction over the arms",
+        figures,
+        title=f"Figures by {OBJECTIVES[objective]}",
+        formats=dict.fromkeys(figures.columns, spec) | {"customers": ",.0f"},
+        mark=words.policy_name("ours"),
         folded=True,
     )
-    for note in facts["notes"]:
-        yield text(f"Note: {note}.")
-    orders = inputs.tables / "orders.parquet"
-    if orders.exists() and "margin" not in pq.read_schema(orders).names:
-        yield text("Note: orders tell no margin, so value and profit here are revenue.")
 
 
-def _power(rates: pd.DataFrame, control: str) -> str:
-    """How small an effect the experiment could have noticed."""
-    alone = rates[rates["arm"] == control].iloc[0]
-    arms = rates[rates["arm"] != control]
-    least = arms.sort_values("rows", kind="stable").iloc[0]
-    spread = float(
-        np.sqrt((alone["se"] ** 2 * alone["rows"] + least["se"] ** 2 * least["rows"]) / 2)
-    )
-    noticed = detectable_difference(spread, int(least["rows"]), int(alone["rows"]))
-    return (
-        f"Its arms are large enough to notice, four times in five, an offer that changes the share "
-        f"by {noticed:.3f}."
-    )
+def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any], best: str) -> str:
+    if not decided["personalize"]:
+        return f"{best} for all; an offer per customer is not expected to gain"
+    if not decided.get("evidence", True):
+        return f"an offer per customer; its lead over {best} for all is expected, not evident"
+    if ours["gain_lo"] <= 0 <= ours["gain_hi"]:
+        return f"an offer per customer, though its lead over {best} for all is within noise"
+    return f"an offer per customer, ahead of {best} for all beyond noise"

@@ -1,4 +1,8 @@
-"""The pictures of the report: tables in, SVG text out, the same bytes for the same table."""
+"""The charts of the report: tables in, SVG text out, the same bytes for the same table.
+
+matplotlib by choice: its SVG needs no script, prints, follows the page's colours and is small.
+Colours are written as variables of the page, so that a chart turns dark with it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,9 @@ import pandas as pd
 
 INK, GRID, OURS, OTHERS, PALE = "#22303c", "#e3e7ea", "#0b7285", "#90a4ae", "#c5dfe4"
 SERIES = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#495057")
+VARIABLES = {INK: "ink", GRID: "line", OURS: "ours", OTHERS: "others", PALE: "pale"} | {
+    colour: f"series-{place}" for place, colour in enumerate(SERIES[1:], start=1)
+}
 SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "winback",
@@ -28,33 +35,43 @@ SETTINGS: Any = {
     "xtick.color": INK,
     "ytick.color": INK,
 }
+WIDTH = 6.0
 
 
 def intervals(
-    table: pd.DataFrame, *, label: str, value: str, lo: str, hi: str, unit: str, mark: str = ""
+    table: pd.DataFrame,
+    *,
+    label: str,
+    value: str,
+    lo: str,
+    hi: str,
+    unit: str,
+    mark: str = "",
+    zero: bool = False,
 ) -> str:
-    """Estimates as dots with their intervals, one row each from the top, `mark` in our colour."""
-    figure, axes = _axes(height=0.6 + 0.34 * len(table))
+    """Estimates as dots with their intervals, a row for each from the top, `mark` in our colour."""
+    figure, axes = _axes(height=0.7 + 0.36 * len(table))
     places = np.arange(len(table))[::-1]
     for place, row in zip(places, table.to_dict("records"), strict=True):
         colour = OURS if row[label] == mark or not mark else OTHERS
         axes.plot([row[lo], row[hi]], [place, place], color=colour, linewidth=3, alpha=0.55)
         axes.plot(row[value], place, "o", color=colour, markersize=7)
-    axes.set_yticks(places, [str(name).replace("_", " ") for name in table[label]])
+    axes.set_yticks(places, [_short(name) for name in table[label]])
     axes.set_ylim(-0.6, len(table) - 0.4)
     axes.set_xlabel(unit)
-    if (table[lo] < 0).any() and (table[hi] > 0).any():
+    if zero or ((table[lo] < 0).any() and (table[hi] > 0).any()):
         axes.axvline(0, color=INK, linewidth=0.8)
     return _svg(figure)
 
 
-def reliability(table: pd.DataFrame, *, by: str | None, unit: str) -> str:
-    """Promised against observed shares; on the diagonal the model keeps its word."""
-    figure, axes = _axes(height=3.4, width=4.6)
-    most = float(np.nanmax([table["predicted"].max(), table["hi"].max()]))
-    axes.plot([0, most], [0, most], color=INK, linewidth=0.8, linestyle=":")
+def reliability(table: pd.DataFrame, *, by: str | None, unit: str, percent: bool = False) -> str:
+    """Predicted against observed, a panel per group; on the diagonal the model keeps its word."""
     groups = [("", table)] if by is None else list(table.groupby(by, sort=False))
-    for colour, (name, rows) in zip(SERIES, groups, strict=False):
+    most = float(np.nanmax([table["predicted"].max(), table["hi"].max()]))
+    least = min(0.0, float(np.nanmin([table["predicted"].min(), table["lo"].min()])))
+    figure, panels = _panels(len(groups), height=2.5 if by else 3.2, square=by is None)
+    for (name, rows), axes, colour in zip(groups, panels, _colours(len(groups)), strict=True):
+        axes.plot([least, most], [least, most], color=INK, linewidth=0.8, linestyle=":")
         spread = [rows["observed"] - rows["lo"], rows["hi"] - rows["observed"]]
         axes.errorbar(
             rows["predicted"],
@@ -65,22 +82,22 @@ def reliability(table: pd.DataFrame, *, by: str | None, unit: str) -> str:
             markersize=4,
             linewidth=1.2,
             elinewidth=0.8,
-            label=str(name),
         )
-    axes.set_xlabel(f"predicted {unit}")
-    axes.set_ylabel(f"observed {unit}")
-    if by is not None:
-        axes.legend(frameon=False, fontsize=9)
+        if by is not None:
+            axes.set_title(_short(name), fontsize=10, color=INK)
+        _percent(axes, both=True) if percent else None
+    figure.supxlabel(f"predicted {unit}", fontsize=10, color=INK)
+    figure.supylabel(f"observed {unit}", fontsize=10, color=INK)
     return _svg(figure)
 
 
 def curves(
     table: pd.DataFrame, *, x: str, y: str, by: str, x_unit: str, y_unit: str, band: bool = True
 ) -> str:
-    """One line per group with its interval as a band where the columns lo and hi stand."""
+    """A line per group, with its interval as a band where the columns lo and hi stand."""
     figure, axes = _axes(height=3.2)
     for colour, (name, rows) in zip(SERIES, table.groupby(by, sort=False), strict=False):
-        axes.plot(rows[x], rows[y], color=colour, linewidth=2, label=str(name).replace("_", " "))
+        axes.plot(rows[x], rows[y], color=colour, linewidth=2, label=_short(name))
         if band:
             axes.fill_between(rows[x], rows["lo"], rows["hi"], color=colour, alpha=0.12, lw=0)
     axes.set_xlabel(x_unit)
@@ -89,39 +106,160 @@ def curves(
     return _svg(figure)
 
 
-def bars(names: Sequence[str], values: Sequence[float], *, unit: str) -> str:
-    """Magnitudes as horizontal bars, the first on top."""
-    figure, axes = _axes(height=0.6 + 0.28 * len(names))
+def steps(table: pd.DataFrame, *, x: str, y: str, by: str, x_unit: str, y_unit: str) -> str:
+    """Shares that fall in steps, a line per group, from 0 to 100%."""
+    figure, axes = _axes(height=3.2)
+    for colour, (name, rows) in zip(SERIES, table.groupby(by, sort=False), strict=False):
+        thin = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, 200).astype(int))]
+        axes.step(thin[x], thin[y], where="post", color=colour, linewidth=2, label=_short(name))
+    axes.set_ylim(0, 1.02)
+    axes.set_xlim(left=0)
+    _percent(axes)
+    axes.set_xlabel(x_unit)
+    axes.set_ylabel(y_unit)
+    axes.legend(frameon=False, fontsize=9)
+    return _svg(figure)
+
+
+def bars(
+    names: Sequence[str], values: Sequence[float], *, unit: str, mark: Sequence[str] = ()
+) -> str:
+    """Magnitudes as horizontal bars with their numbers, the first on top."""
+    figure, axes = _axes(height=0.7 + (0.4 if mark else 0.3) * len(names))
     places = np.arange(len(names))[::-1]
-    axes.barh(places, values, color=PALE, edgecolor=OURS, height=0.7)
-    axes.set_yticks(places, [name.replace("_", " ") for name in names])
+    colours = [OURS if name in mark else PALE for name in names]
+    drawn = axes.barh(places, values, color=colours, edgecolor=OURS, height=0.7)
+    if mark:
+        numbers = [f"{number:,.0f}" for number in values]
+        axes.bar_label(drawn, numbers, padding=4, fontsize=9, color=INK)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.margins(x=0.14)
+    axes.set_yticks(places, [_short(name) for name in names])
     axes.set_xlabel(unit)
     axes.grid(axis="y", visible=False)
     return _svg(figure)
 
 
 def dots(table: pd.DataFrame, *, label: str, value: str, by: str, unit: str) -> str:
-    """Magnitudes of several groups in one row per label, the row with the largest on top."""
+    """Magnitudes of several groups in a row per label, the row with the largest on top."""
     order = table.groupby(label)[value].max().sort_values(kind="stable").index
     figure, axes = _axes(height=0.9 + 0.28 * len(order))
     rows = {name: place for place, name in enumerate(order)}
     for colour, (name, mine) in zip(SERIES, table.groupby(by, sort=False), strict=False):
-        places = [rows[one] for one in mine[label]]
-        axes.plot(mine[value], places, "o", color=colour, markersize=6, label=str(name))
-    axes.set_yticks(range(len(order)), [str(name).replace("_", " ") for name in order])
+        places = [rows[label_here] for label_here in mine[label]]
+        axes.plot(mine[value], places, "o", color=colour, markersize=6, label=_short(name))
+    axes.set_yticks(range(len(order)), [_short(name) for name in order])
     axes.set_xlim(left=0)
     axes.set_xlabel(unit)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     return _svg(figure)
 
 
-def _axes(*, height: float, width: float = 7.0) -> tuple[Any, Any]:
+def heatmap(table: pd.DataFrame, *, rows: str, columns: str, value: str, spec: str) -> str:
+    """Cells coloured by value, each with its number and the interval of the columns lo and hi."""
+    wide = table.pivot_table(index=rows, columns=columns, values=value, sort=False)
+    ends = {
+        side: table.pivot_table(index=rows, columns=columns, values=side, sort=False)
+        for side in ("lo", "hi")
+    }
+    figure, axes = _axes(height=0.6 + 0.52 * len(wide))
+    most = max(float(np.nanmax(np.abs(wide.to_numpy()))), 1e-12)
+    for row, name in enumerate(wide.index):
+        for column, offer in enumerate(wide.columns):
+            number = wide.loc[name, offer]
+            if number != number:
+                continue
+            box = {"width": 0.96, "height": 0.92, "linewidth": 0}
+            colour = OURS if number > 0 else SERIES[1]
+            axes.add_patch(_box(column, row, colour, 0.08 + 0.5 * abs(number) / most, **box))
+            words = f"{number:{spec}}"
+            axes.text(column, row - 0.1, words, ha="center", va="center", fontsize=11, color=INK)
+            between = (
+                f"{ends['lo'].loc[name, offer]:{spec}} to {ends['hi'].loc[name, offer]:{spec}}"
+            )
+            axes.text(
+                column, row + 0.24, between, ha="center", va="center", fontsize=7.5, color=INK
+            )
+    axes.set_xlim(-0.5, len(wide.columns) - 0.5)
+    axes.set_ylim(len(wide) - 0.5, -0.5)
+    axes.set_xticks(range(len(wide.columns)), [_short(name) for name in wide.columns])
+    axes.set_yticks(range(len(wide)), [_short(name) for name in wide.index])
+    axes.xaxis.tick_top()
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return _svg(figure)
+
+
+def histogram(table: pd.DataFrame, *, unit: str, percent: bool = False) -> str:
+    """How the numbers of each column spread, a panel per column, zero marked."""
+    figure, panels = _panels(table.shape[1], height=2.1, square=False)
+    edges = np.histogram_bin_edges(table.to_numpy().ravel(), bins=30)
+    for name, axes, colour in zip(table.columns, panels, _colours(table.shape[1]), strict=True):
+        axes.hist(table[name], bins=edges, color=colour, alpha=0.6)
+        axes.axvline(0, color=INK, linewidth=0.8)
+        axes.set_title(_short(name), fontsize=10, color=INK)
+        if percent:
+            axes.xaxis.set_major_formatter(lambda at, _: f"{at:.0%}")
+    figure.supxlabel(unit, fontsize=10, color=INK)
+    figure.supylabel("customers", fontsize=10, color=INK)
+    return _svg(figure)
+
+
+def _short(name: object) -> str:
+    """A label without underscores, broken in two lines where it is long."""
+    words = str(name).replace("_", " ")
+    if len(words) <= 30:
+        return words
+    cut = words.rfind(" ", 0, 31)
+    cut = cut if cut > 0 else 30
+    rest = words[cut:].strip()
+    return words[:cut] + "\n" + (rest if len(rest) <= 40 else rest[:39] + "…")
+
+
+def _colours(count: int) -> list[str]:
+    return [SERIES[place % len(SERIES)] for place in range(count)]
+
+
+def _percent(axes: Any, *, both: bool = False) -> None:
+    axes.yaxis.set_major_formatter(lambda at, _: f"{at:.0%}")
+    if both:
+        axes.xaxis.set_major_formatter(lambda at, _: f"{at:.0%}")
+
+
+def _box(x: float, y: float, colour: str, alpha: float, **shape: Any) -> Any:
+    from matplotlib.patches import Rectangle
+
+    width, height = shape.pop("width"), shape.pop("height")
+    corner = (x - width / 2, y - height / 2)
+    return Rectangle(corner, width, height, color=colour, alpha=alpha, **shape)
+
+
+def _axes(*, height: float, width: float = WIDTH) -> tuple[Any, Any]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.add_subplot()
+
+
+def _panels(count: int, *, height: float, square: bool) -> tuple[Any, list[Any]]:
+    """Panels of equal scales, two in a row."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    across = 1 if count == 1 else 2
+    down = -(-count // across)
+    with rc_context(SETTINGS):
+        width = 4.4 if square else WIDTH
+        figure = Figure(figsize=(width, 0.5 + height * down), layout="constrained")
+        grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    panels = list(grid.ravel())
+    for spare in panels[count:]:
+        spare.set_visible(False)
+    return figure, panels[:count]
 
 
 def _svg(figure: Any) -> str:
@@ -134,4 +272,7 @@ def _svg(figure: Any) -> str:
     with rc_context(SETTINGS):
         figure.savefig(page, format="svg", metadata={"Date": None}, transparent=True)
     text = page.getvalue()
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :]
+    for colour, variable in VARIABLES.items():
+        text = text.replace(f": {colour}", f": var(--{variable})")
+    return text

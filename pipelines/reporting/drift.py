@@ -16,6 +16,15 @@ from .html import Block, table, text
 
 ROWS = 20_000  # of each side, evenly spaced: enough to see a distance of 0.01
 SHOWN = 10
+LIGHTS = {"alarm": "\U0001f534 alarm", "warn": "\U0001f7e1 look", "ok": "\U0001f7e2 alike"}
+COLUMNS = {
+    "level": "light",
+    "feature": "feature",
+    "distance": "distance",
+    "shift": "shift",
+    "missing_reference": "missing before",
+    "missing_current": "missing today",
+}
 LEARNED_FROM = {"active": ("churn", "leaving"), "lost": ("winback", "coming back")}
 
 
@@ -42,9 +51,13 @@ def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.Data
     return found
 
 
-def drifted(params: Report, features: Path) -> Iterator[Block]:
+def alarms(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
+    """How many features of each population lie beyond the limit."""
+    return {name: int((rows["level"] == "alarm").sum()) for name, rows in tables.items()}
+
+
+def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
     """The features farthest away, for each population that has a training set."""
-    tables = distances(features, warn=params.drift_warn, alarm=params.drift_alarm)
     if not tables:
         return
     yield text(
@@ -60,15 +73,18 @@ def drifted(params: Report, features: Path) -> Iterator[Block]:
             f"{counts.get(level, 0)} {word}"
             for level, word in (("alarm", "alarms"), ("warn", "to look at"), ("ok", "alike"))
         )
+        shown = rows.head(SHOWN).assign(level=rows["level"].map(LIGHTS))
         yield table(
-            rows.head(SHOWN),
+            shown[["level", *(name for name in COLUMNS if name != "level")]].rename(
+                columns=COLUMNS
+            ),
             title=f"The {population}, against the training set of {LEARNED_FROM[population][1]}: "
             f"{told}",
             formats={
                 "distance": ".2f",
                 "shift": ".2f",
-                "missing_reference": ".0%",
-                "missing_current": ".0%",
+                "missing before": ".0%",
+                "missing today": ".0%",
             },
         )
 

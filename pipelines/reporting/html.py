@@ -5,7 +5,10 @@ Everything that comes from data is escaped; only our own SVG goes in as it is.
 
 from __future__ import annotations
 
+import hashlib
+import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,23 +17,28 @@ from typing import Any
 import pandas as pd
 
 TEMPLATE = Path(__file__).with_name("report.html")
+_METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
+_ID = re.compile(r'( id="| xlink:href="#|url\(#)')
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A figure of the headline and what it means."""
+class Card:
+    """A question of the first screen: its answer in a figure, and in a sentence or two."""
 
+    question: str
     figure: str
-    meaning: str
+    answer: str
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph, a picture with its caption, or a table with its title."""
+    """A paragraph, a chart under its headline, or a table with its title."""
 
     kind: str
     text: str = ""
     svg: str = ""
+    headline: str = ""
     columns: tuple[Mapping[str, Any], ...] = ()
     rows: tuple[Mapping[str, Any], ...] = ()
     folded: bool = False
@@ -50,9 +58,17 @@ def text(words: str) -> Block:
     return Block("text", words)
 
 
-def picture(svg: str, caption: str) -> Block:
-    """One of our charts."""
-    return Block("picture", caption, svg=svg)
+def picture(svg: str, headline: str, caption: str = "") -> Block:
+    """A chart: the headline says what to see in it, the caption how to read it.
+
+    The ids inside are made its own, so that no two charts of a page share any, and a reader of
+    the screen hears the headline in place of the lines.
+    """
+    own = hashlib.sha256((headline + svg).encode()).hexdigest()[:6]
+    drawn = _ID.sub(rf"\g<1>{own}-", _METADATA.sub("", svg))
+    label = html.escape(headline, quote=True)
+    drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return Block("picture", caption, svg=drawn, headline=headline)
 
 
 def table(
@@ -84,7 +100,11 @@ def table(
         {
             "mark": mark is not None and values[0] == mark,
             "cells": [
-                {"text": _shown(value, chosen.get(str(name), ",.4g")), "number": number}
+                {
+                    "text": _shown(value, chosen.get(str(name), ",.4g")),
+                    "number": number,
+                    "label": str(name).replace("_", " "),
+                }
                 for value, name, number in zip(values, frame.columns, numbers, strict=True)
             ],
         }
@@ -93,7 +113,14 @@ def table(
     return Block("table", title, columns=columns, rows=rows, folded=folded)
 
 
-def render(*, title: str, subtitle: str, tiles: Sequence[Tile], chapters: Sequence[Chapter]) -> str:
+def render(
+    *,
+    title: str,
+    subtitle: str,
+    cards: Sequence[Card],
+    warnings: Sequence[str] = (),
+    chapters: Sequence[Chapter],
+) -> str:
     """The whole page as HTML that needs nothing from outside."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -114,7 +141,7 @@ def render(*, title: str, subtitle: str, tiles: Sequence[Tile], chapters: Sequen
         for chapter in chapters
     ]
     return environment.get_template(TEMPLATE.name).render(
-        title=title, subtitle=subtitle, tiles=tiles, chapters=shown
+        title=title, subtitle=subtitle, cards=cards, warnings=warnings, chapters=shown
     )
 
 

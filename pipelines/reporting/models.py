@@ -43,10 +43,14 @@ def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
     """Who returns, what drives that, what a return is worth, what a budget buys."""
     yield picture(
         charts.reliability(
-            read_table(inputs.plots / "return_reliability.csv"), by="offer", unit="share returned"
+            read_table(inputs.plots / "return_reliability.csv"),
+            by="offer",
+            unit="share returned",
+            percent=True,
         ),
-        "Predicted against observed return on held-out customers, by the offer they got; on the "
-        "dotted line the model keeps its word.",
+        "Predicted chances to return, against what happened",
+        "Held-out customers in tenths by prediction, by the offer they got; on the dotted line the "
+        "model keeps its word.",
     )
     grades = pd.DataFrame(found.metrics["winback"]).T.rename_axis("offer").reset_index()
     yield table(
@@ -62,8 +66,8 @@ def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
             charts.reliability(
                 read_table(inputs.plots / "value_reliability.csv"), by="offer", unit="value"
             ),
-            "What a return is worth, predicted against observed, on held-out customers who came "
-            "back, in tenths by prediction.",
+            "What a return is worth, predicted against what it brought",
+            "Held-out customers who came back, in tenths by prediction, by the offer they got.",
         )
     yield picture(
         charts.curves(
@@ -74,8 +78,8 @@ def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
             x_unit="spend per customer",
             y_unit="gain per customer",
         ),
-        "What a budget buys: gain over sending nothing, on held-out customers "
-        "(multi-armed Qini curve with costs).",
+        "What a budget buys: most of the gain comes with the first part of the money",
+        "Gain over sending nothing, on held-out customers (multi-armed Qini curve with costs).",
     )
 
 
@@ -101,9 +105,12 @@ def _never_offered(inputs: Inputs, found: Findings) -> Iterator[Block]:
     )
     yield picture(
         charts.reliability(
-            read_table(inputs.plots / "leavers_reliability.csv"), by=None, unit="share returned"
+            read_table(inputs.plots / "leavers_reliability.csv"),
+            by=None,
+            unit="share returned",
+            percent=True,
         ),
-        "Leavers in no experiment, without an offer: predicted against observed return.",
+        "Leavers in no experiment: predicted against observed return without an offer",
     )
 
 
@@ -113,8 +120,9 @@ def _return_drivers(inputs: Inputs, found: Findings) -> Iterator[Block]:
     alone = drivers[drivers["output"] == own]
     yield picture(
         charts.bars(*_named(alone), unit="mean absolute share in the probability"),
-        "What drives a return without an offer. An arrow up: larger values raise it; down: they "
-        "lower it; none: it depends, or the feature is a category.",
+        "What drives a return without an offer",
+        "An arrow up: larger values raise it; down: they lower it; none: it depends, or the "
+        "feature is a category.",
     )
     families = read_table(inputs.winback / "families.csv")
     families = families[families["output"] != own]
@@ -126,8 +134,8 @@ def _return_drivers(inputs: Inputs, found: Findings) -> Iterator[Block]:
             by="offer",
             unit="mean absolute share in the uplift",
         ),
-        "What makes an offer work better with one customer than with another: how far each family "
-        "of features, taken together, moves the uplift of each offer.",
+        "What makes an offer work better with one customer than with another",
+        "How far each family of features, taken together, moves the effect of each offer.",
     )
     words = {1: "larger raises", -1: "larger lowers", 0: "it depends"}
     shown = drivers[drivers["importance"] > 0].groupby("output", sort=False).head(SHOWN_DRIVERS)
@@ -177,27 +185,33 @@ def churn(inputs: Inputs) -> Iterator[Block]:
     """How good the churn model is, whom to contact, how it ages, what moves it."""
     metrics = read_table(inputs.churn / "metrics.csv")
     parts = read_table(inputs.churn / "parts.csv")
-    test = parts.set_index("part").loc["test"]
+    test, train = parts.set_index("part").loc["test"], parts.set_index("part").loc["train"]
+    later = "later " if test["first"] > train["last"] else ""
     yield text(
-        f"Graded on {test['rows']:,.0f} later rows of {test['customers']:,.0f} customers, of whom "
+        f"Graded on {test['rows']:,.0f} {later}rows of {test['customers']:,.0f} customers, of whom "
         f"{test['churn_rate']:.1%} left within the horizon. Beside this model: a logistic "
         "regression on recency, frequency and money, and an alert for whoever is silent for longer "
-        "than her habit. In brackets 95% intervals, of whole customers drawn again."
+        "than usual. In brackets 95% intervals, of whole customers drawn again."
     )
     yield table(_grades(metrics[metrics["slice"] == "all"]))
     yield text(_best_cutoff(read_table(inputs.churn / "cutoffs.csv")))
     yield picture(
         charts.reliability(
-            read_table(inputs.plots / "churn_reliability.csv"), by=None, unit="churn"
+            read_table(inputs.plots / "churn_reliability.csv"),
+            by=None,
+            unit="churn",
+            percent=True,
         ),
-        "Predicted against observed churn; on the dotted line the model keeps its word.",
+        "Predicted churn against what happened",
+        "Held-out customers in tenths by prediction; on the dotted line the model keeps its word.",
     )
     yield picture(
         charts.bars(
             *_named(read_table(inputs.churn / "importance.csv")),
             unit="mean absolute share in the probability",
         ),
-        "What moves the probability most; up: larger values raise it, down: they lower it.",
+        "What moves the risk to leave most",
+        "An arrow up: larger values raise it; down: they lower it.",
     )
     yield from _ageing(read_table(inputs.churn / "staleness.csv"))
     by_slice = metrics[(metrics["model"] == "churn") & (metrics["slice"] != "all")].pivot_table(

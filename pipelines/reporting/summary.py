@@ -1,4 +1,4 @@
-"""What a run found, in a headline and in a few lines for the terminal."""
+"""What a run found: the files that the report reads, and a few lines for the terminal."""
 
 from __future__ import annotations
 
@@ -41,43 +41,6 @@ class Findings:
     level: float
 
 
-def headline(found: Findings) -> Iterator[tuple[str, str]]:
-    """Figures and their meanings, the most important first."""
-    customers = found.recommendations
-    offers = sent(found)
-    if len(offers):
-        gain = offers["expected_incremental_profit"].sum()
-        if gain == gain and gain != 0:
-            yield f"{gain:,.0f}", f"expected gain of sending {len(offers):,} offers"
-        else:
-            yield f"{len(offers):,}", "offers to send"
-    if found.decision:
-        ours, decided = _ours(found), _decided(found)
-        yield (
-            _amount(ours["value_per_customer"], found),
-            f"{_unit(found)} of our policy on held-out customers, {found.level:.0%} interval "
-            f"{_amount(ours['lo'], found)} to {_amount(ours['hi'], found)}",
-        )
-        if decided["personalize"]:
-            yield (
-                f"{'+' if ours['gain_over_best_single'] > 0 else ''}"
-                + _amount(ours["gain_over_best_single"], found),
-                f"over {decided['best_single']} for all, {found.level:.0%} interval "
-                f"{_amount(ours['gain_lo'], found)} to {_amount(ours['gain_hi'], found)}",
-            )
-        else:
-            yield decided["best_single"], "for all: personal offers did not beat it"
-    if "churn_probability" in customers:
-        risk = customers["churn_probability"].dropna()
-        days = found.source.churn.horizon_days if found.source.churn else 0
-        yield (
-            f"{risk.sum():,.0f}",
-            f"of {len(risk):,} active customers expected to leave within {days} days",
-        )
-    if "churn" in found.metrics:
-        yield f"{found.metrics['churn']['churn']['auc']:.3f}", "AUC of the churn model, later dates"
-
-
 def summary(found: Findings, *, report: Path) -> str:
     """The same for a terminal, with the path of the report."""
     lines = ["", f"{found.source.title}, as of {found.as_of:%Y-%m-%d}", ""]
@@ -99,7 +62,7 @@ def _lines(found: Findings) -> Iterator[str]:
         )
     if not found.decision:
         return
-    decided = _decided(found)
+    decided = decided_for(found)
     offers = sent(found)
     asked = customers["recommended_offer"].notna().sum()
     who = "lost" if "churn_probability" in customers else "asked"
@@ -108,7 +71,7 @@ def _lines(found: Findings) -> Iterator[str]:
         gain = rows["expected_incremental_profit"].sum()
         worth = f", expected gain {gain:,.0f}" if gain == gain and gain != 0 else ""
         yield f"          {name:<14}{len(rows):>8,} customers{worth}"
-    ours = _ours(found)
+    ours = ours_of(found)
     yield (
         f"policy    {_unit(found)} {_amount(ours['value_per_customer'], found)} "
         f"[{_amount(ours['lo'], found)}, {_amount(ours['hi'], found)}] on {ours['n']:,.0f} "
@@ -122,7 +85,8 @@ def _lines(found: Findings) -> Iterator[str]:
     )
 
 
-def _decided(found: Findings) -> Mapping[str, Any]:
+def decided_for(found: Findings) -> Mapping[str, Any]:
+    """The decision of the training for the objective of the campaign."""
     decided: Mapping[str, Any] = found.decision["by_objective"][found.objective]
     return decided
 
@@ -136,7 +100,8 @@ def sent(found: Findings) -> pd.DataFrame:
     return customers[offer.notna() & (offer != found.decision["control"]) & ~customers["holdout"]]
 
 
-def _ours(found: Findings) -> dict[str, Any]:
+def ours_of(found: Findings) -> dict[str, Any]:
+    """The grades of our policy for the objective of the campaign."""
     rows = found.policies
     ours = rows[(rows["objective"] == found.objective) & (rows["policy"] == "ours")]
     return {str(name): value for name, value in ours.to_dict("records")[0].items()}

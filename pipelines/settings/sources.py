@@ -129,6 +129,8 @@ class Source:
     ----------
     name, title, about, where_to_get
         What it is, for people; the last two stand in the error when its files are missing.
+    currency
+        What stands before an amount of money in the report, such as "$" or "EUR ".
     as_of
         The "now" of the data, UTC and naive; None: the end of the last event.
     observed_from
@@ -149,6 +151,7 @@ class Source:
     title: str
     about: str = ""
     where_to_get: str = ""
+    currency: str = ""
     as_of: Annotated[datetime, MOMENT] | None = None
     observed_from: Annotated[datetime, MOMENT] | None = None
     views: Mapping[str, TableQuery] = field(default_factory=dict)

@@ -63,7 +63,7 @@ def small(tmp_path):
     answers = pd.DataFrame({"customer_id": ids, "gain": range(40)})
     answers.to_parquet(tmp_path / "data/recommendations.parquet", index=False)
     shown = [table(answers.head(5)), table(answers.rename(columns={"customer_id": "other"}))]
-    page = render(title="t", subtitle="s", tiles=[], chapters=[Chapter("a", "b", shown)])
+    page = render(title="t", subtitle="s", cards=[], chapters=[Chapter("a", "b", shown)])
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/report.html").write_text(page)
     (tmp_path / "sources").mkdir()
@@ -78,7 +78,7 @@ def test_an_erased_customer_is_found_nowhere_and_nobody_else_changed(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/none.db")
     project = shutil.copytree(finished, tmp_path / "project")
     page = (project / "reports/report.html").read_text()
-    first = int(re.search(r'<td class="number">(\d+)</td><td>', page)[1])
+    first = int(re.search(r'data-label="customer id">(\d+)</td>', page)[1])
     listed = pq.read_table(project / "data/tables/suppressions.parquet")["customer_id"]
     gone = {first, listed[0].as_py()}
     with contextlib.chdir(project):

@@ -285,17 +285,23 @@ def test_a_report_of_hostile_names_shows_them_and_runs_nothing():
         charts.curves(
             points, x="predicted", y="observed", by="offer", x_unit=LIVE[5], y_unit=LIVE[2]
         ),
-        charts.bars(LIVE, range(6), unit=LIVE[5]),
+        charts.bars(LIVE, range(6), unit=LIVE[5], mark=LIVE[:1]),
+        charts.heatmap(
+            points.assign(who=LIVE * 2), rows="who", columns="offer", value="observed", spec=".2f"
+        ),
+        charts.steps(points, x="lo", y="hi", by="offer", x_unit=LIVE[0], y_unit=LIVE[1]),
+        charts.histogram(pd.DataFrame([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], columns=LIVE), unit="x"),
     ]
     blocks = [
         page.table(frame, title=LIVE[1], folded=True),
         page.text(" ".join(LIVE)),
-        *(page.picture(picture, LIVE[2]) for picture in pictures),
+        *(page.picture(picture, LIVE[2], LIVE[0]) for picture in pictures),
     ]
     html = page.render(
         title=LIVE[0],
         subtitle=LIVE[1],
-        tiles=[page.Tile(LIVE[0], LIVE[4])],
+        cards=[page.Card(LIVE[0], LIVE[4], LIVE[2], (LIVE[1],))],
+        warnings=LIVE,
         chapters=[page.Chapter(LIVE[1], LIVE[2], blocks)],
     )
     tags = Tags()

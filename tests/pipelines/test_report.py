@@ -72,3 +72,62 @@ def test_churn_grades_stand_with_intervals_cutoff_and_age(finished, page):
 def test_the_power_of_the_experiment_is_said(page):
     found = re.search(r"four times in five, an offer that changes the share by (0\.\d+)", page)
     assert 0.02 < float(found[1]) < 0.2
+
+
+@pytest.fixture(scope="module")
+def cards(page):
+    """Text of each card of the first screen by its question."""
+    found = re.findall(r'<section class="card"><h2>(.*?)</h2>(.*?)</section>', page, re.DOTALL)
+    return {question: re.sub(r"<[^>]+>", " ", answer) for question, answer in found}
+
+
+def test_the_first_screen_answers_five_questions(finished, cards):
+    customers = pd.read_parquet(finished / "data/recommendations.parquet")
+    policies = pd.DataFrame(json.loads((finished / "reports/policies.json").read_text()))
+    levels = pd.read_csv(finished / "artifacts/winback/readout/levels.csv")
+    leaving, returning, worth, offers, strategy = cards.values()
+
+    risk = customers["churn_probability"].dropna()
+    assert f"{risk.sum():,.0f} " in leaving
+    assert f"of {len(risk):,} active customers" in leaving
+
+    rates = levels[levels["outcome"] == "returned"].set_index("arm")
+    for arm in ("none", rates["estimate"].drop("none").idxmax()):
+        row = rates.loc[arm]
+        assert f"{row['estimate']:.1%} ({row['lo']:.1%} to {row['hi']:.1%})" in returning
+
+    assert re.search(r"[\d.]+ months and \$\d+", worth)
+    assert re.search(r"\$\d+ each \(\$\d+ to \$\d+\) within 730 days", worth)
+
+    offer = customers["recommended_offer"]
+    sent = customers[offer.notna() & (offer != "none") & ~customers["holdout"]]
+    costs = {"discount": 120, "upgrade": 105, "bundle": 225}
+    paid = sum(
+        rows[f"return_probability_{name}"].sum() * costs[name] + 2 * len(rows)
+        for name, rows in sent.groupby("recommended_offer")
+    )
+    assert f"{len(sent):,} offers" in offers
+    assert f"Expected cost ${paid:,.0f}" in offers
+
+    ours = policies[(policies["objective"] == "profit") & (policies["policy"] == "ours")].iloc[0]
+    assert f"${ours['value_per_customer']:,.0f} (${ours['lo']:,.0f} to" in strategy
+
+
+def test_what_weakens_the_claims_stands_under_the_cards(page):
+    amber = page.split('class="warnings"')[1].split("</aside>")[0]
+    assert "simulated" in amber
+    assert page.index('class="warnings"') < page.index("<nav")
+
+
+def test_charts_have_a_headline_a_role_and_ids_of_their_own(page):
+    assert page.count("<svg") == page.count('<svg role="img" aria-label="') >= 12
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_stays_small_and_names_things_in_words(page):
+    assert len(page) < 6_000_000
+    text = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL)
+    for raw in ("treat_none", "discount_for_all", "p_holm", "gain_lo"):
+        assert raw not in text
+    assert not re.search(r"\b(she|her|he|his)\b", text)

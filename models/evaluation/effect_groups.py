@@ -1,0 +1,87 @@
+"""What an offer adds in groups of held-out customers: by a stated fact, and by predicted effect."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..intervals import mean_estimate
+from .policies import Graded
+
+FEWEST_ROWS = 50  # a mean over fewer customers says nothing
+
+
+def effects_by_group(judged: Graded, groups: pd.Series, *, level: float = 0.95) -> pd.DataFrame:
+    """Average effect of every offer in every group, from the doubly robust scores.
+
+    Parameters
+    ----------
+    judged
+        Held-out rows with their scores.
+    groups
+        (n,) name of each row's group; groups with fewer than `FEWEST_ROWS` rows are left out.
+    level
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        group, offer, rows, effect, lo, hi; the largest group first. The effect is the mean
+        difference between the scores of the offer and of the control, in the unit of the scores.
+    """
+    names = groups.astype("str").to_numpy()
+    rows = []
+    for group, count in pd.Series(names).value_counts(sort=True).items():
+        if count < FEWEST_ROWS:
+            continue
+        mine = judged.scores[names == group]
+        for position, offer in enumerate(judged.names[1:], start=1):
+            mean = mean_estimate(mine[:, position] - mine[:, 0], level=level)
+            rows.append((group, offer, int(count), mean.value, mean.lo, mean.hi))
+    return pd.DataFrame(rows, columns=["group", "offer", "rows", "effect", "lo", "hi"])
+
+
+def effects_by_predicted(
+    judged: Graded, predicted: pd.DataFrame, *, parts: int = 5, level: float = 0.95
+) -> pd.DataFrame:
+    """Predicted against observed effect of every offer, in equal parts by predicted effect.
+
+    Parameters
+    ----------
+    judged
+        Held-out rows with their scores.
+    predicted
+        (n, offers) predicted effects, one column per offer in the order of `judged.names[1:]`.
+    parts
+        Equal parts, the customers with the smallest predicted effect in part 1.
+    level
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        offer, part, rows, predicted, observed, lo, hi.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows than parts, or a column per offer is not there.
+    """
+    if predicted.shape != (len(judged.scores), len(judged.names) - 1):
+        raise ValueError(
+            f"predicted: expected {len(judged.scores)} rows and one column for each of "
+            f"{', '.join(judged.names[1:])}, found {predicted.shape}"
+        )
+    if len(predicted) < 2 * parts:
+        raise ValueError(f"predicted: expected at least {2 * parts} rows, found {len(predicted)}")
+    rows = []
+    for position, offer in enumerate(judged.names[1:], start=1):
+        effect = predicted.iloc[:, position - 1].to_numpy()
+        order = np.argsort(effect, kind="stable")
+        for part, members in enumerate(np.array_split(order, parts), start=1):
+            gained = judged.scores[members, position] - judged.scores[members, 0]
+            mean = mean_estimate(gained, level=level)
+            told = float(effect[members].mean())
+            rows.append((offer, part, len(members), told, mean.value, mean.lo, mean.hi))
+    columns = ["offer", "part", "rows", "predicted", "observed", "lo", "hi"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,194 @@
+"""Chapter of the report on the experiment: what each offer brought, for whom, and for how long."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ...models.evaluation.effect_groups import effects_by_group, effects_by_predicted
+from ...models.evaluation.survival import MONTH_DAYS, survival
+from ...models.intervals import detectable_difference
+from ..settings.objectives import graded
+from ..settings.sources import Source
+from ..tables.safe_csv import read_table
+from . import charts, words
+from .html import Block, picture, table, text
+from .summary import Findings, Inputs
+
+REASON = "departure_reason"
+SHOWN_GROUPS = 8
+FEWEST_BACK = 30
+
+
+def experiment(source: Source, inputs: Inputs, found: Findings) -> Iterator[Block]:
+    """What the offers brought, by themselves and in groups of customers."""
+    folder = inputs.winback / "readout"
+    facts = json.loads((folder / "readout.json").read_text())
+    levels = read_table(folder / "levels.csv")
+    effects = read_table(folder / "effects.csv")
+    outcome = source.experiment.outcome if source.experiment else "returned"
+    rates = levels[levels["outcome"] == "returned"]
+    yield picture(
+        charts.intervals(
+            rates.sort_values("estimate", ascending=False, kind="stable"),
+            label="arm",
+            value="estimate",
+            lo="lo",
+            hi="hi",
+            unit=f"{outcome}, share",
+        ),
+        _headline(levels, facts["control"]),
+    )
+    yield text(
+        f"{facts['rows']:,} customers got an offer, or none, by chance. The sizes of the arms "
+        f"agree with the plan (p = {words.p_value(facts['sample_ratio_p_value'])}). "
+        + _power(rates, facts["control"])
+    )
+    yield from _groups(source, inputs, found)
+    yield from _second_lifetimes(source, inputs)
+    yield from _figures(levels, effects, facts["control"])
+    for note in facts["notes"]:
+        yield text(f"Note: {note}.")
+    orders = inputs.tables / "orders.parquet"
+    if orders.exists() and "margin" not in pq.read_schema(orders).names:
+        yield text("Note: orders tell no margin, so value and profit here are revenue.")
+
+
+def _headline(levels: pd.DataFrame, control: str) -> str:
+    """Which arm brought most returns, and which most profit where it is known."""
+    rates = levels[levels["outcome"] == "returned"].set_index("arm")["estimate"]
+    most = words.plain(rates.drop(control).idxmax())
+    told = f"{most[0].upper()}{most[1:]} brought most customers back"
+    profit = levels[levels["outcome"] == "profit"].set_index("arm")["estimate"]
+    if len(profit):
+        earned = words.plain(profit.idxmax())
+        told += " and earned most" if earned == most else f", {earned} earned most"
+    return told
+
+
+def _groups(source: Source, inputs: Inputs, found: Findings) -> Iterator[Block]:
+    """Effects on held-out customers by stated reason and by predicted effect."""
+    if source.experiment is None:
+        return
+    rows = pd.read_parquet(inputs.winback / "held_out.parquet")
+    judged = graded(rows, rows, source.experiment, "returns")
+    if REASON in rows.columns:
+        reasons = rows[REASON].astype("object").fillna("not stated")
+        by_reason = effects_by_group(judged, reasons, level=found.level)
+        shown = by_reason[by_reason["group"].isin(by_reason["group"].unique()[:SHOWN_GROUPS])]
+        if shown["group"].nunique() > 1:
+            yield picture(
+                charts.heatmap(shown, rows="group", columns="offer", value="effect", spec="+.0%"),
+                "Which offer works depends on why the customer left",
+                f"Effect on the share that returns, with {found.level:.0%} intervals, by stated "
+                "reason, on held-out customers.",
+            )
+            yield table(
+                shown.rename(columns={"group": "stated reason", "lo": "low", "hi": "high"}),
+                title="Effects by stated reason, in figures",
+                formats={"rows": ",.0f", "effect": "+.1%", "low": "+.1%", "high": "+.1%"},
+                folded=True,
+            )
+    predicted = rows[[f"uplift_{name}" for name in judged.names[1:]]]
+    fifths = effects_by_predicted(judged, predicted, level=found.level)
+    first = fifths[fifths["part"] == 1]["observed"].mean()
+    last = fifths[fifths["part"] == 5]["observed"].mean()
+    yield picture(
+        charts.reliability(fifths, by="offer", unit="effect on the return", percent=True),
+        f"The model finds whom an offer moves: {first:+.0%} in the lowest fifth, {last:+.0%} in "
+        "the highest"
+        if last > first
+        else "The model does not tell whom an offer moves more",
+        "Held-out customers in fifths by predicted effect, against the observed effect; on "
+        "the dotted line the model keeps its word.",
+    )
+
+
+def _second_lifetimes(source: Source, inputs: Inputs) -> Iterator[Block]:
+    """How long those who came back stayed, by offer."""
+    if source.experiment is None:
+        return
+    columns = ["offer", "returned", "second_days", "second_ended"]
+    rows = pd.read_parquet(inputs.features / "winback.parquet", columns=columns)
+    back = rows[(rows["returned"] == 1) & rows["second_days"].notna()].dropna()
+    limit = source.experiment.value_horizon_days
+    curves, means = [], {}
+    for name in source.experiment.offer_names:
+        mine = back[back["offer"] == name]
+        if len(mine) < FEWEST_BACK:
+            continue
+        stay = survival(
+            mine["second_days"].to_numpy(), mine["second_ended"].to_numpy(), limit_days=limit
+        )
+        curves.append(stay.curve.assign(offer=name))
+        means[name] = stay
+    if not curves:
+        return
+    longest = max(means, key=lambda name: means[name].mean_months)
+    yield picture(
+        charts.steps(
+            pd.concat(curves, ignore_index=True),
+            x="months",
+            y="staying",
+            by="offer",
+            x_unit="months since the return",
+            y_unit="still customers",
+        ),
+        f"Those who came back with {words.plain(longest)} stayed longest: "
+        f"{means[longest].mean_months:.1f} of {limit / MONTH_DAYS:.0f} months",
+        "Kaplan-Meier curves of the second relation, by offer. Whoever returns with an offer is "
+        "another kind of customer than who returns without, so this is no effect of the offer.",
+    )
+    yield table(
+        pd.DataFrame(
+            [
+                (words.plain(name), stay.customers, stay.mean_months, 1.96 * stay.se)
+                for name, stay in means.items()
+            ],
+            columns=["offer", "customers", "months", "give or take"],
+        ),
+        title="Months of the second relation, in figures",
+        formats={"customers": ",.0f", "months": ".1f", "give or take": ".1f"},
+        folded=True,
+    )
+
+
+def _figures(levels: pd.DataFrame, effects: pd.DataFrame, control: str) -> Iterator[Block]:
+    wide = levels.pivot_table(index=["arm", "rows"], columns="outcome", values="estimate")
+    wide = wide[[name for name in levels["outcome"].unique() if name in wide.columns]]
+    yield table(
+        wide.reset_index(),
+        title="Mean per customer in each arm",
+        formats={"rows": ",.0f", "returned": ".1%"},
+    )
+    names = {"lo": "low", "hi": "high", "p_value": "p", "p_holm": "p, corrected"}
+    yield table(
+        levels.drop(columns="se").rename(columns=names), title="With their intervals", folded=True
+    )
+    shown = effects.drop(columns="se").assign(
+        p_value=effects["p_value"].map(words.p_value), p_holm=effects["p_holm"].map(words.p_value)
+    )
+    yield table(
+        shown.rename(columns=names),
+        title=f"Effect against {control}, corrected for several offers (Holm)",
+        folded=True,
+    )
+
+
+def _power(rates: pd.DataFrame, control: str) -> str:
+    """How small an effect the experiment could have noticed."""
+    alone = rates[rates["arm"] == control].iloc[0]
+    arms = rates[rates["arm"] != control]
+    least = arms.sort_values("rows", kind="stable").iloc[0]
+    spread = float(
+        np.sqrt((alone["se"] ** 2 * alone["rows"] + least["se"] ** 2 * least["rows"]) / 2)
+    )
+    noticed = detectable_difference(spread, int(least["rows"]), int(alone["rows"]))
+    return (
+        f"Its arms are large enough to notice, four times in five, an offer that changes the share "
+        f"by {noticed:.3f}."
+    )

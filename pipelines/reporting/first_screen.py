@@ -1,0 +1,268 @@
+"""The first screen: five questions of a marketer, each answered in words, figures and intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from ...models.intervals import mean_estimate
+from ..tables.safe_csv import read_table
+from . import words
+from .html import Card
+from .summary import Findings, Inputs, decided_for, ours_of, sent
+
+NO_EXPERIMENT = "Nobody can tell: there is no randomized experiment in this source"
+
+
+def cards(found: Findings, inputs: Inputs) -> list[Card]:
+    """The five cards, in the order in which a campaign is planned."""
+    return [
+        _leaving(found, inputs),
+        _returning(found, inputs),
+        _worth(found, inputs),
+        _offers(found),
+        _strategy(found),
+    ]
+
+
+def _leaving(found: Findings, inputs: Inputs) -> Card:
+    question = "Who is about to leave?"
+    customers = found.recommendations
+    if "churn_probability" not in customers or found.source.churn is None:
+        why = found.skipped.get("churn", "this source does not say when a customer counts as lost")
+        return Card(question, "Not known", f"No churn model: {why}.")
+    risk = customers["churn_probability"].dropna().sort_values(ascending=False)
+    days = found.source.churn.horizon_days
+    top = risk.head(max(1, len(risk) // 10))
+    held = top.sum() / risk.sum() if risk.sum() else 0.0
+    answer = (
+        f"of {len(risk):,} active customers ({risk.mean():.1%}) are expected to leave within "
+        f"{days} days. The tenth at highest risk holds {held:.0%} of them: start there."
+    )
+    grades = read_table(inputs.churn / "metrics.csv")
+    auc = grades[(grades["model"] == "churn") & (grades["slice"] == "all")].set_index("metric")
+    auc = auc.loc["auc"]
+    bins = read_table(inputs.plots / "churn_reliability.csv")
+    told = np.average(bins["predicted"], weights=bins["rows"])
+    came = np.average(bins["observed"], weights=bins["rows"])
+    where = "On later dates" if _later(inputs) else "On customers held out"
+    return Card(
+        question,
+        f"{risk.sum():,.0f}",
+        answer,
+        (
+            f"{where} it predicted {told:.1%}, and {came:.1%} left.",
+            f"A leaver ranks above a stayer {auc['value']:.0%} of the time (AUC {auc['value']:.3f}"
+            + (f", {auc['lo']:.3f} to {auc['hi']:.3f}" if auc["lo"] == auc["lo"] else "")
+            + ").",
+        ),
+    )
+
+
+def _later(inputs: Inputs) -> bool:
+    parts = read_table(inputs.churn / "parts.csv").set_index("part")
+    return bool(parts.loc["test", "first"] > parts.loc["train", "last"])
+
+
+def _returning(found: Findings, inputs: Inputs) -> Card:
+    question = "Will they come back?"
+    if not found.decision or found.source.experiment is None:
+        return Card(question, "Not known", f"{NO_EXPERIMENT}.", (_lost_alone(found),))
+    experiment = found.source.experiment
+    levels = read_table(inputs.winback / "readout" / "levels.csv")
+    rates = levels[levels["outcome"] == "returned"].set_index("arm")
+    alone = rates.loc[experiment.control]
+    arms = rates.drop(index=experiment.control)
+    best = arms["estimate"].idxmax()
+    with_best = arms.loc[best]
+    doing = "return" if experiment.outcome == "returned" else f"reach '{experiment.outcome}'"
+    days = experiment.return_window_days
+    details = []
+    offers = sent(found)
+    if len(offers):
+        chances = np.array(
+            [
+                offers.loc[offers["recommended_offer"] == name, f"return_probability_{name}"].sum()
+                for name in offers["recommended_offer"].unique()
+            ]
+        ).sum() / len(offers)
+        own = offers[f"return_probability_{experiment.control}"].mean()
+        details.append(
+            f"The customers on the list: {own:.1%} alone, {chances:.1%} with the offer we send "
+            "(predicted)."
+        )
+    return Card(
+        question,
+        f"{alone['estimate']:.1%} alone, {with_best['estimate']:.1%} with {words.plain(best)}",
+        f"So many {doing} within {days} days in the experiment: without an offer "
+        f"{alone['estimate']:.1%} ({alone['lo']:.1%} to {alone['hi']:.1%}), with "
+        f"{words.plain(best)} {with_best['estimate']:.1%} ({with_best['lo']:.1%} to "
+        f"{with_best['hi']:.1%}).",
+        tuple(details),
+    )
+
+
+def _lost_alone(found: Findings) -> str:
+    lost = found.recommendations
+    if "churn_probability" in lost:
+        lost = lost[lost["churn_probability"].isna()]
+    return f"{len(lost):,} customers count as lost; the list orders them by what they were worth."
+
+
+def _worth(found: Findings, inputs: Inputs) -> Card:
+    question = "For how long, and worth what?"
+    if not found.decision or found.source.experiment is None:
+        return Card(question, "Not known", f"{NO_EXPERIMENT}.")
+    horizon = found.source.experiment.value_horizon_days
+    rows = pd.read_parquet(
+        inputs.features / "winback.parquet",
+        columns=["offer", "returned", "value", "second_days", "second_ended"],
+    )
+    back = rows[rows["returned"] == 1]
+    money = back["value"].dropna()
+    lines = []
+    if len(money) > 1:
+        mean = mean_estimate(money.to_numpy(float), level=found.level)
+        worth = words.amount(mean.value, found.source)
+        between = words.interval(
+            words.amount(mean.lo, found.source), words.amount(mean.hi, found.source)
+        )
+        lines.append(f"{worth} each ({between}) within {horizon} days, before the cost")
+    months = ""
+    lived = back[back["second_days"].notna() & back["second_ended"].notna()]
+    if len(lived) > 1:
+        from ...models.evaluation.survival import survival
+
+        stay = survival(
+            lived["second_days"].to_numpy(), lived["second_ended"].to_numpy(), limit_days=horizon
+        )
+        limit = horizon / 30.4375
+        reach = 1.96 * stay.se
+        months = f"{stay.mean_months:.1f} months"
+        lines.append(
+            f"they stayed {months} of {limit:.0f} on average ({stay.mean_months - reach:.1f} to "
+            f"{stay.mean_months + reach:.1f})"
+        )
+    if not lines:
+        return Card(
+            question, "Not known", "The experiment tells neither value nor length of a return."
+        )
+    figure = " and ".join(filter(None, [months, worth if len(money) > 1 else ""]))
+    shown = "; ".join(lines)
+    return Card(question, figure, f"Of the {len(back):,} who came back: {shown}.")
+
+
+def _offers(found: Findings) -> Card:
+    question = "Which offer for whom, at what cost?"
+    offers, experiment = sent(found), found.source.experiment
+    if not found.decision or experiment is None:
+        return Card(
+            question,
+            "No offer",
+            f"{NO_EXPERIMENT}, so no offer is recommended. {_lost_alone(found)}",
+        )
+    if not len(offers):
+        return Card(question, "No offer", "Under the rules no customer is worth an offer.")
+    cost = 0.0
+    parts = []
+    for name, rows in offers.groupby("recommended_offer"):
+        terms = experiment.offers[str(name)]
+        cost += float(terms.expected_cost(rows[f"return_probability_{name}"]).sum())
+        parts.append((len(rows), words.plain(name)))
+    told = ", ".join(f"{name} to {count:,}" for count, name in sorted(parts, reverse=True))
+    gain = float(offers["expected_incremental_profit"].sum())
+    details = []
+    if cost:
+        details.append(
+            f"Expected cost {words.amount(cost, found.source)}, "
+            f"{words.amount(cost / len(offers), found.source)} per customer."
+        )
+    if gain == gain and gain:
+        details.append(
+            f"Expected gain over sending nothing {words.amount(gain, found.source)}, net of costs."
+        )
+    held = int(found.recommendations["holdout"].sum())
+    details.append(f"{held:,} more get nothing, at random, to measure the campaign by.")
+    return Card(
+        question, f"{len(offers):,} offers", f"{told[0].upper()}{told[1:]}.", tuple(details)
+    )
+
+
+def _strategy(found: Findings) -> Card:
+    question = "Which strategy earns most, and how sure is that?"
+    if not found.decision:
+        return Card(question, "Not known", f"{NO_EXPERIMENT}, so no strategy can be graded.")
+    ours, decision = ours_of(found), decided_for(found)
+
+    def shown(number: float) -> str:
+        return words.measured(number, found.objective, found.source)
+
+    best = words.plain(decision["best_single"])
+    earned = (
+        f"{shown(ours['value_per_customer'])} ({shown(ours['lo'])} to {shown(ours['hi'])}) "
+        f"{_per(found)} on {ours['n']:,.0f} customers that no model has seen"
+    )
+    if not decision["personalize"]:
+        return Card(
+            question,
+            f"{best[0].upper()}{best[1:]} for all",
+            f"It earns {earned}. An offer per customer is not expected to earn more, so "
+            "everybody gets the same.",
+        )
+    low, high = ours["gain_lo"], ours["gain_hi"]
+    gain = ours["gain_over_best_single"]
+    sure = "within noise" if low <= 0 <= high else "beyond noise"
+    return Card(
+        question,
+        "The offer that suits each customer",
+        f"It earns {earned}.",
+        (
+            f"{shown(gain)} ({shown(low)} to {shown(high)}) more than {best} for all: {sure}.",
+            f"Intervals cover {found.level:.0%}; both strategies are graded on the same customers.",
+        ),
+    )
+
+
+def _per(found: Findings) -> str:
+    return {
+        "profit": "profit per customer",
+        "returns": "of customers",
+        "roi": "gained per unit of money spent",
+    }[found.objective]
+
+
+def warnings(found: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iterator[str]:
+    """What weakens the claims: support of the experiment, drift, leavers outside."""
+    customers = found.recommendations
+    if found.source.simulate is not None:
+        yield "The customers are simulated; no figure is a fact about a real business."
+    if found.decision:
+        asked = customers[customers["recommended_offer"].notna()]
+        beyond = asked["reasons"].str.startswith("too few customers like this").sum()
+        if beyond:
+            yield (
+                f"{beyond:,} of {len(asked):,} customers ({beyond / len(asked):.0%}) are unlike "
+                "those of the experiment; they get no offer, since nobody knows what one does."
+            )
+    if "leavers" in found.metrics:
+        grades = found.metrics["leavers"]
+        promised, came = grades["predicted"], grades["base_rate"]
+        if abs(promised - came) > max(0.01, 0.1 * came):
+            yield (
+                f"{grades['rows']:,.0f} customers who left outside of the experiment returned "
+                f"{'less' if came < promised else 'more'} often than predicted: {came:.1%} instead "
+                f"of {promised:.1%}. Trust the order of the list more than its totals."
+            )
+    for population, count in alarms.items():
+        if count:
+            noun = "feature has" if count == 1 else "features have"
+            yield (
+                f"{count} {noun} drifted among the {population} customers of today: see "
+                "the chapter on drift before you trust their figures."
+            )
+    if found.decision:
+        for note in json.loads((inputs.winback / "readout" / "readout.json").read_text())["notes"]:
+            yield f"The experiment: {note}."

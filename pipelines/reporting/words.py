@@ -1,0 +1,84 @@
+"""Numbers and names as a reader of the report meets them: money, shares, intervals, policies."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from ..settings.sources import Source
+
+POLICIES = {
+    "treat_none": "no offer to anybody",
+    "random": "an offer at random",
+    "response_model": "response model: each gets the offer they are likeliest to accept",
+    "tailored": "the offer that the stated reason suggests",
+    "ours": "our policy",
+}
+OUTCOMES = {
+    "returned": "share returned",
+    "cost": "cost of the offer",
+    "roi": "return on investment",
+}
+
+
+def policy_name(policy: str) -> str:
+    """A policy in words: 'discount_for_all' is 'discount for all'."""
+    return POLICIES.get(policy, plain(policy))
+
+
+def plain(name: object) -> str:
+    """A column or an offer without underscores."""
+    return str(name).replace("_", " ")
+
+
+def amount(value: float, source: Source) -> str:
+    """Money in the currency of the source: cents below 100, millions in words."""
+    sign, size = ("-" if value < 0 else ""), abs(value)
+    if size >= 9_999_500:
+        shown = f"{size / 1e6:,.1f} million"
+    elif size >= 99.995:
+        shown = f"{size:,.0f}"
+    else:
+        shown = f"{size:,.2f}"
+    return f"{sign}{source.currency}{shown}"
+
+
+def share(value: float) -> str:
+    """A share in percent: one decimal, none from 10% on where it would only pretend."""
+    return f"{value:.1%}"
+
+
+def interval(lo: str, hi: str) -> str:
+    """An interval in words."""
+    return f"{lo} to {hi}"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value: below .001 as such."""
+    if value is None or math.isnan(value):
+        return ""
+    return "below .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+
+
+def measured(value: float, objective: str, source: Source) -> str:
+    """The value of a policy in the unit of its objective."""
+    if objective == "returns":
+        return share(value)
+    return f"{value:.2f}" if objective == "roi" else amount(value, source)
+
+
+def unit(objective: str, source: Source) -> str:
+    """What a policy's value is a number of."""
+    outcome = source.experiment.outcome if source.experiment else "returned"
+    money = f", {source.currency.strip()}" if source.currency else ""
+    return {
+        "profit": f"profit per customer{money}",
+        "roi": "gain per unit of money spent",
+        "returns": f"share with outcome {outcome}",
+    }[objective]
+
+
+def rule(reason: str) -> str:
+    """The rule behind a sentence of reasons, without its numbers, to count customers by."""
+    first = reason.split(";", maxsplit=1)[0]
+    return re.sub(r"^not worth it: .*", "no offer would earn its cost", first)

@@ -27,6 +27,7 @@ from .job.progress import say
 from .settings.yaml_dataclasses import read_yaml
 from .storage.atomic import MANIFEST, clean_leftovers, replace_file, replace_folder, runs, verify
 from .storage.mlflow_home import MODEL_NAME, root, tracking_uri
+from .storage.stage_inputs import INPUT_FILES, write_inputs
 from .storage.without_customers import page_without, rows_of, write_parquet_without
 from .tables.safe_csv import csv_beside, write_csv
 
@@ -135,8 +136,10 @@ def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:
             if file in held:
                 write_parquet_without(file, target, customers)
                 shutil.copystat(file, target)  # a list of objections does not become younger
-            elif file.name != MANIFEST:
+            elif file.name not in (MANIFEST, *INPUT_FILES):
                 target.hardlink_to(file)
+        if (folder / INPUT_FILES[0]).exists():
+            write_inputs(new.path)
         new.extra.update({name: said for name, said in manifest.items() if name != "files"})
         if "rows_out" in manifest:
             new.extra["rows_out"] -= sum(held.values())

@@ -32,6 +32,7 @@ from .settings.moments import from_seconds, seconds
 from .settings.params import Featurize, Machine
 from .settings.sources import Experiment, Source
 from .storage.atomic import NewFolder, replace_folder, verify
+from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import CustomerRanges
 
@@ -83,6 +84,7 @@ def featurize(
                 _leavers(source.experiment, setting, new)
         with step("features of today's customers"):
             _today(setting, setting.now, new.path / "current.parquet")
+        write_inputs(new.path)
         new.extra.update(as_of=str(from_seconds(setting.now)), skipped=skipped)
     for part, why in skipped.items():
         say(f"{part}: left out, {why}")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 from .settings.sources import Source, raw_files, require_raw_files
-from .storage.atomic import replace_file
+from .storage.atomic import file_hash, replace_file
 from .tables.database import open_databases, run
 
 # Independent of the order of rows; 64 bits a row, summed exactly.
@@ -20,12 +18,11 @@ def fingerprint(source: Source, *, out: Path) -> None:
     replace_file(out, (hash_raw(source) + "\n").encode())
 
 
-def hash_raw(source: Source, *, cache: Path | None = None) -> str:
+def hash_raw(source: Source) -> str:
     """A hash that changes when, and only when, the raw data of a source change.
 
-    Files are hashed by content; with `cache`, a file whose size and time of change stand there is
-    not read again. A table in a database is hashed by the database, or by `version_query`. A
-    simulated source has no raw data.
+    Files are hashed by content. A table in a database is hashed by the database, or by
+    `version_query`. A simulated source has no raw data.
 
     Raises
     ------
@@ -34,16 +31,10 @@ def hash_raw(source: Source, *, cache: Path | None = None) -> str:
     """
     require_raw_files(source)
     digest = hashlib.sha256(source.name.encode())
-    known = dict(json.loads(cache.read_bytes())) if cache and cache.is_file() else {}
-    seen: dict[str, list[Any]] = {}
     for files in raw_files(source):
         digest.update(files.table.encode())
         for path in files.found():
-            key = str(path.resolve())
-            seen[key] = _look(path, known.get(key))
-            digest.update(f"{path.name} {seen[key][2]}".encode())
-    if cache is not None and seen != known:
-        replace_file(cache, json.dumps(seen, indent=1, sort_keys=True).encode())
+            digest.update(f"{path.name} {file_hash(path)}".encode())
     with open_databases(source) as cursors:
         for name, table in source.tables.items():
             if table.uri:
@@ -52,13 +43,3 @@ def hash_raw(source: Source, *, cache: Path | None = None) -> str:
                 run(cursor, query, uri=table.uri, where=where)
                 digest.update(f"{name} {cursor.fetchall()}".encode())
     return digest.hexdigest()
-
-
-def _look(path: Path, known: list[Any] | None) -> list[Any]:
-    """Size, time of change and hash of a file; the hash is taken anew if the others differ."""
-    stat = path.stat()
-    facts = [stat.st_size, stat.st_mtime_ns]
-    if known is not None and known[:2] == facts:
-        return known
-    with path.open("rb") as handle:
-        return [*facts, hashlib.file_digest(handle, "sha256").hexdigest()]

@@ -37,7 +37,6 @@ from .registry.opened_model import (
     download_model,
     files_hash,
     hashes,
-    model_texts,
     populations,
     registry,
 )
@@ -47,7 +46,7 @@ from .settings.sources import Source
 from .settings.yaml_dataclasses import read_yaml
 from .storage.atomic import MANIFEST, verify
 from .storage.mlflow_home import MODEL_NAME, artifact_root
-from .storage.stage_outputs import read_answers
+from .storage.stage_outputs import model_files, read_answers
 
 PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by
@@ -86,7 +85,7 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
             "commit them, or register --allow-dirty"
         )
     client = registry()
-    content = content_hash(model_texts(run.churn), model_texts(run.winback))
+    content = content_hash(model_files(run.churn), model_files(run.winback))
     for found in client.search_model_versions(f"name = '{MODEL_NAME}'"):
         if found.tags.get(CONTENT) == content:
             say(f"these models are registered already, as version {found.version}")

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from ..models.formula.answers import input_columns
 from .job.lock import only_one
 from .job.progress import say, step
-from .registry.opened_model import file_hash, open_model
+from .registry.opened_model import open_model
 from .scoring import input_rows as batch
 from .scoring.drift import distance_from_registration
 from .scoring.parts import Task, answer_parts, write_parquet, written_with
@@ -32,7 +32,7 @@ from .scoring.postgres_table import check_table, write_table
 from .scoring.spark_parts import answer_on_spark
 from .scoring.suppressions import Suppressions, read_suppressions
 from .settings import moments
-from .storage.atomic import MANIFEST, StoreError, replace_file, replace_folder, verify
+from .storage.atomic import MANIFEST, StoreError, file_hash, replace_file, replace_folder, verify
 from .tables.safe_csv import csv_beside, write_csv
 
 ENGINES = {"local": answer_parts, "spark": answer_on_spark}

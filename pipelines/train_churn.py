@@ -7,24 +7,13 @@ from pathlib import Path
 from ..models.churn.churn import fit_churn
 from ..models.churn.staleness import staleness
 from ..models.evaluation.unseen import remember_snapshots
-from ..models.regression.blend import Boosting
 from .job.progress import say, step
+from .settings.boosting import boosting
 from .settings.params import Machine, TrainChurn
 from .settings.sources import Source
 from .storage.atomic import replace_folder
 from .storage.stage_outputs import training_rows, why_skipped, write_formula
 from .tables.safe_csv import save_table
-
-
-def boosting(params: TrainChurn) -> Boosting:
-    """The boosting as params.yaml wants it."""
-    return Boosting(
-        learning_rate=params.learning_rate,
-        num_leaves=params.num_leaves,
-        rounds=params.rounds,
-        least_rows_in_leaf=params.least_rows_in_leaf,
-        max_rows=params.largest_sample,
-    )
 
 
 def train_churn(

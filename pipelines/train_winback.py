@@ -23,7 +23,6 @@ from ..models.formula.formula import Formula, evaluate
 from ..models.returns.returns import fit_winback
 from ..models.uplift.input_rows import sent_propensity
 from .job.progress import say, step
-from .readout import experiment_readout, write_readout
 from .settings.objectives import graded, objectives
 from .settings.params import Machine, TrainWinback
 from .settings.sources import Experiment, Source
@@ -35,6 +34,7 @@ from .storage.stage_outputs import (
     why_skipped,
     write_formula,
 )
+from .tables.experiment_readout import experiment_readout, write_readout
 from .tables.safe_csv import save_table
 
 

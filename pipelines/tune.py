@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..models.churn.tuning import tune_churn
+from .settings.boosting import boosting
 from .settings.params import Machine, TrainChurn
 from .settings.sources import Source
 from .storage.stage_outputs import training_rows, why_skipped
-from .train_churn import boosting
 
 SETTINGS = ("learning_rate", "num_leaves", "rounds", "least_rows_in_leaf")  # of params.yaml
 

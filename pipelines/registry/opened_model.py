@@ -25,8 +25,9 @@ from mlflow.tracking import MlflowClient
 from ...models.formula.answers import DECISION_FILE, Answers, answer, input_columns, load_answers
 from ...models.formula.formula import FORMULA_FILE
 from ..job.exit_codes import ModelRefused
-from ..storage.atomic import read_verified
+from ..storage.atomic import file_hash
 from ..storage.mlflow_home import tracking_uri
+from ..storage.stage_outputs import model_files
 
 CONTENT, AS_OF = "winback.content", "winback.as_of"
 FILES = "winback.files"
@@ -105,12 +106,6 @@ def content_hash(*parts: dict[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def file_hash(file: Path) -> str:
-    """SHA-256 of a file."""
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of each file below a folder, by its path in it."""
     return {
@@ -123,12 +118,6 @@ def hashes(folder: Path) -> dict[str, str]:
 def files_hash(folder: Path) -> str:
     """One SHA-256 over the paths and hashes of all files below a folder."""
     return hashlib.sha256(json.dumps(hashes(folder), sort_keys=True).encode()).hexdigest()
-
-
-def model_texts(folder: Path) -> dict[str, bytes]:
-    """The files of a model by name, compared with its manifest; empty where there is no model."""
-    files = read_verified(folder)
-    return files if FORMULA_FILE in files else {}
 
 
 def populations(customers: pd.DataFrame) -> pd.Series:
@@ -147,7 +136,7 @@ def download_model(uri: str, place: Path) -> Path:
 def _of_folder(folder: Path) -> Opened:
     if not folder.is_dir():
         raise ValueError("there is no such folder, and a registry URI begins with models:/")
-    texts = [model_texts(folder / part) for part in PARTS]
+    texts = [model_files(folder / part) for part in PARTS]
     return _opened(texts)
 
 

@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 
 from ...models.formula.answers import Answers, answer, input_columns
 from ..job.progress import say
-from ..registry.opened_model import file_hash
-from ..storage.atomic import replace_file
+from ..storage.atomic import file_hash, replace_file
 from . import input_rows as batch
 from .suppressions import Suppressions
 

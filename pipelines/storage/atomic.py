@@ -131,7 +131,7 @@ def verify(folder: Path) -> dict[str, Any]:
         file = folder / name
         if not file.is_file():
             raise StoreError(f"{file}: missing, though {MANIFEST} lists it; run the stage again")
-        _compare(file, _sha256(file), expected["sha256"])
+        _compare(file, file_hash(file), expected["sha256"])
     listed = {*manifest["files"], MANIFEST}
     for file in sorted(folder.rglob("*")):
         if file.is_file() and _relative(file, folder) not in listed:
@@ -157,6 +157,12 @@ def read_verified(folder: Path) -> dict[str, bytes]:
         contents[name] = file.read_bytes()
         _compare(file, hashlib.sha256(contents[name]).hexdigest(), expected["sha256"])
     return contents
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def clean_leftovers(path: Path) -> None:
@@ -248,15 +254,10 @@ def _text(manifest: Mapping[str, Any]) -> bytes:
 def _describe(file: Path) -> dict[str, Any]:
     with file.open("rb") as handle:
         os.fsync(handle.fileno())
-    facts: dict[str, Any] = {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+    facts: dict[str, Any] = {"bytes": file.stat().st_size, "sha256": file_hash(file)}
     if file.suffix == ".parquet":
         facts["rows"] = pq.read_metadata(file).num_rows
     return facts
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _compare(file: Path, found: str, expected: str) -> None:

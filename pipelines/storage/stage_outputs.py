@@ -48,9 +48,10 @@ def write_formula(folder: Path, formula: Formula) -> None:
 
 def read_answers(churn: Path, winback: Path) -> Answers:
     """The models of both training stages; each file's hash is checked before it is parsed."""
-    return load_answers(*(_model_files(folder) for folder in (churn, winback)))
+    return load_answers(*(model_files(folder) for folder in (churn, winback)))
 
 
-def _model_files(folder: Path) -> dict[str, bytes]:
+def model_files(folder: Path) -> dict[str, bytes]:
+    """The files of a model by name, compared with its manifest; empty where there is no model."""
     files = read_verified(folder)
     return files if FORMULA_FILE in files else {}

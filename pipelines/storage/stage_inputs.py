@@ -1,0 +1,27 @@
+"""What each training stage reads of data/features, as a small file that DVC watches.
+
+A stage that depends on the whole folder would train anew with every change in it: other snapshots
+of the churn model would train the win-back models. So `<stage>.json` lists the SHA-256 of the files
+that the stage reads; a file that is not there has none.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .atomic import file_hash
+
+READ_BY = {
+    "train_churn": ("dictionary.json", "churn.parquet"),
+    "train_winback": ("dictionary.json", "winback.parquet", "leavers.parquet"),
+}
+INPUT_FILES = tuple(f"{stage}.json" for stage in READ_BY)
+
+
+def write_inputs(folder: Path) -> None:
+    """Write `<stage>.json` of each stage into a folder of features that is complete."""
+    for stage, names in READ_BY.items():
+        files = {name: file_hash(folder / name) for name in names if (folder / name).exists()}
+        text = json.dumps(files, indent=1, sort_keys=True) + "\n"
+        (folder / f"{stage}.json").write_text(text)

@@ -1,0 +1,68 @@
+"""The readout of an experiment: from the rows of winback.parquet, as tables in a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...models.experiment.readout import Readout, readout
+from ..settings.sources import Experiment
+from .safe_csv import save_table
+
+OPTIONAL = ("campaign", "propensity", "returned_at", "value")
+TAILORED = "tailored"  # the arm in which the offer follows the stated reason
+TABLES = ("balance", "overlap", "levels", "effects", "offers", "pairs", "power")
+
+
+def experiment_readout(
+    rows: pd.DataFrame,
+    experiment: Experiment,
+    *,
+    features: list[str],
+    smallest_p: float,
+    seed: int,
+    allow_mismatch: bool = False,
+) -> Readout:
+    """The readout of winback.parquet in the terms of its source.
+
+    Raises
+    ------
+    ExperimentError
+        If the experiment is broken, and why.
+    """
+    frame = rows.drop(columns=features)
+    unknown = [name for name in OPTIONAL if frame[name].isna().all()]
+    unknown += ["cost"] if "value" in unknown else []
+    frame = frame.drop(columns=unknown)
+    contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
+    if experiment.tailored:
+        contact[TAILORED] = max(contact.values()) + experiment.tailoring_cost
+    return readout(
+        frame,
+        control=experiment.control,
+        rng=np.random.default_rng(seed),
+        contact_cost=contact,
+        expected=[experiment.control, *contact],
+        planned=experiment.shares or None,
+        covariates=rows[features],
+        alpha=smallest_p,
+        allow_mismatch=allow_mismatch,
+    )
+
+
+def write_readout(found: Readout, folder: Path) -> None:
+    """Its tables as CSV and the rest as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        save_table(getattr(found, name), folder / f"{name}.csv")
+    facts = {
+        "control": found.control,
+        "rows": found.rows,
+        "notes": list(found.notes),
+        "sample_ratio_p_value": found.sample_ratio.p_value,
+        "balance_p_value": None if np.isnan(found.balance_p_value) else found.balance_p_value,
+    }
+    (folder / "readout.json").write_text(json.dumps(facts, indent=1, sort_keys=True))

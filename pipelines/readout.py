@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
-from ..models.experiment.readout import Readout
+from ..models.experiment.campaign import CampaignReadout, campaign_readout
+from ..models.experiment.readout import ExperimentError, Readout
 from .featurize import featurize
 from .ingest import ingest
 from .settings.params import Params
-from .settings.sources import Source
+from .settings.sources import Experiment, Source
 from .storage.atomic import replace_folder
 from .storage.stage_outputs import feature_names, why_skipped
-from .tables.experiment_readout import experiment_readout, write_readout
+from .tables.experiment_readout import experiment_readout, sent_rows, write_readout
+from .tables.safe_csv import save_table
 
 
 def read_out(
@@ -45,20 +48,77 @@ def read_out(
             raise ValueError(f"nothing to read out: {why}")
         rows = pd.read_parquet(features / "winback.parquet")
         names = feature_names(features, rows)
+        chosen = _chosen(tables, rows)
     if source.experiment is None:
         raise ValueError(f"{source.path}: experiment is missing; name the control and the offers")
-    found = experiment_readout(
-        rows,
-        source.experiment,
-        features=names,
-        smallest_p=params.train_winback.smallest_srm_p,
-        seed=params.train_winback.seed,
-        allow_mismatch=allow_mismatch,
-    )
+    campaign, found, why = None, None, ""
+    if chosen is not None:
+        campaign = _campaign(rows, chosen, source.experiment, names, params)
+    try:
+        found = experiment_readout(
+            rows,
+            source.experiment,
+            features=names,
+            smallest_p=params.train_winback.smallest_srm_p,
+            seed=params.train_winback.seed,
+            allow_mismatch=allow_mismatch,
+        )
+    except ExperimentError as error:
+        if campaign is None:
+            raise
+        why = f"The offers cannot be compared with each other on all customers: {error}\n"
     if out is not None:
         with replace_folder(out) as new:
-            write_readout(found, new.path)
-    return text(found)
+            if found is not None:
+                write_readout(found, new.path)
+            if campaign is not None:
+                save_table(campaign.effects, new.path / "chosen.csv")
+    parts = [campaign_text(campaign)] if campaign else []
+    return "\n".join([*parts, text(found) if found else why])
+
+
+def _chosen(tables: Path, rows: pd.DataFrame) -> pd.Series | None:
+    """What a campaign chose for each row of winback.parquet; None where no campaign did."""
+    file = tables / "offers.parquet"
+    if "chosen" not in pq.read_schema(file).names:
+        return None
+    logged = pd.read_parquet(file, columns=["customer_id", "offered_at", "chosen"])
+    logged["as_of"] = logged.pop("offered_at").astype(rows["as_of"].dtype)
+    chosen = rows[["customer_id", "as_of"]].merge(logged, how="left", validate="many_to_one")
+    return None if chosen["chosen"].isna().all() else chosen["chosen"]
+
+
+def _campaign(
+    rows: pd.DataFrame,
+    chosen: pd.Series,
+    experiment: Experiment,
+    features: list[str],
+    params: Params,
+) -> CampaignReadout:
+    frame, contact = sent_rows(rows, experiment, features)
+    return campaign_readout(
+        frame.assign(chosen=chosen.to_numpy()),
+        control=experiment.control,
+        contact_cost=contact,
+        covariates=rows[features],
+        alpha=params.train_winback.smallest_srm_p,
+    )
+
+
+def campaign_text(found: CampaignReadout) -> str:
+    """The readout of a campaign for a terminal."""
+    return "\n".join(
+        [
+            f"{found.rows:,} customers for whom an offer was chosen",
+            "",
+            "Chosen offers against no offer, among those for whom they were chosen, Holm over the "
+            "offers, 95% intervals:",
+            _columns(found.effects.drop(columns=["se", "adjusted"])),
+            "",
+            *(f"Note: {note}" for note in found.notes),
+            "",
+        ]
+    )
 
 
 def text(found: Readout) -> str:

@@ -33,13 +33,7 @@ def experiment_readout(
     ExperimentError
         If the experiment is broken, and why.
     """
-    frame = rows.drop(columns=features)
-    unknown = [name for name in OPTIONAL if frame[name].isna().all()]
-    unknown += ["cost"] if "value" in unknown else []
-    frame = frame.drop(columns=unknown)
-    contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
-    if experiment.tailored:
-        contact[TAILORED] = max(contact.values()) + experiment.tailoring_cost
+    frame, contact = sent_rows(rows, experiment, features)
     return readout(
         frame,
         control=experiment.control,
@@ -51,6 +45,20 @@ def experiment_readout(
         alpha=smallest_p,
         allow_mismatch=allow_mismatch,
     )
+
+
+def sent_rows(
+    rows: pd.DataFrame, experiment: Experiment, features: list[str]
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Rows without features and unknown columns, and the cost of a contact by offer."""
+    frame = rows.drop(columns=features)
+    unknown = [name for name in OPTIONAL if frame[name].isna().all()]
+    unknown += ["cost"] if "value" in unknown else []
+    frame = frame.drop(columns=unknown)
+    contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
+    if experiment.tailored:
+        contact[TAILORED] = max(contact.values()) + experiment.tailoring_cost
+    return frame, contact
 
 
 def write_readout(found: Readout, folder: Path) -> None:

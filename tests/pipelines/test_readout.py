@@ -138,3 +138,30 @@ def test_an_outcome_before_the_offer_is_refused(read_out):
     done = read_out(offers.drop(columns="returned"))
     assert done.returncode in (3, 4)
     assert "returned_at" in done.stderr
+
+
+def test_the_log_of_a_campaign_is_read_on_those_chosen(read_out, tmp_path):
+    """Chosen .9, held out .1, nobody else: no overlap between offers, each against nothing."""
+    rng = np.random.default_rng(2)
+    offers = an_experiment()
+    chosen = np.where(offers["age"] > 50, "gift", "mail")
+    held_out = rng.random(len(offers)) < 0.1
+    offer = np.where(held_out, "none", chosen)
+    rate = pd.Series(offer).map({"none": 0.1, "mail": 0.2, "gift": 0.4})
+    done = read_out(
+        offers.assign(
+            offer=offer,
+            chosen=chosen,
+            propensity=np.where(held_out, 0.1, 0.9),
+            returned=rng.random(len(offers)) < rate,
+        ),
+        "--out",
+        "found",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6,000 customers for whom an offer was chosen" in done.stdout
+    assert "The offers cannot be compared with each other on all customers" in done.stdout
+    effects = pd.read_csv(tmp_path / "found/chosen.csv")
+    effects = effects[effects["outcome"] == "returned"].set_index("chosen")
+    assert (effects.loc[["gift", "mail"], "lo"] < [0.3, 0.1]).all()
+    assert (effects.loc[["gift", "mail"], "hi"] > [0.3, 0.1]).all()

@@ -20,6 +20,8 @@ from .storage.stage_outputs import feature_names, why_skipped
 from .tables.experiment_readout import experiment_readout, sent_rows, write_readout
 from .tables.safe_csv import save_table
 
+DIFFERENT = 0.05  # adjusted p-value below which two offers differ
+
 
 def read_out(
     source: Source, params: Params, *, out: Path | None, allow_mismatch: bool = False
@@ -141,8 +143,25 @@ def text(found: Readout) -> str:
     if len(found.offers):
         offers = found.offers.drop(columns="se")
         lines += ["", "By the offer really sent, arms pooled:", _columns(offers)]
+    lines += _pairs(found.pairs)
     lines += ["", *(f"Note: {note}" for note in found.notes), ""]
     return "\n".join(lines)
+
+
+def _pairs(pairs: pd.DataFrame) -> list[str]:
+    """Arms against each other, and which of them cannot be told apart by return."""
+    if pairs.empty:
+        return []
+    lines = [
+        "",
+        "Offers against each other, Holm over the pairs:",
+        _columns(pairs.drop(columns="se")),
+    ]
+    alike = pairs[(pairs["outcome"] == "returned") & ~(pairs["p_holm"] < DIFFERENT)]
+    if len(alike):
+        named = "; ".join(f"{row.arm} and {row.against}" for row in alike.itertuples())
+        lines += ["", f"These offers cannot be told apart by return: {named}"]
+    return lines
 
 
 def _columns(table: pd.DataFrame) -> str:

@@ -73,9 +73,9 @@ def bare(file: Path, rows: int, threads: int) -> Cost:
     import pyarrow.parquet as pq
 
     from winback.models.formula.formula import encode
-    from winback.pipelines.storage.stage_outputs import read_answers
+    from winback.pipelines.storage.trained_models import read_answers
 
-    answers = read_answers(MODELS / "churn", MODELS / "winback")
+    answers = read_answers(*(MODELS / part for part in ("churn", "winback", "decision")))
     batch = next(pq.ParquetFile(file).iter_batches(min(rows, 200_000))).to_pandas()
     active = (batch["population"] == "active").to_numpy()
     total = Cost()
@@ -112,9 +112,9 @@ def answered(file: Path, rows: int, threads: int) -> Cost:
     import pyarrow.parquet as pq
 
     from winback.models.formula.answers import answer
-    from winback.pipelines.storage.stage_outputs import read_answers
+    from winback.pipelines.storage.trained_models import read_answers
 
-    answers = read_answers(MODELS / "churn", MODELS / "winback")
+    answers = read_answers(*(MODELS / part for part in ("churn", "winback", "decision")))
     batch = next(pq.ParquetFile(file).iter_batches(min(rows, 200_000))).to_pandas()
     answer(answers, batch.head(10), threads=threads)
     cost = measured(lambda: answer(answers, batch, threads=threads))

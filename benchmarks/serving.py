@@ -164,23 +164,25 @@ def register_twice(folder: Path) -> None:
 
     shutil.copy(RUN / "params.yaml", folder)
     shutil.copytree(RUN / "sources", folder / "sources")
-    other = shutil.copytree(RUN / "artifacts/winback", folder / "other")
+    other = shutil.copytree(RUN / "artifacts/decision", folder / "other")
     decision = json.loads((other / "decision.json").read_text())
-    decision |= {"personalize": False, "best_single": decision["control"]}
+    nobody = {"personalize": False, "best_single": decision["control"]}
+    decision["by_objective"] = {decision["objective"]: nobody}
     (other / "decision.json").write_text(json.dumps(decision))
     write_manifest(other, json.loads((other / "_manifest.json").read_text()))
     places = {
         "features": "data/features",
         "churn": "artifacts/churn",
         "winback": "artifacts/winback",
+        "decision": "artifacts/decision",
         "metrics": "reports/metrics.json",
         "policies": "reports/policies.json",
         "plots": "reports/plots",
         "report": "reports/report.html",
     }
     given = [word for name, path in places.items() for word in (f"--{name}", str(RUN / path))]
-    for winback in (RUN / "artifacts/winback", other):
-        run(folder, "register", "--allow-dirty", *given, "--winback", str(winback))
+    for decided in (RUN / "artifacts/decision", other):
+        run(folder, "register", "--allow-dirty", *given, "--decision", str(decided))
     client = MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"])
     for alias, version in (("champion", "1"), ("previous", "2")):
         client.set_registered_model_alias("winback", alias, version)

@@ -142,6 +142,7 @@ def _evaluate(given: argparse.Namespace) -> None:
         _params().evaluate,
         churn=given.churn,
         winback=given.winback,
+        decision=given.decision,
         metrics=given.metrics,
         policies=given.policies,
         plots=given.plots,
@@ -160,6 +161,7 @@ def _recommend(given: argparse.Namespace) -> None:
         tables=given.tables,
         churn=given.churn,
         winback=given.winback,
+        decision=given.decision,
         out=given.recommendations,
     )
 
@@ -361,13 +363,14 @@ def _source_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", type=Path, help="a file of sources/; kept in params.yaml")
 
 
-MODELS = ("churn", "winback")
+MODELS = ("churn", "winback", "decision")
 GRADES = ("metrics", "policies", "plots")
 FINISHED = ("features", *MODELS, *GRADES, "report")
 DEFAULTS = {  # where dvc.yaml lets the stages write
     "features": "data/features",
     "churn": "artifacts/churn",
     "winback": "artifacts/winback",
+    "decision": "artifacts/decision",
     "metrics": "reports/metrics.json",
     "policies": "reports/policies.json",
     "plots": "reports/plots",

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..models.decision.decision import Decision, Prices
+from ..models.decision.eligibility import Rules
+from ..models.decision.recommend import sent_offers
 from ..models.evaluation.budget import budget_curve
-from ..models.evaluation.policies import compare
+from ..models.evaluation.policies import compare, rule_prices
 from ..models.evaluation.probability import grade_probabilities
-from ..models.formula.answers import DECISION_FILE
 from ..models.formula.calibration import amounts_table, reliability_table
 from .job.progress import say, step
 from .settings.objectives import graded
@@ -25,6 +28,7 @@ from .settings.params import Evaluate
 from .settings.sources import Experiment, Source
 from .storage.atomic import replace_file, replace_folder
 from .storage.stage_outputs import LEAVERS, why_skipped
+from .storage.trained_models import read_decision
 from .tables.safe_csv import save_table
 
 VALUE_BINS = 10
@@ -37,6 +41,7 @@ def evaluate(
     *,
     churn: Path,
     winback: Path,
+    decision: Path,
     metrics: Path,
     policies: Path,
     plots: Path,
@@ -50,7 +55,10 @@ def evaluate(
                 figures["churn"] = _churn(churn, new.path)
         if source.experiment is not None and not why_skipped(winback, "winback"):
             with step("grades of offers and policies on held-out customers"):
-                figures |= _winback(source.experiment, params, winback, new.path, graded_policies)
+                decided = read_decision(decision)
+                figures |= _winback(
+                    source.experiment, params, winback, decided, new.path, graded_policies
+                )
     replace_file(metrics, _json(figures))
     replace_file(policies, _json(graded_policies))
     if not figures:
@@ -71,24 +79,25 @@ def _winback(
     experiment: Experiment,
     params: Evaluate,
     folder: Path,
+    decision: Decision,
     plots: Path,
     graded_policies: list[Any],
 ) -> dict[str, Any]:
     rows = pd.read_parquet(folder / "held_out.parquet")
-    decision = json.loads((folder / DECISION_FILE).read_text())
     by_objective = {}
-    for objective, decided in decision["by_objective"].items():
+    for objective, decided in decision.by_objective.items():
         judged = graded(rows, rows, experiment, objective)
         table = compare(
             judged,
             personalize=decided["personalize"],
             best_single=decided["best_single"],
+            deployed=sent_offers(_for_objective(decision, objective), rows, rows),
             level=params.level,
         ).assign(objective=objective)
         graded_policies += table.to_dict("records")
         by_objective[objective] = _headline(table, decided)
     save_table(pd.DataFrame(graded_policies), plots / "policies.csv")
-    first = "profit" if "profit" in decision["by_objective"] else "returns"
+    first = "profit" if "profit" in decision.by_objective else "returns"
     curve = budget_curve(
         graded(rows, rows, experiment, first),
         offers=experiment.offers,
@@ -107,7 +116,35 @@ def _winback(
     for name, found in written.items():
         if found is not None:
             save_table(found, plots / f"{name}.csv")
-    return {"winback": response, "policy": by_objective} | apart
+    prices = _rule_prices(experiment, decision, rows, params.level)
+    save_table(prices, plots / "rules.csv")
+    by_rule = prices.set_index("rule").to_dict("index")
+    return {"winback": response, "policy": by_objective, "rules": by_rule} | apart
+
+
+def _for_objective(decision: Decision, objective: str) -> Decision:
+    """The decision under another objective, for which no prices of limits were ever looked for."""
+    if objective == decision.objective:
+        return decision
+    return replace(decision, objective=objective, prices=Prices())
+
+
+def _rule_prices(
+    experiment: Experiment, decision: Decision, rows: pd.DataFrame, level: float
+) -> pd.DataFrame:
+    """What each rule of the deployed decision costs, and the limits where they bind."""
+    without = {
+        rule.name: replace(decision, rules=replace(decision.rules, **{rule.name: None}))
+        for rule in fields(Rules)
+    }
+    if decision.prices.money or any(decision.prices.offers.values()):
+        without["limits"] = replace(decision, prices=Prices())
+    return rule_prices(
+        graded(rows, rows, experiment, decision.objective),
+        sent_offers(decision, rows, rows),
+        {name: sent_offers(other, rows, rows) for name, other in without.items()},
+        level=level,
+    )
 
 
 def _headline(table: pd.DataFrame, decided: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from ..models.evaluation.gates import (
     probability_gates,
     slice_gate,
 )
+from ..models.evaluation.held_out import value_is_known
 from ..models.evaluation.slices import SLICE_COLUMNS, levels
 from ..models.evaluation.unseen import unseen
 from ..models.formula.answers import Answers, answer
@@ -168,7 +169,7 @@ def _gates_of_today(match: Match) -> list[Gate]:
 def _churn_gates(match: Match) -> list[Gate]:
     """Ranking, calibration, baselines, and against the champion ranking and every slice."""
     rows = _unseen_by_both(match, "churn")
-    ours = answer(Answers(match.challenger.answers.churn, None, {}), rows)[OUTPUT]
+    ours = answer(Answers(match.challenger.answers.churn, None), rows)[OUTPUT]
     rival = _rival(match, "churn", rows)
     theirs = None if rival is None else rival[OUTPUT]
     grades = pd.DataFrame(match.challenger.evidence["churn"]["grades"])
@@ -190,14 +191,15 @@ def _churn_gates(match: Match) -> list[Gate]:
 def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
     """Ranking and calibration of the return, and what the offers bring; each slice of both."""
     rows = _unseen_by_both(match, "winback").drop(columns="population", errors="ignore")
-    if rows["value"].notna().any():
-        rows = rows[rows["value"].notna()].reset_index(drop=True)  # others are too recent
+    rows = rows[value_is_known(rows["value"], rows["returned"])].reset_index(drop=True)
     decision = match.challenger.answers.decision
+    if decision is None:
+        raise Refusal(f"version {match.challenger.version}: it has no decision; register it again")
     ours = answer(Answers(None, match.challenger.answers.winback, decision), rows)
     theirs = _rival(match, "winback", rows)
     if theirs is not None and not _knows(experiment, theirs):
         raise Refusal(f"the champion was trained with other offers; {UNOPPOSED}")
-    objective = "returns" if decision["objective"] == "returns" else "profit"
+    objective = "returns" if decision.objective == "returns" else "profit"
     judged = graded(rows, ours, experiment, objective)
     chance = _of_offer_sent(ours, rows["offer"])
     rival_chance = None if theirs is None else _of_offer_sent(theirs, rows["offer"])
@@ -262,9 +264,7 @@ def _rival(match: Match, part: str, rows: pd.DataFrame) -> pd.DataFrame | None:
     if match.champion is None or getattr(match.champion.answers, part) is None:
         return None
     of = match.champion.answers
-    asked = (
-        Answers(of.churn, None, {}) if part == "churn" else Answers(None, of.winback, of.decision)
-    )
+    asked = Answers(of.churn, None) if part == "churn" else Answers(None, of.winback, of.decision)
     try:
         return answer(asked, rows)
     except ValueError as error:

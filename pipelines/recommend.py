@@ -1,39 +1,48 @@
-"""Stage recommend: for every customer of today, whether to act, how, and what that is worth."""
+"""Stage recommend: for every customer of today, whether to act, how, and what that is worth.
+
+Writes the list, and the decision file that gives the same answers elsewhere.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from ..models.decision.evidence import rows_alike
-from ..models.decision.recommend import recommend as choose
-from ..models.formula.answers import Answers, answer
+from ..models.decision.decision import DECISION_FILE, Decision, decision_to_json
+from ..models.decision.eligibility import Rules
+from ..models.decision.evidence import count_tested
+from ..models.decision.holdout import Holdout
+from ..models.decision.learn import (
+    FIRST_OF,
+    NO_EXPERIMENT,
+    Limits,
+    OfferEvidence,
+    learn_decision,
+)
+from ..models.decision.reasons import sentences
+from ..models.decision.recommend import facts_of, weigh
+from ..models.decision.recommend import recommend as decide
+from ..models.decision.strategy import lapse_discount
+from ..models.formula.answers import Answers, forecasts
 from ..models.formula.explain import drivers
 from ..models.formula.formula import Formula
+from .job.exit_codes import SuppressionsUnusable
 from .job.progress import say, step
+from .scoring.suppressions import read_suppressions
 from .settings.objectives import chosen_objective
 from .settings.params import Machine, Recommend
 from .settings.sources import Source
-from .storage.atomic import MANIFEST, replace_file
-from .storage.stage_outputs import read_answers, read_dictionary, why_skipped
+from .storage.atomic import MANIFEST, replace_file, replace_folder
+from .storage.stage_outputs import OFFERS_FILE, read_dictionary
+from .storage.trained_models import read_answers
 
-FACTS = {  # what the rules ask for, and the features that can tell it, the best first
-    "population": ("population",),
-    "times_lost": ("departures_so_far",),
-    "reason": ("departure_reason",),
-    "value": (r"margin_\d+d", r"spend_\d+d"),
-    "growth": (r"spend_trend_\d+d",),
-    "tenure_days": ("days_in_lifetime",),
-    "margin": ("margin_total", "spend_total"),
-    "turnover": ("spend_total",),
-    "lapse_days": ("days_since_last_order",),
-}
-MESSAGES = ["days_since_last_contact", "days_since_last_offer"]
 KEYS = ["customer_id", "as_of"]
 
 
@@ -46,91 +55,99 @@ def recommend(
     tables: Path,
     churn: Path,
     winback: Path,
+    decision: Path,
     out: Path,
 ) -> None:
-    """Decide for all customers but the suppressed, and write one row for each."""
+    """Decide on all customers but the objectors: the decision file, and one row for each.
+
+    Raises
+    ------
+    SuppressionsUnusable
+        If there is no table of suppressions and the source does not say that there is none.
+    """
     current = pd.read_parquet(features / "current.parquet")
-    suppressed = _suppressed(tables, current)
-    asked = current[~suppressed].reset_index(drop=True)
-    answers = read_answers(churn, winback)
-    with step(f"answers for {len(asked):,} customers"):
-        predictions = answer(answers, asked, threads=machine.threads)
-        predictions = pd.concat([asked[KEYS], predictions], axis=1)
-    experiment = source.experiment if answers.winback is not None else None
-    objective = chosen_objective(source, params.objective, answers.decision)
-    decided = answers.decision["by_objective"][objective] if experiment else {}
-    facts = _facts(asked, features)
+    objected = _objected(source, tables, current)
+    asked = current[~objected].sort_values("customer_id", kind="stable", ignore_index=True)
+    models = read_answers(churn, winback)
+    with step(f"forecasts for {len(asked):,} customers"):
+        outputs = forecasts(models, asked, threads=machine.threads)
+    told = json.loads((winback / OFFERS_FILE).read_text()) if models.winback else {}
+    objective = chosen_objective(source, params.objective, told)
     with step(f"decisions, objective {objective}"):
-        table = choose(
-            predictions.drop(columns="recommended_offer", errors="ignore"),
-            facts,
-            offers=experiment.offers if experiment else {},
-            control=experiment.control if experiment else "none",
+        learned = learn_decision(
+            asked,
+            outputs,
+            experiment=_experiment(source, told, features),
             objective=objective,
-            personalize=decided.get("personalize", False),
-            best_single=decided.get("best_single", ""),
-            budget=params.budget,
-            capacity=params.capacity,
-            holdout_share=params.holdout_share,
-            cooldown_days=params.cooldown_days,
-            lost_limit=params.lost_limit,
-            hopeless_reasons=params.hopeless_reasons,
-            least_experiment_rows=params.least_experiment_rows,
-            smallest_profit=params.smallest_profit,
+            rules=Rules(
+                lost_limit=params.lost_limit,
+                cooldown_days=params.cooldown_days,
+                hopeless_reasons=params.hopeless_reasons,
+                least_experiment_rows=params.least_experiment_rows,
+                smallest_profit=params.smallest_profit,
+            ),
+            limits=Limits(params.budget, params.capacity),
+            holdout=Holdout(params.holdout_share, f"{asked['as_of'].max():%Y-%m-%d} {params.seed}"),
             new_days=params.new_days,
             high_risk=params.high_risk,
-            lapse_days=params.lapse_days,
-            lapse_discount_percent=params.lapse_discount_percent,
-            seed=params.seed,
         )
-    with step(f"reasons of the first {params.explained:,}"):
-        meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
-        table["reasons"] = _with_drivers(table, asked, answers, params.explained, meanings)
-    table["model_version"] = _version(churn, winback)
-    replace_file(out, lambda handle: table.to_parquet(handle, index=False))
-    say(f"{int(suppressed.sum()):,} customers left out because they objected")
-
-
-def _suppressed(tables: Path, current: pd.DataFrame) -> pd.Series:
-    """Who objected before the moment of scoring: neither scored nor exported."""
-    path = tables / "suppressions.parquet"
-    if not path.exists():
-        say("this source has no table of suppressions: nobody is left out")
-        return pd.Series(False, index=current.index)
-    listed = pd.read_parquet(path)
-    return current["customer_id"].isin(listed["customer_id"])
-
-
-def _facts(asked: pd.DataFrame, features: Path) -> pd.DataFrame:
-    facts = asked[["customer_id"]].copy()
-    for fact, patterns in FACTS.items():
-        if named := _longest(asked, patterns):
-            facts[fact] = asked[named]
-    messages = [name for name in MESSAGES if name in asked.columns]
-    if messages:
-        # A flat table is asked about the moment of its experiment: its offers are not a past.
-        past = asked["population"] != "experiment"
-        facts["days_since_last_contact"] = asked[messages].min(axis=1).where(past)
-    unknown = [fact for fact in FACTS if fact not in facts.columns]
+        table = pd.concat([asked[KEYS], outputs, decide(learned, asked, outputs)], axis=1)
+        table["holdout"] = table["holdout"].astype(bool)
+        table["reasons"] = _reasons(learned, asked, outputs, params)
+    unknown = [fact for fact in FIRST_OF if fact not in learned.facts]
     if unknown:
         say(f"rules that need {', '.join(unknown)} do not apply: this source does not tell it")
-    if "cost_to_serve_monthly" in asked.columns:
-        facts["cost_to_serve_monthly"] = asked["cost_to_serve_monthly"]
-    if not why_skipped(features, "winback"):
-        tested = pd.read_parquet(features / "winback.parquet")
-        facts["experiment_rows"] = rows_alike(
-            tested, asked, reason="departure_reason", lapse="days_since_departure"
+    with step(f"reasons of the first {params.explained:,}"):
+        meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
+        table["reasons"] = _with_drivers(table, asked, models, params.explained, meanings)
+    table["model_version"] = _version(churn, winback)
+    with replace_folder(decision) as new:
+        (new.path / DECISION_FILE).write_bytes(decision_to_json(learned))
+    replace_file(out, lambda handle: table.to_parquet(handle, index=False))
+    say(f"{int(objected.sum()):,} customers left out because they objected")
+
+
+def _objected(source: Source, tables: Path, current: pd.DataFrame) -> np.ndarray:
+    """Who objected before the moment of scoring: neither scored nor exported."""
+    if source.suppressions == "none":
+        return np.zeros(len(current), dtype=bool)
+    path = tables / "suppressions.parquet"
+    if not path.exists():
+        raise SuppressionsUnusable(
+            f"suppressions: {source.path} has no table of them; who objected must not be on the "
+            "list, so nothing is written; add the table, or write 'suppressions: none' where "
+            "nobody can object"
         )
-    return facts
+    listed = read_suppressions(path, as_of=current["as_of"].max(), max_age_days=None)
+    customers = pa.chunked_array([pa.array(current["customer_id"])])
+    return np.asarray(listed.hit(customers).to_numpy(), dtype=bool)
 
 
-def _longest(asked: pd.DataFrame, patterns: Sequence[str]) -> str:
-    """The column of the first pattern that has any, over the longest window; empty if none."""
-    for pattern in patterns:
-        found = [name for name in asked.columns if re.fullmatch(pattern, name)]
-        if found:
-            return max(found, key=lambda name: int("".join(re.findall(r"\d", name)) or 0))
-    return ""
+def _experiment(source: Source, told: Mapping[str, Any], features: Path) -> OfferEvidence:
+    if source.experiment is None or not told:
+        return NO_EXPERIMENT
+    tested = pd.read_parquet(features / "winback.parquet")
+    return OfferEvidence(
+        control=source.experiment.control,
+        offers=source.experiment.offers,
+        by_objective=told["by_objective"],
+        tested=count_tested(tested, reason="departure_reason", lapse="days_since_departure"),
+    )
+
+
+def _reasons(
+    decision: Decision, asked: pd.DataFrame, outputs: pd.DataFrame, params: Recommend
+) -> list[str]:
+    facts = facts_of(decision, asked)
+    unknown = pd.Series(np.nan, index=asked.index)
+    return sentences(
+        decision,
+        weigh(decision, asked, outputs),
+        risk=outputs.get("churn_probability", unknown).to_numpy(),
+        percent=lapse_discount(
+            facts["lapse_days"], days=params.lapse_days, percent=params.lapse_discount_percent
+        ),
+    )
 
 
 def _with_drivers(

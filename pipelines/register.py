@@ -22,7 +22,9 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
-from ..models.formula.answers import DECISION_FILE, Answers, answer, input_columns
+from ..models.decision.decision import DECISION_FILE
+from ..models.decision.recommend import DECISION_COLUMNS
+from ..models.formula.answers import Answers, answer, input_columns
 from ..models.formula.formula import FORMULA_FILE
 from .job.progress import say, step
 from .registry.bundle import bundle
@@ -46,11 +48,12 @@ from .settings.sources import Source
 from .settings.yaml_dataclasses import read_yaml
 from .storage.atomic import MANIFEST, verify
 from .storage.mlflow_home import MODEL_NAME, artifact_root
-from .storage.stage_outputs import model_files, read_answers
+from .storage.trained_models import model_files, read_answers
 
 PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by
 CARD = "model_card.md"
+TYPES = {str: DataType.string, float: DataType.double, bool: DataType.boolean}
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Finished:
     features: Path
     churn: Path
     winback: Path
+    decision: Path
     metrics: Path
     policies: Path
     plots: Path
@@ -74,7 +78,7 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
     ValueError
         If there is no model, or files that made it are not committed and `allow_dirty` is not set.
     """
-    answers = read_answers(run.churn, run.winback)
+    answers = read_answers(run.churn, run.winback, run.decision)
     if answers.churn is None and answers.winback is None:
         raise ValueError("register: there is no model to register; run `winback run` first")
     changed = uncommitted(source.path)
@@ -85,7 +89,7 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
             "commit them, or register --allow-dirty"
         )
     client = registry()
-    content = content_hash(model_files(run.churn), model_files(run.winback))
+    content = content_hash(*(model_files(part) for part in (run.churn, run.winback, run.decision)))
     for found in client.search_model_versions(f"name = '{MODEL_NAME}'"):
         if found.tags.get(CONTENT) == content:
             say(f"these models are registered already, as version {found.version}")
@@ -95,7 +99,7 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
     card = model_card(
         source,
         as_of=features["as_of"],
-        decision=answers.decision,
+        decision=answers.decision if answers.winback else None,
         churn=run.churn,
         policies=run.policies,
     )
@@ -129,7 +133,7 @@ def _log_run(run: Finished, card: str) -> None:
 def _gather(run: Finished, answers: Answers, customers: pd.DataFrame, models: Path) -> Path:
     """The folder that is registered: both models, today's customers in outline, the evidence."""
     evidence = {}
-    for part, folder in zip(PARTS, (run.churn, run.winback), strict=True):
+    for part, folder in zip(PARTS, (run.churn, run.winback, run.decision), strict=True):
         _copy_model(folder, models / part)
         if (folder / FORMULA_FILE).exists():
             evidence[part] = _evidence(folder)
@@ -197,13 +201,16 @@ def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> str:
     signature = ModelSignature(
         inputs=Schema(
             [
-                ColSpec(AnyType() if number else DataType.string, name, required=False)
-                for name, number in columns.items()
+                *(
+                    ColSpec(AnyType() if number else DataType.string, name, required=False)
+                    for name, number in columns.items()
+                ),
+                ColSpec(AnyType(), "customer_id", required=False),  # tells who is held out
             ]
         ),
         outputs=Schema(
             [
-                ColSpec(DataType.string if outputs[name].dtype == "str" else DataType.double, name)
+                ColSpec(TYPES[DECISION_COLUMNS.get(name, float)], name, required=False)
                 for name in outputs.columns
             ]
         ),
@@ -224,13 +231,9 @@ def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> str:
 
 def _copy_model(source: Path, target: Path) -> None:
     target.mkdir(parents=True)
-    if not (source / FORMULA_FILE).exists():
-        return
-    named = {
-        FORMULA_FILE,
-        DECISION_FILE,
-        *json.loads((source / FORMULA_FILE).read_text())["sha256"],
-    }
+    named = {FORMULA_FILE, DECISION_FILE}
+    if (source / FORMULA_FILE).exists():
+        named |= set(json.loads((source / FORMULA_FILE).read_text())["sha256"])
     for name in sorted(named):
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)

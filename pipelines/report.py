@@ -65,7 +65,7 @@ def _findings(source: Source, inputs: Inputs, objective: str | None, level: floa
     skipped = dict(manifest["skipped"])
     decision: dict[str, Any] = {}
     if not why_skipped(inputs.winback, "winback"):
-        decision = json.loads((inputs.winback / "decision.json").read_text())
+        decision = json.loads((inputs.decision / "decision.json").read_text())
     return Findings(
         source=source,
         as_of=pd.Timestamp(manifest["as_of"]),

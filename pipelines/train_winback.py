@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..models.evaluation.held_out import held_out
+from ..models.evaluation.held_out import held_out, value_is_known
 from ..models.evaluation.policies import decide
 from ..models.evaluation.unseen import remember_customers
-from ..models.formula.answers import DECISION_FILE
 from ..models.formula.explain import family_importance, importance
 from ..models.formula.formula import Formula, evaluate
 from ..models.returns.returns import fit_winback
@@ -29,6 +28,7 @@ from .settings.sources import Experiment, Source
 from .storage.atomic import NewFolder, replace_folder
 from .storage.stage_outputs import (
     LEAVERS,
+    OFFERS_FILE,
     read_dictionary,
     training_rows,
     why_skipped,
@@ -59,7 +59,10 @@ def train_winback(
             )
             write_readout(found, new.path / "readout")
         new.extra["unseen"] = remember_customers(frame, share=params.test_share, seed=params.seed)
-        frame = _with_known_value(frame)
+        known = value_is_known(frame["value"], frame["returned"])
+        if not known.all():
+            say(f"{(~known).sum():,} offers are too recent for their value to be known yet")
+            frame = frame[known].copy()
         frame["propensity"] = sent_propensity(
             frame["offer"].to_numpy(), frame["propensity"], frame.index
         )
@@ -73,20 +76,6 @@ def train_winback(
             answers = evaluate(formula, leavers, threads=machine.threads)
             kept = pd.concat([leavers[["customer_id", "as_of", "returned"]], answers], axis=1)
             kept.to_parquet(new.path / LEAVERS, index=False)
-
-
-def _with_known_value(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose value is known: those of which the horizon has passed, returned or not."""
-    known = frame["value"].notna()
-    if known.all() or not known.any():
-        return frame
-    if frame.loc[~known, "returned"].all():
-        raise ValueError(
-            f"offers: column 'value' is empty for {int((~known).sum()):,} customers who returned; "
-            "give what each return was worth, or leave the column out"
-        )
-    say(f"{int((~known).sum()):,} offers are too recent for their value to be known yet")
-    return frame[known].copy()
 
 
 def _fit(
@@ -126,11 +115,9 @@ def _fit(
         "control": experiment.control,
         "offers": list(experiment.offers),
         "objective": objective,
-        "personalize": decisions[objective]["personalize"],
-        "best_single": decisions[objective]["best_single"],
         "by_objective": decisions,
     }
-    (new.path / DECISION_FILE).write_text(json.dumps(document, indent=1, sort_keys=True))
+    (new.path / OFFERS_FILE).write_text(json.dumps(document, indent=1, sort_keys=True))
     (new.path / "summary.json").write_text(json.dumps(model.summary, indent=1, sort_keys=True))
     return model.formula
 

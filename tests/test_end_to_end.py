@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 from conftest import run_in
 
-from winback.models.decision.holdout import hold_out
-
 POLICY_COLUMNS = {
     "policy",
     "objective",
@@ -30,6 +28,7 @@ POLICIES = {
     "random",
     "response_model",
     "tailored",
+    "before_rules",
     "ours",
 }
 
@@ -164,9 +163,23 @@ def test_the_readout_knows_the_plan_and_the_moments_of_return(finished):
     assert not [note for note in facts["notes"] if "not given" in note]
 
 
-def test_another_campaign_holds_out_other_customers(finished, recommendations):
-    keys = recommendations[["customer_id", "as_of"]]
-    chosen = np.ones(len(keys), dtype=int)
-    first, _ = hold_out(keys, chosen, 0.1, 1)
-    later, _ = hold_out(keys.assign(as_of=keys["as_of"] + pd.Timedelta(days=30)), chosen, 0.1, 1)
-    assert 0.05 < later[first].mean() < 0.15
+def test_each_rule_of_the_deployed_policy_has_its_price(finished):
+    rules = json.loads((finished / "reports/metrics.json").read_text())["rules"]
+    assert {"lost_limit", "cooldown_days", "hopeless_reasons", "do_not_disturb"} <= set(rules)
+    for price in rules.values():
+        assert price["lo"] <= price["cost_per_customer"] <= price["hi"]
+        assert price["customers"] > 0 or price["cost_per_customer"] == 0
+
+
+def test_without_a_list_of_objections_nothing_is_recommended(finished, tmp_path):
+    project = shutil.copytree(
+        finished, tmp_path / "project", ignore=shutil.ignore_patterns("cache")
+    )
+    (project / "data/tables/suppressions.parquet").unlink()
+    given = "--features data/features --tables data/tables --churn artifacts/churn"
+    given += " --winback artifacts/winback --decision new --recommendations new.parquet"
+    done = run_in(project, "winback", "recommend", *given.split())
+    assert done.returncode == 7
+    assert "write 'suppressions: none' where nobody can object" in done.stderr
+    assert not (project / "new").exists()
+    assert not (project / "new.parquet").exists()

@@ -51,7 +51,8 @@ def run_all(tmp_path, monkeypatch):
         offers.to_parquet(tmp_path / "offers.parquet", index=False)
         tables = "".join(f"  {name}:\n    query: {sql}\n" for name, sql in SOURCE.items())
         (tmp_path / "source.yaml").write_text(
-            f"name: flat\ntitle: A flat table\nas_of: 2024-06-01\ntables:\n{tables}"
+            "name: flat\ntitle: A flat table\nas_of: 2024-06-01\nsuppressions: none\n"
+            f"tables:\n{tables}"
             f"experiment:\n  control: '{control}'\n  offers: {costs}\n"
         )
         shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
@@ -109,8 +110,8 @@ def test_arms_that_are_numbers_or_hold_spaces_run_whole_without_logged_propensit
 def test_offers_that_do_nothing_and_cost_money_are_sent_to_nobody(run_all):
     costs = "{mail: {contact_cost: 2}, gift: {cost_on_acceptance: 20, contact_cost: 1}}"
     folder = run_all(an_experiment(effects=(0.0, 0.0)), costs=costs)
-    decision = json.loads((folder / "artifacts/winback/decision.json").read_text())
-    assert decision["best_single"] == "none"
+    decision = json.loads((folder / "artifacts/decision/decision.json").read_text())
+    assert decision["by_objective"]["profit"]["best_single"] == "none"
     assert decision["by_objective"]["roi"]["best_single"] == "none"
     recommended = pd.read_parquet(folder / "data/recommendations.parquet")
     assert (recommended["recommended_offer"] == "none").mean() > 0.9

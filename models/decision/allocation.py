@@ -77,6 +77,62 @@ def allocate(
     return _price_and_settle(gains, costs, limits)
 
 
+def limit_prices(
+    profit: ArrayLike,
+    cost: ArrayLike,
+    *,
+    budget: float | None = None,
+    capacity: ArrayLike | None = None,
+) -> tuple[float, np.ndarray]:
+    """Prices with which everybody's own best option keeps to the limits.
+
+    Arguments as in `allocate`. Whoever takes the first option of the largest
+    `profit - money * cost - place` stays within the limits, row by row and without regard to the
+    others; customers who are alike get the same option, so that a limit may not be used to the
+    last.
+
+    Returns
+    -------
+    money
+        Profit that a unit of money must bring; 0 where the budget is enough.
+    places
+        (options,) profit that a place of each option must bring; 0 for the control.
+    """
+    gains, costs = _checked(profit, cost)
+    limits = _limits(costs, budget, capacity)
+    money, places = 0.0, np.zeros(gains.shape[1])
+    if _fits(np.argmax(gains, axis=1), costs, limits):
+        return money, places
+    if np.isfinite(limits.capacity).any():
+        money, places, _ = _prices(gains, costs, np.ones(len(gains)), limits)
+    beyond = TOLERANCE * max(1.0, float(np.abs(gains[np.isfinite(gains)]).max()))
+    rows = np.arange(len(gains))
+    while True:  # prices only rise, up to where nobody takes anything
+        reduced = gains - money * costs - places
+        chosen = np.argmax(reduced, axis=1)
+        if _fits(chosen, costs, limits):
+            return money, places
+        if costs[rows, chosen].sum() > limits.budget:
+            needed = _money_price(gains - places, costs, limits.budget)
+            money = max(needed, money) * (1 + TOLERANCE) + beyond
+            continue
+        used = np.bincount(chosen, minlength=len(places))
+        option = int(np.argmax(used - limits.capacity))
+        takers = reduced[chosen == option]
+        others = np.delete(takers, option, axis=1).max(axis=1)
+        margins = np.sort(takers[:, option] - others)[::-1]
+        places[option] += margins[int(limits.capacity[option])] + beyond
+
+
+def _money_price(profit: np.ndarray, cost: np.ndarray, budget: float) -> float:
+    """Gain per money of the first step that the budget does not pay for."""
+    start, _, _, slopes, costs = efficient_steps(profit, cost)
+    order = np.argsort(-slopes, kind="stable")
+    spent = cost[np.arange(len(profit)), start].sum() + np.cumsum(costs[order])
+    paid = int(np.searchsorted(spent, budget, "right"))
+    return float(slopes[order[paid]]) if paid < len(order) else 0.0
+
+
 def efficient_steps(
     profit: np.ndarray, cost: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

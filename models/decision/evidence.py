@@ -1,9 +1,12 @@
-"""How many customers of the experiment were like each of today's.
+"""How many customers of the experiment were of a customer's kind.
 
 Where there were none, nobody knows what an offer does.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,36 +14,53 @@ import pandas as pd
 BANDS_DAYS = (90.0, 180.0, 360.0)
 
 
-def rows_alike(tested: pd.DataFrame, asked: pd.DataFrame, *, reason: str, lapse: str) -> np.ndarray:
-    """Rows of the experiment with the same reason for leaving and a lapse of the same band.
+@dataclass(frozen=True)
+class KindsTested:
+    """Rows of the experiment by kind: the stated reason for leaving and the band of the lapse.
 
-    The bands end at 90, 180 and 360 days and at the longest lapse that was tested; beyond it lies
-    a band of which the experiment says nothing.
-
-    Parameters
+    Attributes
     ----------
-    tested
-        (rows, ...) customers of the experiment, with the columns that exist of `reason` (text)
-        and `lapse` (days).
-    asked
-        (n, ...) customers to decide on, same columns.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) counts.
+    reason, lapse
+        Columns of the features that tell the kind (text; days); empty where there is none.
+    edges
+        Ends of the bands in days, the last of them the longest lapse that was tested; beyond it
+        lies a band of which the experiment says nothing.
+    rows
+        Number of customers in the experiment by kind.
     """
-    cells = [_cells(frame, tested, reason, lapse) for frame in (tested, asked)]
-    return cells[1].map(cells[0].value_counts()).fillna(0).to_numpy(dtype=np.int64)
+
+    reason: str
+    lapse: str
+    edges: tuple[float, ...]
+    rows: Mapping[str, int]
 
 
-def _cells(frame: pd.DataFrame, tested: pd.DataFrame, reason: str, lapse: str) -> pd.Series:
-    cell = pd.Series("", index=frame.index)
-    if reason in tested.columns:
-        cell = cell + frame[reason].astype("object").fillna("not stated").astype("str")
-    if lapse in tested.columns and tested[lapse].notna().any():
+def count_tested(tested: pd.DataFrame, *, reason: str, lapse: str) -> KindsTested:
+    """Kinds of the experiment's customers, with the columns that exist of `reason` and `lapse`."""
+    known = lapse in tested.columns and bool(tested[lapse].notna().any())
+    edges: tuple[float, ...] = ()
+    if known:
         longest = float(tested[lapse].max())
-        edges = [edge for edge in BANDS_DAYS if edge < longest] + [longest]
-        band = np.searchsorted(edges, frame[lapse].to_numpy(dtype=np.float64, na_value=np.nan))
-        cell = cell + " " + pd.Series(band, index=frame.index).astype("str")
-    return cell
+        edges = (*(edge for edge in BANDS_DAYS if edge < longest), longest)
+    empty = KindsTested(
+        reason if reason in tested.columns else "", lapse if known else "", edges, {}
+    )
+    counted = _kinds(empty, tested).value_counts().sort_index()
+    rows = {str(kind): int(number) for kind, number in counted.items()}
+    return KindsTested(empty.reason, empty.lapse, edges, rows)
+
+
+def rows_alike(tested: KindsTested, frame: pd.DataFrame) -> np.ndarray:
+    """Rows of the experiment of each customer's kind (n,)."""
+    return _kinds(tested, frame).map(dict(tested.rows)).fillna(0).to_numpy(dtype=np.int64)
+
+
+def _kinds(tested: KindsTested, frame: pd.DataFrame) -> pd.Series:
+    kind = pd.Series("", index=frame.index)
+    if tested.reason:
+        kind = kind + frame[tested.reason].astype("object").fillna("not stated").astype("str")
+    if tested.lapse:
+        days = frame[tested.lapse].to_numpy(dtype=np.float64, na_value=np.nan)
+        band = np.searchsorted(tested.edges, days)
+        kind = kind + " " + pd.Series(band, index=frame.index).astype("str")
+    return kind

@@ -1,51 +1,46 @@
-"""Why a customer gets what she gets, in a sentence that a marketer can read."""
+"""Why a customer gets an offer or none, in a sentence that a marketer can read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Forecast:
-    """Per customer and option, control first: (rows, options) each."""
-
-    names: tuple[str, ...]
-    probability: np.ndarray
-    uplift: np.ndarray
-    gain: np.ndarray
-    cost: np.ndarray
+from .decision import Decision
+from .eligibility import Rules
+from .recommend import Forecast, Weighed
 
 
 def sentences(
-    forecast: Forecast,
-    allowed: np.ndarray,
-    chosen: np.ndarray,
-    asked: np.ndarray,
-    barred: np.ndarray,
-    *,
-    risk: np.ndarray,
-    percent: np.ndarray,
-    objective: str,
-    personalize: bool,
+    decision: Decision, weighed: Weighed, *, risk: np.ndarray, percent: np.ndarray
 ) -> list[str]:
-    """One sentence per customer: the rule that applied, or the forecast behind the offer."""
+    """One sentence per customer: the rule that applied, or the forecast behind the offer.
+
+    Parameters
+    ----------
+    decision, weighed
+        See `recommend.weigh`.
+    risk
+        (rows,) churn probability, NaN where it does not apply.
+    percent
+        (rows,) discount by rule of thumb, named where no experiment says what to offer.
+    """
+    forecast, objective = weighed.forecast, decision.objective
+    rules = _words(decision.rules)
     lines = []
-    for row, option in enumerate(chosen):
-        if not asked[row]:
+    for row, option in enumerate(weighed.chosen):
+        if not weighed.asked[row]:
             line = "" if np.isnan(risk[row]) else f"leaves with probability {risk[row]:.2f}"
-        elif barred[row]:
-            line = str(barred[row])
+        elif weighed.excluded_by[row]:
+            line = rules[weighed.excluded_by[row]]
         elif option:
             line = _praise(forecast, row, int(option), objective)
-            line += "" if personalize else "; the best single offer, personal ones did not beat it"
-        elif forecast.gain.shape[1] == 1:
+            if not decision.personalize:
+                line += "; the best single offer, personal ones did not beat it"
+        elif not decision.offers:
             line = "no experiment says what to offer"
             line += f"; rule of thumb by lapse: {percent[row]:g}% off" if percent[row] else ""
-        elif allowed[row, 1:].any():
+        elif weighed.allowed[row, 1:].any():
             line = "worth an offer, but beyond the budget or the capacity"
-        elif not personalize:
+        elif not decision.personalize:
             line = "no offer to all: none beat it"
         elif (forecast.uplift[row, 1:] < 0).all():
             line = "do not disturb: every offer makes a return less likely"
@@ -55,6 +50,15 @@ def sentences(
             line = f"not worth it: {forecast.names[best]} would gain {gain}"
         lines.append(line)
     return lines
+
+
+def _words(rules: Rules) -> dict[str, str]:
+    return {
+        "lost_limit": f"lost {rules.lost_limit or 0:g} times or more: not won back again",
+        "cooldown_days": f"contacted less than {rules.cooldown_days or 0:g} days ago: wait",
+        "hopeless_reasons": "left for a reason that no offer mends",
+        "least_experiment_rows": "too few customers like this one in the experiment",
+    }
 
 
 def _praise(forecast: Forecast, row: int, option: int, objective: str) -> str:

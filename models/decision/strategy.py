@@ -6,12 +6,14 @@ Stauss and Friege. Every threshold is an argument.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+RANK_POINTS = 201  # quantiles kept: a rank is exact to half a percent
 LAPSE_DAYS = (90.0, 180.0, 360.0)
 LAPSE_DISCOUNT_PERCENT = (10.0, 15.0, 20.0)
 STRATEGIES = ("start", "protect", "re-engineer", "enhance", "harvest", "end", "win back")
@@ -27,34 +29,66 @@ DEPARTURE_CLASSES = {
 }
 
 
-def strategies(
-    facts: pd.DataFrame,
-    *,
-    worth_winning: ArrayLike,
-    new_days: float = 90.0,
-    high_risk: float = 0.10,
-    high_value: float | None = None,
-    least_growth: float = 0.05,
-) -> np.ndarray:
-    """One of Buttle's seven strategies for every customer.
+@dataclass(frozen=True)
+class StrategyLimits:
+    """Thresholds of Buttle's strategies.
 
-    Parameters
+    Attributes
     ----------
-    facts
-        One row per customer: population ("active", or anything else for lost), and as far as
-        known value (money ahead), cost_to_serve (of the same period), growth (relative change of
-        spending), risk (churn probability), tenure_days. A missing column or number never
-        triggers a rule.
-    worth_winning
-        (rows,) bool: a lost customer whose value exceeds the cost of winning him back.
     new_days
         A relation younger than this is started.
     high_risk
         Churn probability from which a valuable customer is protected.
     high_value
-        Money from which a customer counts as valuable; None is the median of the active ones.
+        Money from which a customer counts as valuable.
     least_growth
-        Growth from which there is more to sell.
+        Growth of spending from which there is more to sell.
+    """
+
+    new_days: float
+    high_risk: float
+    high_value: float
+    least_growth: float = 0.05
+
+
+@dataclass(frozen=True)
+class PriorityCuts:
+    """What ranks a customer among others without seeing the others.
+
+    Attributes
+    ----------
+    margin, turnover, prospects
+        Quantiles of each in the population, rising; empty where nothing was known.
+    a, b
+        Mean ranks from which a customer is A, or B.
+    """
+
+    margin: tuple[float, ...]
+    turnover: tuple[float, ...]
+    prospects: tuple[float, ...]
+    a: float
+    b: float
+
+
+def strategies(
+    facts: Mapping[str, np.ndarray],
+    *,
+    lost: np.ndarray,
+    worth_winning: np.ndarray,
+    limits: StrategyLimits,
+) -> np.ndarray:
+    """Buttle's strategy for every customer, of `STRATEGIES`.
+
+    Parameters
+    ----------
+    facts
+        (rows,) each, NaN where unknown: value (of a year), cost_to_serve (of a year), growth
+        (relative change of spending), risk (churn probability), tenure_days. What is unknown
+        never triggers a rule.
+    lost, worth_winning
+        (rows,) bool: a customer who is lost; one whose value exceeds the cost of winning back.
+    limits
+        The thresholds.
 
     Returns
     -------
@@ -63,73 +97,93 @@ def strategies(
         "re-engineer" a valuable one that costs more than it brings, "end" one that is not
         valuable; "protect" a valuable one at risk; "enhance" a growing one; "harvest" the rest.
 
-    Raises
-    ------
-    ValueError
-        If the population is missing.
-
     Notes
     -----
     Buttle, Customer Relationship Management; the order of the rules is ours.
     """
-    if "population" not in facts.columns:
-        raise ValueError("facts: column 'population' is missing; it tells active from lost")
-    lost = (facts["population"] != "active").to_numpy()
-    names = ("value", "cost_to_serve", "growth", "risk", "tenure_days")
-    value, cost, growth, risk, tenure = (_numbers(facts, name) for name in names)
-    known = value[~lost & ~np.isnan(value)]
-    middle = float(np.median(known)) if len(known) else np.inf
-    valuable = value >= (middle if high_value is None else high_value)
-    losing = value < cost
+    valuable = facts["value"] >= limits.high_value
+    losing = facts["value"] < facts["cost_to_serve"]
     return np.select(
         [
-            lost & np.asarray(worth_winning, dtype=bool),
+            lost & worth_winning,
             lost,
-            tenure < new_days,
+            facts["tenure_days"] < limits.new_days,
             losing & valuable,
             losing,
-            (risk >= high_risk) & valuable,
-            growth >= least_growth,
+            (facts["risk"] >= limits.high_risk) & valuable,
+            facts["growth"] >= limits.least_growth,
         ],
         ["win back", "end", "start", "re-engineer", "end", "protect", "enhance"],
         default="harvest",
     )
 
 
-def priorities(
+def learn_priorities(
     margin: ArrayLike,
     turnover: ArrayLike,
     prospects: ArrayLike,
     *,
     a_share: float = 0.2,
     b_share: float = 0.3,
-) -> np.ndarray:
-    """A, B or C (rows,): who deserves effort first, by margin, turnover and prospects together.
-
-    The three are compared by rank, so that their units do not matter; a missing one is left out
-    of a customer's mean, and who has none is C. Equal customers get the same letter.
+) -> PriorityCuts:
+    """Quantiles and cut points of a population, so that shares of it are A and B.
 
     Raises
     ------
     ValueError
         If the shares of A and B are not positive or leave nothing for C.
-
-    Notes
-    -----
-    Mann & Turusina, "Vozvrashchentsy": not everybody should be returned, rank them first.
     """
     if not (a_share > 0 and b_share > 0 and a_share + b_share < 1):
         raise ValueError(
             f"priority: shares of A and B must be positive and leave a C, found {a_share} and "
             f"{b_share}"
         )
-    columns = [pd.Series(np.asarray(part, dtype=float)) for part in (margin, turnover, prospects)]
-    together = pd.concat([column.rank(pct=True) for column in columns], axis=1).mean(axis=1)
-    place = 1 - together.rank(pct=True, method="max")
-    letters = np.select(
-        [place < a_share - 1e-12, place < a_share + b_share - 1e-12], ["A", "B"], "C"
-    )
-    return np.where(together.isna(), "C", letters)
+    columns = [np.asarray(part, dtype=float) for part in (margin, turnover, prospects)]
+    tables = [_quantiles(column[~np.isnan(column)]) for column in columns]
+    together = _mean_rank(tables, columns)
+    ordered = np.sort(together[~np.isnan(together)])[::-1]
+    cuts = [
+        float(ordered[int(np.ceil(share * len(ordered) - 1e-9)) - 1]) if len(ordered) else 2.0
+        for share in (a_share, a_share + b_share)
+    ]
+    return PriorityCuts(*tables, *cuts)
+
+
+def priorities(
+    cuts: PriorityCuts, margin: ArrayLike, turnover: ArrayLike, prospects: ArrayLike
+) -> np.ndarray:
+    """A, B or C (rows,): who deserves effort first, by margin, turnover and prospects together.
+
+    The three are compared by rank, so that their units do not matter; a missing one is left out
+    of a customer's mean, and a customer of whom none is known is C.
+
+    Notes
+    -----
+    Mann & Turusina, "Vozvrashchentsy": not everybody should be returned, rank them first.
+    """
+    columns = [np.asarray(part, dtype=float) for part in (margin, turnover, prospects)]
+    together = _mean_rank([cuts.margin, cuts.turnover, cuts.prospects], columns)
+    return np.select([together >= cuts.a, together >= cuts.b], ["A", "B"], "C")
+
+
+def _quantiles(known: np.ndarray) -> tuple[float, ...]:
+    if not len(known):
+        return ()
+    points = np.quantile(known, np.linspace(0, 1, RANK_POINTS), method="inverted_cdf")
+    return tuple(float(point) for point in points)
+
+
+def _mean_rank(tables: Sequence[Sequence[float]], columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean over the known columns of the share of the population below, ties counted half."""
+    total, known = np.zeros(len(columns[0])), np.zeros(len(columns[0]))
+    for table, column in zip(tables, columns, strict=True):
+        if not len(table):
+            continue
+        there = ~np.isnan(column)
+        sides = [np.searchsorted(table, column[there], side) for side in ("left", "right")]
+        total[there] += (sides[0] + sides[1]) / (2 * len(table))
+        known[there] += 1
+    return np.divide(total, known, out=np.full(len(total), np.nan), where=known > 0)
 
 
 def lapse_discount(
@@ -163,9 +217,3 @@ def departure_class(reason: pd.Series) -> np.ndarray:
     Stauss & Friege, Journal of Service Research 1(4), 1999.
     """
     return reason.map(DEPARTURE_CLASSES).fillna("unknown").to_numpy(dtype=object)
-
-
-def _numbers(facts: pd.DataFrame, name: str) -> np.ndarray:
-    if name not in facts.columns:
-        return np.full(len(facts), np.nan)
-    return facts[name].to_numpy(dtype=np.float64, na_value=np.nan)

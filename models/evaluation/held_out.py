@@ -33,3 +33,24 @@ def held_out(customer_id: pd.Series, *, share: float, seed: int) -> np.ndarray:
     text = customer_id.astype("str").to_numpy(dtype=object)
     hashed = pd.util.hash_array(text, hash_key=f"winback{seed:09d}", categorize=False)
     return (hashed >> np.uint64(11)) / float(1 << 53) < share
+
+
+def value_is_known(value: pd.Series, returned: pd.Series) -> np.ndarray:
+    """(n,) bool: rows of which the value is known; all of them where no value is known at all.
+
+    The value of an offer is known, returned or not, once its horizon has passed.
+
+    Raises
+    ------
+    ValueError
+        If values are missing for customers who returned and for nobody else.
+    """
+    known = value.notna().to_numpy()
+    if known.all() or not known.any():
+        return np.ones(len(value), dtype=bool)
+    if returned.to_numpy(dtype=bool)[~known].all():
+        raise ValueError(
+            f"offers: column 'value' is empty for {int((~known).sum()):,} customers who returned; "
+            "give what each return was worth, or leave the column out"
+        )
+    return known

@@ -116,8 +116,14 @@ def grade_rows(
     )
 
 
-def policies(graded: Graded, *, personalize: bool, best_single: str) -> dict[str, np.ndarray]:
-    """Every policy as the (n, K + 1) probabilities with which it sends each offer."""
+def policies(
+    graded: Graded, *, personalize: bool, best_single: str, deployed: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Every policy as the (n, K + 1) probabilities with which it sends each offer.
+
+    `ours` is what is deployed, (n,) offers by name after rules and limits; the same without them
+    is `before_rules`. Without `deployed`, `ours` is the latter.
+    """
     rows, names = len(graded.scores), graded.names
     chosen = {name: _always(names.index(name), graded) for name in names[1:]}
     everyone = {"treat_none": _always(0, graded)} | {
@@ -131,11 +137,18 @@ def policies(graded: Graded, *, personalize: bool, best_single: str) -> dict[str
     if graded.tailored is not None:
         others["tailored"] = graded.tailored
     ours = _argmax(graded.expected) if personalize else _always(names.index(best_single), graded)
-    return everyone | others | {"ours": ours}
+    if deployed is None:
+        return everyone | others | {"ours": ours}
+    return everyone | others | {"before_rules": ours, "ours": _sent(deployed, graded)}
 
 
 def compare(
-    graded: Graded, *, personalize: bool, best_single: str, level: float = 0.95
+    graded: Graded,
+    *,
+    personalize: bool,
+    best_single: str,
+    deployed: np.ndarray | None = None,
+    level: float = 0.95,
 ) -> pd.DataFrame:
     """Value of each policy per customer, and its gain over the best single offer, paired.
 
@@ -147,7 +160,7 @@ def compare(
     """
     single = _earned(graded, _always(graded.names.index(best_single), graded))
     rows = []
-    sent = policies(graded, personalize=personalize, best_single=best_single)
+    sent = policies(graded, personalize=personalize, best_single=best_single, deployed=deployed)
     for policy, probabilities in sent.items():
         if graded.spent is not None and policy == "treat_none":
             continue
@@ -164,6 +177,43 @@ def compare(
                 "gain_lo": gains.lo,
                 "gain_hi": gains.hi,
                 "n": earns.n,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def rule_prices(
+    graded: Graded, deployed: np.ndarray, without: Mapping[str, np.ndarray], *, level: float = 0.95
+) -> pd.DataFrame:
+    """What each rule costs: the value without it less the value with it, paired.
+
+    Parameters
+    ----------
+    graded
+        Held-out rows.
+    deployed
+        (n,) the offer that each customer gets under all rules, by name.
+    without
+        The same under all rules but the one named.
+
+    Returns
+    -------
+    pandas.DataFrame
+        rule, customers (to whom it makes a difference), cost_per_customer (of all n, below 0 where
+        the rule earns), lo, hi, n.
+    """
+    base = _earned(graded, _sent(deployed, graded))
+    rows = []
+    for rule, chosen in without.items():
+        lost = paired_difference(_earned(graded, _sent(chosen, graded)), base, level=level)
+        rows.append(
+            {
+                "rule": rule,
+                "customers": int((chosen != deployed).sum()),
+                "cost_per_customer": lost.value,
+                "lo": lost.lo,
+                "hi": lost.hi,
+                "n": lost.n,
             }
         )
     return pd.DataFrame(rows)
@@ -245,6 +295,10 @@ def _earned(graded: Graded, probabilities: np.ndarray, *, beside: bool = False) 
     if abs(spent.mean()) < 1e-12:
         return np.zeros(len(earned))  # nobody is sent anything, so nothing is gained or spent
     return ratio_scores(earned, spent)
+
+
+def _sent(chosen: np.ndarray, graded: Graded) -> np.ndarray:
+    return (np.asarray(chosen)[:, None] == np.array(graded.names)).astype(np.float64)
 
 
 def _always(position: int, graded: Graded) -> np.ndarray:

@@ -1,22 +1,20 @@
-"""What the models say of a customer: every answer as one flat row, the same in batch and served.
+"""What the models say of a customer and what is decided: one flat row, in batch and served alike.
 
-Batch scoring calls this module, and the registered model carries its text next to that of
-`formula`; like `formula` it therefore imports nothing else of winback.
+The list and batch scoring call this module, and the registered model carries its text next to
+those of the formula and of the decision; it imports nothing of winback but what is carried too.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..decision.decision import DECISION_FILE, Decision, decision_columns, decision_from_json
+from ..decision.recommend import recommend
 from .formula import Formula, evaluate, from_files
-
-DECISION_FILE = "decision.json"
 
 
 @dataclass(frozen=True)
@@ -30,41 +28,53 @@ class Answers:
     winback
         Formula of the outputs per offer, or None without an experiment.
     decision
-        What the held-out rows allowed: `control`, `offers`, `objective`, `personalize` and
-        `best_single`; empty without an experiment.
+        What decides on a customer; None to have the forecasts alone.
     """
 
     churn: Formula | None
     winback: Formula | None
-    decision: Mapping[str, Any]
+    decision: Decision | None = None
 
 
-def load_answers(churn: Mapping[str, bytes], winback: Mapping[str, bytes]) -> Answers:
+def load_answers(
+    churn: Mapping[str, bytes],
+    winback: Mapping[str, bytes],
+    decision: Mapping[str, bytes] | None = None,
+) -> Answers:
     """Models from their files by name; an empty mapping means that there is no such model.
+
+    Without `decision` the models give forecasts alone.
 
     Raises
     ------
     ValueError
-        If a booster is missing or differs from the one saved.
+        If a booster is missing or differs from the one saved, or the decision's file is missing.
     """
+    if decision is not None and DECISION_FILE not in decision:
+        raise ValueError(
+            f"{DECISION_FILE} is missing; run winback recommend, and register the model again"
+        )
     return Answers(
         churn=from_files(churn) if churn else None,
         winback=from_files(winback) if winback else None,
-        decision=json.loads(winback[DECISION_FILE]) if winback else {},
+        decision=decision_from_json(decision[DECISION_FILE]) if decision else None,
     )
 
 
 def input_columns(answers: Answers) -> dict[str, bool]:
-    """Columns that the models read: name -> whether it is a number (else a category)."""
+    """Columns that models and decision read: name -> whether it is a number (else a category).
+
+    Beside them `population` and `customer_id` are read where they are there.
+    """
     columns: dict[str, bool] = {}
     for formula in (answers.churn, answers.winback):
         for column in formula.columns if formula else ():
             columns[column.name] = column.levels is None
-    return columns
+    return (decision_columns(answers.decision) if answers.decision else {}) | columns
 
 
 def answer(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.DataFrame:
-    """One row of answers per customer.
+    """One row of answers per customer: the forecasts and, where there is one, the decision.
 
     Parameters
     ----------
@@ -73,61 +83,36 @@ def answer(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.Dat
     frame
         (n, ...) features by name in any order; extra columns are ignored. Where a column
         `population` stands, churn is answered for 'active' rows only and the offers for the
-        others only; without it everything is answered for every row.
+        others only; without it everything is answered for every row. `customer_id` tells who is
+        held out.
     threads
         Of LightGBM; the answers do not depend on it.
 
     Returns
     -------
     pandas.DataFrame
-        (n, outputs) float64 columns, NaN where a question does not apply, and
-        `recommended_offer` (text) where there was an experiment.
+        (n, outputs) float64 columns, NaN where a question does not apply, then the columns of
+        `recommend.DECISION_COLUMNS`.
 
     Raises
     ------
     ValueError
         If a column is missing or text stands where a number belongs.
     """
+    outputs = forecasts(answers, frame, threads=threads)
+    if answers.decision is None:
+        return outputs
+    return pd.concat([outputs, recommend(answers.decision, frame, outputs)], axis=1)
+
+
+def forecasts(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.DataFrame:
+    """The outputs of the models alone; see `answer`."""
     everybody = np.ones(len(frame), dtype=bool)
     known = "population" in frame.columns
     active = (frame["population"] == "active").to_numpy() if known else everybody
-    parts = []
-    if answers.churn is not None:
-        parts.append(_answer_rows(answers.churn, frame, active, threads))
-    if answers.winback is not None:
-        outputs = _answer_rows(answers.winback, frame, ~active if known else everybody, threads)
-        outputs["recommended_offer"] = recommended_offer(answers.decision, outputs)
-        parts.append(outputs)
+    asked = [(answers.churn, active), (answers.winback, ~active if known else everybody)]
+    parts = [_answer_rows(formula, frame, rows, threads) for formula, rows in asked if formula]
     return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=frame.index)
-
-
-def recommended_offer(decision: Mapping[str, Any], outputs: pd.DataFrame) -> pd.Series:
-    """The offer that earns most per customer, or the best single one where that was not beaten.
-
-    Parameters
-    ----------
-    decision
-        See `Answers.decision`; the objective 'returns' picks by
-        return probability, every other one by expected profit.
-    outputs
-        (n, ...) outputs of the win-back formula.
-
-    Returns
-    -------
-    pandas.Series
-        (n,) offer names, missing where the outputs are.
-    """
-    returns = decision["objective"] == "returns"
-    column = "return_probability_" if returns else "expected_profit_"
-    names = [str(decision["control"]), *(str(name) for name in decision["offers"])]
-    gains = outputs[[column + name for name in names]].to_numpy()
-    known = ~np.isnan(gains).any(axis=1)
-    if decision["personalize"]:
-        chosen = np.asarray(names, dtype=object)[np.argmax(np.where(known[:, None], gains, 0), 1)]
-    else:
-        chosen = np.full(len(outputs), str(decision["best_single"]), dtype=object)
-    chosen[~known] = None
-    return pd.Series(chosen, index=outputs.index, dtype="str")
 
 
 def _answer_rows(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...models.decision.decision import Decision
 from ..settings.sources import Source
 
 LONGEST = 5_000  # characters of a description that every MLflow server takes
@@ -16,7 +17,7 @@ SHOWN_SLICES = 3
 
 
 def model_card(
-    source: Source, *, as_of: str, decision: Mapping[str, Any], churn: Path, policies: Path
+    source: Source, *, as_of: str, decision: Decision | None, churn: Path, policies: Path
 ) -> str:
     """Markdown, from finished files.
 
@@ -25,7 +26,7 @@ def model_card(
     as_of
         The moment of the data.
     decision
-        See `models.inference.Answers`; empty where there are no offers.
+        What travels with the model; None where there are no offers.
     churn
         Folder of the churn model; its metrics.csv and parts.csv are read where they are.
     policies
@@ -39,10 +40,11 @@ def model_card(
             f"{source.churn.horizon_days:g} days"
         )
     if decision:
-        offers = ", ".join([str(decision["control"]), *map(str, decision["offers"])])
+        offers = ", ".join([str(decision.control), *map(str, decision.offers)])
         lines.append(
             f"- for a lost customer and each offer ({offers}): return probability, uplift over "
-            f"{decision['control']}, value, expected profit; `recommended_offer`"
+            f"{decision.control}, value, expected profit; `recommended_offer` under the rules, "
+            "`excluded_by`, `holdout`, `priority`, `strategy`"
         )
     if grades.exists():
         lines += ["", "## Churn, on rows that it has not learned from", ""]
@@ -50,9 +52,7 @@ def model_card(
     if decision:
         rows = json.loads(policies.read_text())
         lines += ["", "## Offers, on customers that it has not learned from", ""]
-        lines += _offers(
-            [row for row in rows if row["objective"] == decision["objective"]], decision
-        )
+        lines += _offers([row for row in rows if row["objective"] == decision.objective], decision)
     lines += ["", "## Limits", "", *_limits(source, decision)]
     return "\n".join(lines)[: LONGEST - 1].rstrip() + "\n"
 
@@ -83,18 +83,18 @@ def _churn(grades: pd.DataFrame, parts: pd.DataFrame) -> Iterator[str]:
         yield f"Where it ranks worst, AUC: {named}."
 
 
-def _offers(rows: Sequence[Mapping[str, Any]], decision: Mapping[str, Any]) -> Iterator[str]:
+def _offers(rows: Sequence[Mapping[str, Any]], decision: Decision) -> Iterator[str]:
     ours = next(row for row in rows if row["policy"] == "ours")
     yield (
-        f"{decision['objective'].capitalize()} per customer of {ours['n']:,} held out; "
+        f"{decision.objective.capitalize()} per customer of {ours['n']:,} held out; "
         + (
             "offers are personal."
-            if decision["personalize"]
-            else f"personal offers did not beat {decision['best_single']} for all, which is sent."
+            if decision.personalize
+            else f"personal offers did not beat {decision.best_single} for all, which is sent."
         )
     )
     yield ""
-    yield f"| policy | value | over {decision['best_single']} for all |"
+    yield f"| policy | value | over {decision.best_single} for all |"
     yield "|---|---|---|"
     for row in rows:
         gain = {side: row[f"gain_{side}"] for side in ("lo", "hi")}
@@ -102,7 +102,7 @@ def _offers(rows: Sequence[Mapping[str, Any]], decision: Mapping[str, Any]) -> I
         yield f"| {row['policy']} | {_interval(row)} | {over} |"
 
 
-def _limits(source: Source, decision: Mapping[str, Any]) -> Iterator[str]:
+def _limits(source: Source, decision: Decision | None) -> Iterator[str]:
     yield "- Intervals are 95%, of sampling alone; they say nothing of a world that has changed."
     if source.simulate is not None:
         yield "- The data are simulated: the figures show that the method works, not what you earn."
@@ -111,7 +111,7 @@ def _limits(source: Source, decision: Mapping[str, Any]) -> Iterator[str]:
             "- Effects are those of the offers, costs and customers of the experiment; another "
             "offer, or people who were never among its customers, need another experiment."
         )
-        yield "- Whom not to contact it does not know: objections, cooldown and holdout come after."
+        yield "- Who objected it does not know: the job that scores needs the list of objections."
     yield "- A probability is for planning and ranking, never for refusing a person a service."
 
 

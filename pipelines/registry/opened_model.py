@@ -22,18 +22,19 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from ...models.formula.answers import DECISION_FILE, Answers, answer, input_columns, load_answers
+from ...models.decision.decision import DECISION_FILE
+from ...models.formula.answers import Answers, answer, input_columns, load_answers
 from ...models.formula.formula import FORMULA_FILE
 from ..job.exit_codes import ModelRefused
 from ..storage.atomic import file_hash
 from ..storage.mlflow_home import tracking_uri
-from ..storage.stage_outputs import model_files
+from ..storage.trained_models import model_files
 
 CONTENT, AS_OF = "winback.content", "winback.as_of"
 FILES = "winback.files"
 REFERENCE, EVIDENCE = "reference.parquet", "evidence.json"
 ADDED_BY_MLFLOW = ("registered_model_meta",)  # to what it downloads
-PARTS = ("churn", "winback")
+PARTS = ("churn", "winback", "decision")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def by_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None
 def open_model(model: str) -> Opened:
     """A model by registry URI (models:/NAME@ALIAS or models:/NAME/VERSION) or by folder.
 
-    A folder holds `churn/` and `winback/` as the training stages write them.
+    A folder holds `churn/` and `winback/` as the training stages write them, and `decision/` as
+    stage recommend does.
 
     Raises
     ------

@@ -29,12 +29,12 @@ class WinbackModel(PythonModel):
         """Read the models; each file's SHA-256 is checked before any of them is parsed."""
         folder = Path(context.artifacts["models"])
         bodies = {name: _checked(folder / name, expected) for name, expected in FILES.items()}
-        parts: dict[str, dict[str, bytes]] = {"churn": {}, "winback": {}}
+        parts: dict[str, dict[str, bytes]] = {"churn": {}, "winback": {}, "decision": {}}
         for name, body in bodies.items():
             part, _, file = name.partition("/")
             if part in parts:
                 parts[part][file] = body
-        self.answers = load_answers(parts["churn"], parts["winback"])
+        self.answers = load_answers(parts["churn"], parts["winback"], parts["decision"])
 
     def predict(
         self,

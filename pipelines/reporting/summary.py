@@ -20,6 +20,7 @@ class Inputs:
     features: Path
     churn: Path
     winback: Path
+    decision: Path
     metrics: Path
     policies: Path
     plots: Path

@@ -15,11 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ...models.decision.recommend import DECISION_COLUMNS
 from ...models.formula.answers import Answers, answer, input_columns
 from ..job.progress import say
 from ..storage.atomic import file_hash, replace_file
 from . import input_rows as batch
 from .suppressions import Suppressions
+
+TYPES = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,12 @@ def answered(chunk: pa.Table, task: Task) -> pa.Table:
     schema = _schema(task.answers, kept.schema)
     if not len(kept):
         return schema.empty_table()
-    outputs = answer(task.answers, batch.typed(kept, input_columns(task.answers)))
+    rows = batch.typed(kept, input_columns(task.answers))
+    customers = kept["customer_id"].cast(schema.field("customer_id").type)
+    outputs = answer(task.answers, rows.assign(customer_id=customers.to_pandas()))
     values: dict[str, Any] = {name: outputs[name] for name in outputs.columns}
     values |= {
-        "customer_id": kept["customer_id"].cast(schema.field("customer_id").type),
+        "customer_id": customers,
         "as_of": pa.repeat(pa.scalar(task.as_of, batch.MOMENT), len(kept)),
         "model_version": pa.repeat(task.version, len(kept)),
     }
@@ -163,7 +168,7 @@ def _schema(answers: Answers, given: pa.Schema) -> pa.Schema:
         fields.append(pa.field("population", pa.string()))
     for formula in (answers.churn, answers.winback):
         fields += [pa.field(name, pa.float64()) for name in (formula.outputs if formula else ())]
-    if answers.winback is not None:
-        fields.append(pa.field("recommended_offer", pa.string()))
+    if answers.decision is not None:
+        fields += [pa.field(name, TYPES[kind]) for name, kind in DECISION_COLUMNS.items()]
     fields.append(pa.field("model_version", pa.string()))
     return pa.schema(fields)

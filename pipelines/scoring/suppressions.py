@@ -67,7 +67,7 @@ def _kind(found: pa.DataType) -> str:
     return "text" if pa.types.is_string(inner) or pa.types.is_large_string(inner) else str(inner)
 
 
-def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Suppressions:
+def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float | None) -> Suppressions:
     """The list, if it can be relied on.
 
     Parameters
@@ -77,7 +77,8 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Su
     as_of
         The moment of the scores (UTC).
     max_age_days
-        A file written longer ago than that, before now or `as_of`, is stale.
+        A file written longer ago than that, before now or `as_of`, is stale; None for a table of
+        the same run as the features.
 
     Raises
     ------
@@ -99,7 +100,7 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float) -> Su
         )
     made = moments.naive_utc(datetime.fromtimestamp(file.stat().st_mtime, UTC))
     latest = max(as_of, moments.now())
-    if latest - made > timedelta(days=max_age_days):
+    if max_age_days is not None and latest - made > timedelta(days=max_age_days):
         raise SuppressionsUnusable(
             f"suppressions: {file} was written at {made:%Y-%m-%d %H:%M}, more than "
             f"{max_age_days:g} days before {latest:%Y-%m-%d %H:%M}; export it anew"

@@ -141,6 +141,8 @@ class Source:
         Queries by table of the contract, or the parameters of a simulated world.
     churn, experiment
         What leaving means; what was offered. None where the data have no such thing.
+    suppressions
+        "none" where nobody can object; else the table of suppressions must be there.
     known_afterwards, protected
         Columns that no model may use: because they tell the outcome, because of fairness.
     path
@@ -159,6 +161,7 @@ class Source:
     simulate: Mapping[str, Any] | None = None
     churn: ChurnDefinition | None = None
     experiment: Experiment | None = None
+    suppressions: Literal["none"] | None = None
     known_afterwards: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
     path: Annotated[Path, NO_KEY] = Path()
@@ -180,6 +183,8 @@ class Source:
                 )
         if self.tables and "customers" not in self.tables:
             raise ValueError("tables: customers is missing; every source has customers")
+        if "suppressions" in self.tables and self.suppressions == "none":
+            raise ValueError("suppressions: is none, but there is a table of them; remove one")
         if "offers" in self.tables and self.experiment is None:
             raise ValueError("experiment is missing; the table offers needs it (offers, control)")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...models.formula.answers import Answers, load_answers
-from ...models.formula.formula import FORMULA_FILE, Formula, to_files
-from .atomic import read_verified, verify
+from ...models.formula.formula import Formula, to_files
+from .atomic import verify
 
+OFFERS_FILE = "offers.json"  # of train_winback: what the experiment says of its offers
 LEAVERS = "leavers.parquet"  # who was in no experiment; with the answers, once fitted
 
 
@@ -44,14 +44,3 @@ def write_formula(folder: Path, formula: Formula) -> None:
     """Save a fitted model as JSON and booster text."""
     for name, body in to_files(formula).items():
         (folder / name).write_bytes(body)
-
-
-def read_answers(churn: Path, winback: Path) -> Answers:
-    """The models of both training stages; each file's hash is checked before it is parsed."""
-    return load_answers(*(model_files(folder) for folder in (churn, winback)))
-
-
-def model_files(folder: Path) -> dict[str, bytes]:
-    """The files of a model by name, compared with its manifest; empty where there is no model."""
-    files = read_verified(folder)
-    return files if FORMULA_FILE in files else {}

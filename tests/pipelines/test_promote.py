@@ -46,7 +46,7 @@ def rewrite(folder, **changes):
 
 def challenge(folder, number, **memory):
     """Register the run again as another version with the same answers; `memory` of its training."""
-    change_decision(folder, {"number": number})
+    change_decision(folder, {"holdout": {"share": 0.1, "key": str(number)}})
     trained = folder / "artifacts/winback"
     rewrite(trained, unseen=verify(folder / "artifacts/winback")["unseen"] | memory)
     assert winback(folder, "register") == 0
@@ -128,7 +128,7 @@ def scores(folder):
 
 def test_a_challenger_as_good_takes_over_and_rollback_gives_the_archived_scores(copy, capsys):
     archived = scores(copy)
-    change_decision(copy, {"objective": "roi"})  # other content, the same recommendations
+    change_decision(copy, {"holdout": {"share": 0.1, "key": "another"}})
     assert winback(copy, "register") == 0
     assert winback(copy, "promote") == 0
     found = gates(copy, "2")
@@ -147,7 +147,8 @@ def test_a_challenger_as_good_takes_over_and_rollback_gives_the_archived_scores(
 
 
 def test_a_challenger_whose_offers_earn_less_is_vetoed(copy, capsys):
-    change_decision(copy, {"personalize": False, "best_single": "none"})  # offers nobody anything
+    nobody = {"personalize": False, "best_single": "none"}
+    change_decision(copy, {"by_objective": {"profit": nobody}})
     assert winback(copy, "register") == 0
     assert winback(copy, "promote") == VETOED
     message = capsys.readouterr().err
@@ -225,6 +226,6 @@ def test_customers_of_today_unlike_those_of_the_registration_are_a_veto(copy, ca
 
 
 def change_decision(folder, changes):
-    path = folder / "artifacts/winback/decision.json"
+    path = folder / "artifacts/decision/decision.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     rewrite(path.parent)

@@ -37,7 +37,8 @@ for alias in sys.argv[1:]:
 
 def another(decision):
     """The first offer that is not the best single one."""
-    return next(name for name in decision["offers"] if name != decision["best_single"])
+    best = decision["by_objective"][decision["objective"]]["best_single"]
+    return next(name for name in decision["offers"] if name != best)
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +47,13 @@ def project(finished, tmp_path_factory):
     folder = tmp_path_factory.mktemp("registry") / "project"
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache"))
     assert winback(folder, "register") == 0
-    other = shutil.copytree(folder / "artifacts/winback", folder / "other")
+    other = shutil.copytree(folder / "artifacts/decision", folder / "other")
     decision = json.loads((other / "decision.json").read_text())
-    decision |= {"personalize": False, "best_single": another(decision)}
+    told = {"personalize": False, "best_single": another(decision)}
+    decision["by_objective"] = {decision["objective"]: told}
     (other / "decision.json").write_text(json.dumps(decision))
     write_manifest(other, json.loads((other / "_manifest.json").read_text()))
-    assert winback(folder, "register", "--winback", "other") == 0
+    assert winback(folder, "register", "--decision", "other") == 0
     return folder
 
 
@@ -137,15 +139,13 @@ def test_a_consumer_without_winback_gets_the_batch_answers_to_the_bit(project):
     challenger = pd.read_parquet(project / "challenger.parquet").set_index("customer_id")
     batch = pd.read_parquet(project / "data/recommendations.parquet").set_index("customer_id")
     outputs = [name for name in champion.columns if name in batch.columns]
-    outputs.remove("recommended_offer")
     assert len(outputs) > 10
     pd.testing.assert_frame_equal(
         champion.loc[batch.index, outputs], batch[outputs], check_exact=True
     )
     # Two versions in one process answer each with its own decision.
-    decision = json.loads((project / "artifacts/winback/decision.json").read_text())
-    assert set(challenger["recommended_offer"].dropna()) == {another(decision)}
-    assert decision["best_single"] in set(champion["recommended_offer"])
+    decision = json.loads((project / "artifacts/decision/decision.json").read_text())
+    assert set(challenger["recommended_offer"].dropna()) == {another(decision), "none"}
 
 
 def test_scores_of_the_registered_model_equal_those_of_the_pipeline(project):
@@ -154,8 +154,10 @@ def test_scores_of_the_registered_model_equal_those_of_the_pipeline(project):
     assert winback(project, "score", *given, *where) == 0
     scores = pd.read_parquet(project / "scores/part-00000.parquet").set_index("customer_id")
     batch = pd.read_parquet(project / "data/recommendations.parquet").set_index("customer_id")
-    column = "expected_profit_discount"
-    pd.testing.assert_series_equal(scores.loc[batch.index, column], batch[column])
+    same = [name for name in scores.columns if name in batch.columns and name != "model_version"]
+    assert {"recommended_offer", "holdout", "priority", "strategy", "excluded_by"} <= set(same)
+    found = scores.loc[batch.index, same].drop(columns="as_of")
+    pd.testing.assert_frame_equal(found, batch[same].drop(columns="as_of"), check_exact=True)
 
 
 @pytest.mark.parametrize("fault", ["truncated", "changed", "missing"])

@@ -29,9 +29,10 @@ from winback.pipelines.scoring import input_rows as batch
 from winback.pipelines.scoring import parts as answering
 from winback.pipelines.scoring.suppressions import SuppressionsUnusable, read_suppressions
 from winback.pipelines.storage.atomic import verify
-from winback.pipelines.storage.stage_outputs import read_answers
+from winback.pipelines.storage.trained_models import read_answers
 from winback.pipelines.tables.safe_csv import csv_beside, write_csv
 
+PARTS = ("churn", "winback", "decision")
 BAD_DATA, DRIFT, SUPPRESSIONS, LOCK, MODEL = 3, 6, 7, 8, 9
 
 
@@ -82,7 +83,7 @@ def test_every_customer_is_answered_as_by_the_models_and_the_suppressed_are_not(
     found = rows(job.out)
     allowed = customers.drop(customers.index[::20]).reset_index(drop=True)
     pd.testing.assert_series_equal(found["customer_id"], allowed["customer_id"])
-    expected = answer(read_answers(Path(job.model) / "churn", Path(job.model) / "winback"), allowed)
+    expected = answer(read_answers(*(Path(job.model) / part for part in PARTS)), allowed)
     pd.testing.assert_frame_equal(found[expected.columns], expected, check_exact=True)
     assert (manifest["rows_in"], manifest["rows_out"]) == (1_000, 950)
     assert manifest["excluded"] == {"suppressed": 50}
@@ -541,7 +542,7 @@ def test_what_happens_to_columns_that_are_not_those_of_the_training(job, custome
         return
     allowed = (as_if or (lambda f: f))(customers).drop(customers.index[::20])
     models = Path(job.model)
-    expected = answer(read_answers(models / "churn", models / "winback"), allowed)
+    expected = answer(read_answers(*(models / part for part in PARTS)), allowed)
     found = rows(job.out)[expected.columns]
     pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), check_exact=True)
 

@@ -85,11 +85,13 @@ def registered(models, tmp_path, monkeypatch):
     folder = tmp_path / "registered"
     inner = folder / "artifacts" / "models"
     for part in PARTS:
-        formula = json.loads((models / part / "formula.json").read_bytes())
         (inner / part).mkdir(parents=True)
-        for name in ("formula.json", "decision.json", *formula["sha256"]):
-            if (models / part / name).exists():
-                shutil.copy(models / part / name, inner / part / name)
+        names = ["decision.json"]
+        if part != "decision":
+            formula = json.loads((models / part / "formula.json").read_bytes())
+            names = ["formula.json", *formula["sha256"]]
+        for name in names:
+            shutil.copy(models / part / name, inner / part / name)
     pd.DataFrame({"x": [1.0]}).to_parquet(inner / REFERENCE)
     (inner / EVIDENCE).write_text("{}")
     (folder / "winback_model.py").write_text(bundle(hashes(inner)))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from winback.models.decision.allocation import allocate
+from winback.models.decision.allocation import allocate, limit_prices
 
 
 def linear_program(profit, cost, budget=None, capacity=None):
@@ -166,3 +166,29 @@ def test_bad_input_is_refused(change, words):
     arguments = {"profit": np.array([[0.0, 1], [0, 1]]), "cost": np.array([[0.0, 1], [0, 1]])}
     with pytest.raises(ValueError, match=words):
         allocate(**(arguments | change))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_everybodys_best_at_the_prices_keeps_the_limits_and_nearly_earns_the_most(seed):
+    rng = np.random.default_rng(seed)
+    rows = 3_000
+    gain = np.column_stack([np.zeros(rows), rng.normal(20, 40, (rows, 3))])
+    cost = np.column_stack([np.zeros(rows), rng.uniform(1, 30, (rows, 3))])
+    limits = {
+        "budget": None if seed % 4 == 1 else 8_000.0,
+        "capacity": None if seed % 4 == 0 else [np.inf, 300, np.inf, 50 * (seed % 3)],
+    }
+    money, places = limit_prices(gain, cost, **limits)
+    chosen = np.argmax(gain - money * cost - places, axis=1)
+    every = np.arange(rows)
+    if limits["budget"] is not None:
+        assert cost[every, chosen].sum() <= limits["budget"] + 1e-6
+    if limits["capacity"] is not None:
+        assert (np.bincount(chosen, minlength=4) <= limits["capacity"]).all()
+    most = gain[every, allocate(gain, cost, **limits)].sum()
+    assert gain[every, chosen].sum() >= 0.98 * most
+
+
+def test_nothing_scarce_has_no_price():
+    money, places = limit_prices([[0.0, 5.0]], [[0.0, 1.0]], budget=10.0)
+    assert (money, places.tolist()) == (0.0, [0.0, 0.0])

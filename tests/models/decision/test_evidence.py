@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from winback.models.decision.evidence import rows_alike
+from winback.models.decision.evidence import count_tested, rows_alike
 
 TESTED = pd.DataFrame(
     {
@@ -14,7 +14,7 @@ TESTED = pd.DataFrame(
 
 def alike(*asked):
     frame = pd.DataFrame(asked, columns=["reason", "lapse"])
-    return rows_alike(TESTED, frame, reason="reason", lapse="lapse").tolist()
+    return rows_alike(count_tested(TESTED, reason="reason", lapse="lapse"), frame).tolist()
 
 
 def test_customers_are_counted_by_reason_and_band_of_lapse():
@@ -31,4 +31,7 @@ def test_nothing_is_known_of_reasons_and_lapses_that_were_not_tested():
 
 def test_without_reason_and_lapse_everybody_is_alike():
     tested, asked = pd.DataFrame({"x": [1, 2, 3]}), pd.DataFrame({"x": [4, 5]})
-    assert rows_alike(tested, asked, reason="reason", lapse="lapse").tolist() == [3, 3]
+    assert rows_alike(count_tested(tested, reason="reason", lapse="lapse"), asked).tolist() == [
+        3,
+        3,
+    ]

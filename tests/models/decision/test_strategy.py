@@ -4,24 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.decision.eligibility import (
-    contacted_recently,
-    do_not_disturb,
-    gone_for_good,
-    lost_too_often,
-    not_worth_it,
-    too_little_evidence,
-)
 from winback.models.decision.strategy import (
     DEPARTURE_CLASSES,
     STRATEGIES,
+    StrategyLimits,
     departure_class,
     lapse_discount,
+    learn_priorities,
     priorities,
     strategies,
 )
 
 ACTIVE, LOST = "active", "lost"
+LIMITS = StrategyLimits(new_days=90, high_risk=0.1, high_value=300)
 
 
 def test_each_strategy_has_its_customer():
@@ -39,41 +34,56 @@ def test_each_strategy_has_its_customer():
     ]
     names = ["population", "value", "cost_to_serve", "growth", "risk", "tenure_days", "expected"]
     facts = pd.DataFrame(rows, columns=names)
-    found = strategies(facts, worth_winning=facts["value"] > 100, high_value=300)
+    found = strategies(
+        {name: facts[name].to_numpy() for name in names[1:-1]},
+        lost=(facts["population"] == LOST).to_numpy(),
+        worth_winning=(facts["value"] > 100).to_numpy(),
+        limits=LIMITS,
+    )
     assert found.tolist() == facts["expected"].tolist()
     assert set(found) == set(STRATEGIES)
 
 
 def test_unknown_facts_trigger_no_rule():
-    facts = pd.DataFrame({"population": [ACTIVE, LOST]})
-    assert strategies(facts, worth_winning=[True, True]).tolist() == ["harvest", "win back"]
-    with pytest.raises(ValueError, match="'population' is missing"):
-        strategies(pd.DataFrame({"value": [1.0]}), worth_winning=[True])
-
-
-def test_valuable_means_above_the_median_of_the_active():
-    facts = pd.DataFrame(
-        {"population": [ACTIVE] * 3 + [LOST], "value": [1.0, 2, 3, 1e9], "risk": [0.9] * 4}
+    names = ("value", "cost_to_serve", "growth", "risk", "tenure_days")
+    found = strategies(
+        dict.fromkeys(names, np.full(2, np.nan)),
+        lost=np.array([False, True]),
+        worth_winning=np.array([True, True]),
+        limits=LIMITS,
     )
-    found = strategies(facts, worth_winning=[False] * 4)
-    assert found.tolist() == ["harvest", "protect", "protect", "end"]
+    assert found.tolist() == ["harvest", "win back"]
+
+
+def letters(*columns, **shares):
+    return priorities(learn_priorities(*columns, **shares), *columns)
 
 
 def test_priorities_rank_three_things_together():
     rising = np.arange(10.0)
-    found = priorities(rising, rising * 100, rising)
+    found = letters(rising, rising * 100, rising)
     assert found.tolist() == ["C"] * 5 + ["B"] * 3 + ["A"] * 2
     nothing = np.full(10, np.nan)
-    assert priorities(nothing, rising, nothing).tolist() == found.tolist()
-    assert set(priorities(nothing, nothing, nothing)) == {"C"}
+    assert letters(nothing, rising, nothing).tolist() == found.tolist()
+    assert set(letters(nothing, nothing, nothing)) == {"C"}
 
 
 def test_equal_customers_get_equal_letters():
     same = np.r_[np.zeros(5), np.ones(5)]
-    found = priorities(same, same, same)
+    found = letters(same, same, same)
     assert len(set(found[:5])) == len(set(found[5:])) == 1
     with pytest.raises(ValueError, match="leave a C"):
-        priorities(same, same, same, a_share=0.6, b_share=0.4)
+        letters(same, same, same, a_share=0.6, b_share=0.4)
+
+
+def test_a_customer_alone_gets_the_letter_that_the_population_gave():
+    columns = [np.random.default_rng(seed).gamma(2, 100, 500) for seed in range(3)]
+    cuts = learn_priorities(*columns)
+    together = priorities(cuts, *columns)
+    alone = [priorities(cuts, *(column[[row]] for column in columns))[0] for row in range(500)]
+    assert together.tolist() == alone
+    assert 95 <= (together == "A").sum() <= 105
+    assert 145 <= (together == "B").sum() <= 155
 
 
 def test_lapse_discount_steps_at_90_180_360_days():
@@ -94,14 +104,3 @@ def test_departure_classes_are_those_of_stauss_and_friege():
         "unknown",
     ]
     assert len(set(DEPARTURE_CLASSES.values())) == 5
-
-
-def test_rules_exclude_at_their_limit_and_never_on_the_unknown():
-    nan = np.nan
-    assert lost_too_often([1, 2, nan], limit=2).tolist() == [False, True, False]
-    assert contacted_recently([29, 30, nan], cooldown_days=30).tolist() == [True, False, False]
-    reason = pd.Series(["moved", "price", None])
-    assert gone_for_good(reason, reasons={"moved"}).tolist() == [True, False, False]
-    assert too_little_evidence([99, 100, nan], least_rows=100).tolist() == [True, False, False]
-    assert do_not_disturb([[-0.1, 0.0, nan]]).tolist() == [[True, False, False]]
-    assert not_worth_it([[0.0, 0.1, nan]], smallest_profit=0).tolist() == [[True, False, False]]

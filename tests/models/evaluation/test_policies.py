@@ -10,6 +10,7 @@ from winback.models.evaluation.policies import (
     decide,
     grade_rows,
     policies,
+    rule_prices,
     tailored_rule,
 )
 from winback.models.offers import Offer
@@ -118,3 +119,21 @@ def test_the_tailored_rule_tosses_a_coin_where_the_reason_names_no_offer():
 def test_a_rule_with_an_unknown_offer_is_refused():
     with pytest.raises(ValueError, match="unknown offers gift; the experiment has none"):
         tailored_rule(pd.Series(["price"]), rule={"price": "gift"}, names=NAMES)
+
+
+def test_ours_is_what_is_deployed_and_a_rule_costs_what_it_keeps_from_customers():
+    frame, truth = a_world(crossing=True, rows=20_000)
+    judged = graded(frame, truth)
+    best = np.where(np.arange(20_000) % 2 == 0, "discount", "upgrade")
+    excluded = np.arange(20_000) % 4 < 2  # a half, whose returns fall from .5 to .1
+    deployed = np.where(excluded, "none", best)
+    table = compare(judged, personalize=True, best_single="discount", deployed=deployed)
+    value = table.set_index("policy")["value_per_customer"]
+    assert value["before_rules"] == pytest.approx(0.5, abs=0.02)
+    assert value["ours"] == pytest.approx(0.3, abs=0.02)
+    prices = rule_prices(judged, deployed, {"half": best, "idle": deployed}).set_index("rule")
+    assert prices.loc["half", "customers"] == 10_000
+    assert prices.loc["half", "lo"] < 0.2 < prices.loc["half", "hi"]
+    found = prices.loc["half", "cost_per_customer"]
+    assert found == pytest.approx(value["before_rules"] - value["ours"])
+    assert prices.loc["idle", ["customers", "cost_per_customer"]].tolist() == [0, 0]

@@ -1,0 +1,120 @@
+"""The decision file that travels with the model: offers, objective, rules, prices, cut points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..offers import Offer
+from .eligibility import Rules
+from .evidence import KindsTested
+from .holdout import Holdout
+from .strategy import PriorityCuts, StrategyLimits
+
+DECISION_FILE = "decision.json"
+OBJECTIVES = ("profit", "roi", "returns")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a unit of a scarce thing must earn: money, and a place of each offer."""
+
+    money: float = 0.0
+    offers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Everything that decides on a customer beside the forecasts.
+
+    Attributes
+    ----------
+    control, offers
+        The name of no offer; the costs of every other. No offers: there was no experiment.
+    objective
+        "profit": largest expected profit. "roi": each customer's offer of the best return on its
+        expected cost, if it is profitable. "returns": most customers back.
+    by_objective
+        What out-of-fold rows say per objective: `personalize` and `best_single`, with evidence.
+        Without `personalize` everybody whom the hard rules leave gets `best_single`.
+    rules
+        Thresholds of the rules that exclude.
+    facts
+        Columns of the features that tell what the rules ask for, by fact.
+    tested
+        Customers of the experiment by kind; None without an experiment.
+    holdout, strategy, priority
+        Share and key; thresholds; cut points of "active" and of "lost" customers.
+    prices
+        Those with which the last allocation kept to the budget and the capacities.
+    """
+
+    control: str
+    offers: Mapping[str, Offer]
+    objective: str
+    by_objective: Mapping[str, Mapping[str, Any]]
+    rules: Rules
+    facts: Mapping[str, tuple[str, ...]]
+    tested: KindsTested | None
+    holdout: Holdout
+    strategy: StrategyLimits
+    priority: Mapping[str, PriorityCuts]
+    prices: Prices = Prices()
+
+    @property
+    def personalize(self) -> bool:
+        """Whether personal offers beat the best single one."""
+        return bool(self.by_objective.get(self.objective, {}).get("personalize", False))
+
+    @property
+    def best_single(self) -> str:
+        """The offer that is best for all; may be the control."""
+        return str(self.by_objective.get(self.objective, {}).get("best_single", self.control))
+
+
+def decision_to_json(decision: Decision) -> bytes:
+    """The file that travels with the model, offers in their order, which settles ties."""
+    return (json.dumps(asdict(decision), indent=1) + "\n").encode()
+
+
+def decision_from_json(body: bytes) -> Decision:
+    """The decision of a file.
+
+    Raises
+    ------
+    ValueError
+        If a key is missing or unknown.
+    """
+    try:
+        read = json.loads(body)
+        rules, tested = read["rules"], read["tested"]
+        reasons = rules["hopeless_reasons"]
+        rules |= {"hopeless_reasons": None if reasons is None else tuple(reasons)}
+        return Decision(
+            **read
+            | {
+                "offers": {name: Offer(**costs) for name, costs in read["offers"].items()},
+                "rules": Rules(**rules),
+                "facts": {name: tuple(columns) for name, columns in read["facts"].items()},
+                "tested": tested and KindsTested(**tested | {"edges": tuple(tested["edges"])}),
+                "holdout": Holdout(**read["holdout"]),
+                "strategy": StrategyLimits(**read["strategy"]),
+                "priority": {name: PriorityCuts(**cuts) for name, cuts in read["priority"].items()},
+                "prices": Prices(**read["prices"]),
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{DECISION_FILE}: {error} does not fit this version; run winback recommend again"
+        ) from error
+
+
+def decision_columns(decision: Decision) -> dict[str, bool]:
+    """Columns of the features that the decision reads: name -> whether it is a number."""
+    columns = {name: True for names in decision.facts.values() for name in names}
+    if decision.tested and decision.tested.lapse:
+        columns[decision.tested.lapse] = True
+    texts = [*decision.facts.get("reason", ()), decision.tested.reason if decision.tested else ""]
+    return columns | {name: False for name in texts if name}

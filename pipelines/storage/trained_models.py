@@ -1,0 +1,30 @@
+"""Opening what the stages left to answer with: the models of both trainings, and the decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...models.decision.decision import DECISION_FILE, Decision, decision_from_json
+from ...models.formula.answers import Answers, load_answers
+from ...models.formula.formula import FORMULA_FILE
+from .atomic import read_verified
+
+
+def read_answers(churn: Path, winback: Path, decision: Path | None = None) -> Answers:
+    """The models of both training stages and the decision, if its folder is given.
+
+    Each file's hash is checked before it is parsed.
+    """
+    models = (model_files(folder) for folder in (churn, winback))
+    return load_answers(*models, None if decision is None else model_files(decision))
+
+
+def read_decision(folder: Path) -> Decision:
+    """The decision of stage recommend; its hash is checked before it is parsed."""
+    return decision_from_json(read_verified(folder)[DECISION_FILE])
+
+
+def model_files(folder: Path) -> dict[str, bytes]:
+    """Files of a model or decision, compared with the manifest; empty where there is none."""
+    files = read_verified(folder)
+    return files if {FORMULA_FILE, DECISION_FILE} & set(files) else {}

@@ -10,6 +10,8 @@ import pytest
 from conftest import run_in
 from servers import alive, documented_line, free_port, running
 
+from winback.models.decision.recommend import DECISION_COLUMNS
+
 
 @pytest.fixture(scope="module")
 def project(finished, tmp_path_factory):
@@ -35,7 +37,10 @@ def address(project):
 
 
 def ask(base, customers):
-    body = json.dumps({"dataframe_records": customers}).encode()
+    return post(base, json.dumps({"dataframe_records": customers}).encode())
+
+
+def post(base, body):
     request = urllib.request.Request(
         f"{base}/invocations", body, {"Content-Type": "application/json"}
     )
@@ -67,6 +72,27 @@ def test_one_customer_gets_the_batch_answer_over_http(project, address):
         assert len(found) > 10
         for name, value in found.items():
             assert value == expected[name] or (pd.isna(value) and pd.isna(expected[name])), name
+
+
+def test_every_customer_gets_the_decision_of_the_list_over_http(project, address):
+    listed = pd.read_parquet(project / "data/recommendations.parquet").set_index("customer_id")
+    rows = pd.read_parquet(project / "data/features/current.parquet")
+    rows = rows[rows["customer_id"].isin(listed.index)].drop(columns="as_of")
+    found = []
+    for start in range(0, len(rows), 2_000):
+        asked = rows.iloc[start : start + 2_000]
+        body = asked.to_json(orient="split", index=False, double_precision=15)
+        found += post(address, f'{{"dataframe_split": {body}}}'.encode())
+    expected = listed.loc[rows["customer_id"]]
+    served = pd.DataFrame(found).set_index(expected.index)
+    for name in DECISION_COLUMNS:
+        told, said = expected[name].astype(object), served[name].astype(object)
+        if name in ("expected_incremental_profit", "propensity"):
+            pd.testing.assert_series_equal(said.astype(float), told.astype(float))
+        else:
+            assert said.fillna("-").tolist() == told.fillna("-").tolist(), name
+    assert len(served) == len(listed) > 5_000
+    assert served["holdout"].sum() > 10
 
 
 def test_what_cannot_be_answered_is_named_and_the_server_lives(project, address):

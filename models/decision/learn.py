@@ -56,9 +56,8 @@ NO_EXPERIMENT = OfferEvidence("none", {}, {}, None)
 def fact_columns(columns: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Which columns of the features tell what the rules ask for; what none tells is left out."""
     there = list(columns)
-    facts = {
-        fact: next(((name,) for name in names if name in there), ())
-        for fact, names in FIRST_OF.items()
+    facts: dict[str, tuple[str, ...]] = {
+        fact: tuple(name for name in names if name in there)[:1] for fact, names in FIRST_OF.items()
     }
     facts["days_since_last_contact"] = tuple(name for name in CONTACTS if name in there)
     facts["growth"] = tuple(name for name in there if name.startswith(GROWTH))[:1]

@@ -121,7 +121,7 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
                 strategies(
                     facts,
                     lost=lost,
-                    worth_winning=weighed.allowed[:, 1:].any(axis=1),
+                    worth_winning=np.asarray(weighed.allowed[:, 1:].any(axis=1)),
                     limits=decision.strategy,
                 )
             ),
@@ -210,19 +210,16 @@ def _why(decision: Decision, weighed: Weighed) -> np.ndarray:
     """(rows,) the rule because of which a customer is sent nothing."""
     if not decision.offers:
         return np.full(len(weighed.chosen), "no_experiment", dtype=object)
-    bothered = (weighed.forecast.uplift[:, 1:] < 0).all(axis=1) & bool(
-        decision.rules.do_not_disturb
-    )
-    return np.select(
-        [
-            weighed.excluded_by != "",
-            weighed.allowed[:, 1:].any(axis=1),
-            np.full(len(bothered), not decision.personalize),
-            bothered,
-        ],
-        [weighed.excluded_by, "limits", "no_offer_is_best", "do_not_disturb"],
-        default="smallest_profit",
-    ).astype(object)
+    worse_off = np.asarray((weighed.forecast.uplift[:, 1:] < 0).all(axis=1))
+    why = np.full(len(worse_off), "smallest_profit", dtype=object)
+    if decision.rules.do_not_disturb:
+        why[worse_off] = "do_not_disturb"
+    if not decision.personalize:
+        why[:] = "no_offer_is_best"
+    why[weighed.allowed[:, 1:].any(axis=1)] = "limits"
+    excluded = np.asarray(weighed.excluded_by != "")
+    why[excluded] = weighed.excluded_by[excluded]
+    return why
 
 
 def facts_of(decision: Decision, rows: pd.DataFrame) -> dict[str, np.ndarray]:

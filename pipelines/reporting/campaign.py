@@ -118,7 +118,7 @@ def _by_offer(offered: pd.DataFrame) -> Iterator[Block]:
     )
     effects = {
         name.removeprefix("uplift_"): offered[name]
-        for name in offered
+        for name in map(str, offered.columns)
         if name.startswith("uplift_")
     }
     least = min(float(values.min()) for values in effects.values())

@@ -43,8 +43,8 @@ def _leaving(found: Findings, inputs: Inputs) -> Card:
         f"{days} days. The tenth at highest risk holds {held:.0%} of them: start there."
     )
     grades = read_table(inputs.churn / "metrics.csv")
-    auc = grades[(grades["model"] == "churn") & (grades["slice"] == "all")].set_index("metric")
-    auc = auc.loc["auc"]
+    of_all = (grades["model"] == "churn") & (grades["slice"] == "all")
+    auc = grades[of_all & (grades["metric"] == "auc")].iloc[0]
     bins = read_table(inputs.plots / "churn_reliability.csv")
     told = np.average(bins["predicted"], weights=bins["rows"])
     came = np.average(bins["observed"], weights=bins["rows"])
@@ -64,7 +64,7 @@ def _leaving(found: Findings, inputs: Inputs) -> Card:
 
 def _later(inputs: Inputs) -> bool:
     parts = read_table(inputs.churn / "parts.csv").set_index("part")
-    return bool(parts.loc["test", "first"] > parts.loc["train", "last"])
+    return bool(parts["first"]["test"] > parts["last"]["train"])
 
 
 def _returning(found: Findings, inputs: Inputs) -> Card:
@@ -76,7 +76,7 @@ def _returning(found: Findings, inputs: Inputs) -> Card:
     rates = levels[levels["outcome"] == "returned"].set_index("arm")
     alone = rates.loc[experiment.control]
     arms = rates.drop(index=experiment.control)
-    best = arms["estimate"].idxmax()
+    best = str(arms["estimate"].idxmax())
     with_best = arms.loc[best]
     doing = "return" if experiment.outcome == "returned" else f"reach '{experiment.outcome}'"
     days = experiment.return_window_days

@@ -15,8 +15,11 @@ def read_answers(churn: Path, winback: Path, decision: Path | None = None) -> An
 
     Each file's hash is checked before it is parsed.
     """
-    models = (model_files(folder) for folder in (churn, winback))
-    return load_answers(*models, None if decision is None else model_files(decision))
+    return load_answers(
+        model_files(churn),
+        model_files(winback),
+        None if decision is None else model_files(decision),
+    )
 
 
 def read_decision(folder: Path) -> Decision:

@@ -146,7 +146,8 @@ def learn_priorities(
         float(ordered[int(np.ceil(share * len(ordered) - 1e-9)) - 1]) if len(ordered) else 2.0
         for share in (a_share, a_share + b_share)
     ]
-    return PriorityCuts(*tables, *cuts)
+    margins, turnovers, hopes = tables
+    return PriorityCuts(margins, turnovers, hopes, a=cuts[0], b=cuts[1])
 
 
 def priorities(

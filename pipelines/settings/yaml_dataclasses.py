@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
-from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -136,7 +135,6 @@ def suggest(name: str, allowed: Sequence[str]) -> str:
     return f"{hint}allowed: {', '.join(allowed) or 'nothing'}"
 
 
-@cache
 def _adapter(cls: type[Settings]) -> TypeAdapter[dict[str, Settings]]:
     # In a dict, because a dataclass alone takes no configuration from outside.
     return TypeAdapter(dict[str, cls], config=_STRICT)  # type: ignore[valid-type]

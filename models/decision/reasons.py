@@ -34,7 +34,7 @@ def sentences(
         elif option:
             line = _praise(forecast, row, int(option), objective)
             if not decision.personalize:
-                line += "; the best single offer, personal ones did not beat it"
+                line += "; the best single offer, personal ones are not expected to earn more"
         elif not decision.offers:
             line = "no experiment says what to offer"
             line += f"; rule of thumb by lapse: {percent[row]:g}% off" if percent[row] else ""

@@ -90,7 +90,7 @@ def _offers(rows: Sequence[Mapping[str, Any]], decision: Decision) -> Iterator[s
         + (
             "offers are personal."
             if decision.personalize
-            else f"personal offers did not beat {decision.best_single} for all, which is sent."
+            else f"{decision.best_single} for all is sent: personal offers promise no more."
         )
     )
     yield ""

@@ -83,7 +83,7 @@ def _groups(source: Source, inputs: Inputs, found: Findings) -> Iterator[Block]:
         if shown["group"].nunique() > 1:
             yield picture(
                 charts.heatmap(shown, rows="group", columns="offer", value="effect", spec="+.0%"),
-                "Which offer works depends on why the customer left",
+                "What each offer changes, by why the customer left",
                 f"Effect on the share that returns, with {found.level:.0%} intervals, by stated "
                 "reason, on held-out customers.",
             )

@@ -241,7 +241,7 @@ def warnings(found: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iterato
         yield "The customers are simulated; no figure is a fact about a real business."
     if found.decision:
         asked = customers[customers["recommended_offer"].notna()]
-        beyond = asked["reasons"].str.startswith("too few customers like this").sum()
+        beyond = (asked["excluded_by"] == "least_experiment_rows").sum()
         if beyond:
             yield (
                 f"{beyond:,} of {len(asked):,} customers ({beyond / len(asked):.0%}) are unlike "

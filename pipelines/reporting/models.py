@@ -78,7 +78,7 @@ def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
             x_unit="spend per customer",
             y_unit="gain per customer",
         ),
-        "What a budget buys: most of the gain comes with the first part of the money",
+        "What a budget buys",
         "Gain over sending nothing, on held-out customers (multi-armed Qini curve with costs).",
     )
 

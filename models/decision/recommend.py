@@ -125,7 +125,7 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
                     limits=decision.strategy,
                 )
             ),
-            "holdout": held,
+            "holdout": pd.Series(held, dtype="object").infer_objects(),
             "propensity": propensity,
             "excluded_by": _texts(why),
         },

@@ -82,7 +82,7 @@ def _lines(found: Findings) -> Iterator[str]:
         f"          {_amount(ours['gain_over_best_single'], found)} "
         f"[{_amount(ours['gain_lo'], found)}, {_amount(ours['gain_hi'], found)}] more than "
         f"{decided['best_single']} for all"
-        + ("" if decided["personalize"] else ", which is what is sent")
+        + ("" if decided["personalize"] else ", which is what is sent under the rules")
     )
 
 

@@ -13,6 +13,7 @@ POLICIES = {
     "response_model": "response model: each gets the offer they are likeliest to accept",
     "tailored": "the offer that the stated reason suggests",
     "ours": "our policy",
+    "before_rules": "our policy before rules",
 }
 OUTCOMES = {
     "returned": "share returned",

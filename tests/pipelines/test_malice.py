@@ -387,6 +387,7 @@ def test_hostile_columns_and_values_go_through_the_whole_pipeline(tmp_path, monk
         "name": "flat",
         "title": LIVE[1],
         "as_of": "2024-06-01T00:00:00",
+        "suppressions": "none",
         "tables": {name: {"query": query} for name, query in queries.items()},
         "experiment": {"offers": {mail: {"contact_cost": 1}, gift: {}}, "outcome": LIVE[0]},
     }

@@ -12,7 +12,7 @@ from winback.pipelines.cli import main
 from winback.pipelines.settings.yaml_dataclasses import read_yaml
 from winback.pipelines.storage.atomic import replace_folder
 
-STAGES = ("train_churn", "train_winback", "evaluate", "recommend", "report")
+STAGES = ("train_churn", "train_winback", "recommend", "evaluate", "report")
 WRITTEN = ("artifacts", "reports", "data/recommendations.parquet")
 SHUFFLED = ("churn", "winback", "leavers", "current")
 

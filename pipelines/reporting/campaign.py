@@ -158,8 +158,9 @@ def policies(found: Findings) -> Iterator[Block]:
     """What each policy earns on customers that no model has seen."""
     yield text(
         "Each policy is valued on customers of the experiment that no model has seen (doubly "
-        f"robust, {found.level:.0%} intervals), after rules and limits. Gains are "
-        "paired, customer by customer; an interval that contains zero is within noise. Personal "
+        f"robust, {found.level:.0%} intervals); ours as it is deployed, after rules and limits. "
+        "Gains are paired, customer by customer; an interval that contains zero is within noise. "
+        "Personal "
         "offers are sent where they are expected to gain: what the models forecast and what "
         "out-of-fold rows say are weighed by their precision. The gain is called evident beyond "
         f"{EVIDENCE:.2f} standard errors of these rows."

@@ -15,6 +15,7 @@ SMALL = {  # a small world, trained quickly
     "source: sources/kumar.yaml": "source: sources/small.yaml",
     "snapshots: 8": "snapshots: 5",
     "rounds: 300": "rounds: 40",
+    "least_experiment_rows: 100": "least_experiment_rows: 5",
 }
 
 

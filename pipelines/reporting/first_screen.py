@@ -209,18 +209,19 @@ def _strategy(found: Findings) -> Card:
         return Card(
             question,
             f"{best[0].upper()}{best[1:]} for all",
-            f"It earns {earned}. An offer per customer is not expected to earn more, so "
-            "everybody gets the same.",
+            f"Under the rules it earns {earned}. An offer per customer is not expected to earn "
+            "more, so everybody who is sent one gets the same.",
         )
-    low, high = ours["gain_lo"], ours["gain_hi"]
-    gain = ours["gain_over_best_single"]
+    gain, low, high, more = words.more_or_less(
+        ours["gain_over_best_single"], ours["gain_lo"], ours["gain_hi"]
+    )
     sure = "within noise" if low <= 0 <= high else "beyond noise"
     return Card(
         question,
         "The offer that suits each customer",
         f"It earns {earned}.",
         (
-            f"{shown(gain)} ({shown(low)} to {shown(high)}) more than {best} for all: {sure}.",
+            f"{shown(gain)} ({shown(low)} to {shown(high)}) {more} than {best} for all: {sure}.",
             f"Intervals cover {found.level:.0%}; both strategies are graded on the same customers.",
         ),
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..settings.sources import Source
+from . import words
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,12 @@ def _lines(found: Findings) -> Iterator[str]:
         f"[{_amount(ours['lo'], found)}, {_amount(ours['hi'], found)}] on {ours['n']:,.0f} "
         "held-out customers"
     )
+    gain, low, high, more = words.more_or_less(
+        ours["gain_over_best_single"], ours["gain_lo"], ours["gain_hi"]
+    )
     yield (
-        f"          {_amount(ours['gain_over_best_single'], found)} "
-        f"[{_amount(ours['gain_lo'], found)}, {_amount(ours['gain_hi'], found)}] more than "
-        f"{decided['best_single']} for all"
+        f"          {_amount(gain, found)} [{_amount(low, found)}, {_amount(high, found)}] "
+        f"{more} than {decided['best_single']} for all"
         + ("" if decided["personalize"] else ", which is what is sent under the rules")
     )
 

@@ -68,6 +68,11 @@ def measured(value: float, objective: str, source: Source) -> str:
     return f"{value:.2f}" if objective == "roi" else amount(value, source)
 
 
+def more_or_less(gain: float, lo: float, hi: float) -> tuple[float, float, float, str]:
+    """A gain and its interval in words that fit its sign: 5.2 less, not -5.2 more."""
+    return (gain, lo, hi, "more") if gain >= 0 else (-gain, -hi, -lo, "less")
+
+
 def unit(objective: str, source: Source) -> str:
     """What a policy's value is a number of."""
     outcome = source.experiment.outcome if source.experiment else "returned"

@@ -13,7 +13,7 @@ EXPECTED = {  # a comment in the file -> the stages that DVC would run again
     "models/experiment/readout.py": {"train_winback"},
     "models/churn/staleness.py": {"train_churn"},
     "models/uplift/learners.py": {"train_winback"},
-    "models/decision/strategy.py": {"recommend", "report"},
+    "models/decision/strategy.py": {"recommend", "evaluate", "report"},
     "pipelines/tables/database.py": {"fingerprint", "ingest"},
     "pipelines/reporting/html.py": {"report"},
     "pipelines/readout.py": set(),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from winback.models.decision.recommend import DECISION_COLUMNS
 from winback.pipelines.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of mlflow and Spark
@@ -35,6 +36,11 @@ def customers(finished):
     """Forty of each population."""
     rows = pd.read_parquet(finished / "data/features/current.parquet")
     return rows.groupby("population").head(40).reset_index(drop=True)
+
+
+def forecasts(answers):
+    """What the models say, without what is decided on it."""
+    return answers.drop(columns=list(DECISION_COLUMNS))
 
 
 def replaced(name, value):
@@ -95,10 +101,17 @@ def test_answers_do_not_depend_on_order_type_or_company(model, customers, change
 
 @pytest.mark.parametrize("change", AS_MISSING.values(), ids=AS_MISSING)
 def test_a_category_that_training_has_not_seen_is_missing(model, customers, change):
-    missing = customers.assign(**{TEXT: np.nan})
-    changed = model.predict(change(customers))
-    pd.testing.assert_frame_equal(changed, model.predict(missing.astype({TEXT: object})))
-    assert not changed.equals(model.predict(customers))
+    missing = customers.assign(**{TEXT: np.nan}).astype({TEXT: object})
+    changed = forecasts(model.predict(change(customers)))
+    pd.testing.assert_frame_equal(changed, forecasts(model.predict(missing)))
+    assert not changed.equals(forecasts(model.predict(customers)))
+
+
+def test_a_reason_that_nobody_of_the_experiment_gave_gets_no_offer(model, customers):
+    lost = customers[customers["population"] != "active"]
+    offers = model.predict(lost.assign(**{TEXT: "boredom"}))["recommended_offer"]
+    assert (offers == "none").all()
+    assert not (model.predict(lost)["recommended_offer"] == "none").all()
 
 
 @pytest.mark.parametrize(("change", "words"), REFUSED.values(), ids=REFUSED)
@@ -115,14 +128,17 @@ def test_no_customers_get_no_answers(model, customers):
 
 def test_without_populations_everything_is_answered_for_everybody(model, customers):
     answers = model.predict(customers.drop(columns="population"))
-    assert answers.notna().all(axis=None)
+    assert forecasts(answers).notna().all(axis=None)
+    assert answers["recommended_offer"].notna().all()
     asked = model.predict(customers)
     active = customers["population"] == "active"
     assert asked["recommended_offer"].isna().equals(active)
     assert asked["churn_probability"].notna().equals(active)
-    for name in asked:
+    for name in forecasts(asked):
         known = asked[name].notna()
         pd.testing.assert_series_equal(asked.loc[known, name], answers.loc[known, name])
+    decided = list(DECISION_COLUMNS)
+    pd.testing.assert_frame_equal(asked.loc[~active, decided], answers.loc[~active, decided])
 
 
 def test_spark_gives_the_same_answers(model, customers):
@@ -134,14 +150,15 @@ def test_spark_gives_the_same_answers(model, customers):
     try:
         names = [column.name for column in model.metadata.get_input_schema().inputs]
         ask = mlflow.pyfunc.spark_udf(spark, model.metadata.artifact_path, env_manager="local")
-        rows = spark.createDataFrame(customers[["customer_id", *names]])
+        rows = spark.createDataFrame(customers[[*dict.fromkeys(["customer_id", *names])]])
         answered = rows.select("customer_id", ask(sql.functions.struct(*names)).alias("answer"))
         found = answered.select("customer_id", "answer.*").toPandas().set_index("customer_id")
     finally:
         spark.stop()
     expected = model.predict(customers).set_index(customers["customer_id"])
     # MLflow turns a missing text into the letters nan.
-    expected["recommended_offer"] = expected["recommended_offer"].fillna("nan")
+    texts = [name for name, kind in DECISION_COLUMNS.items() if kind is str]
+    expected[texts] = expected[texts].fillna("nan")
     pd.testing.assert_frame_equal(
         found.loc[expected.index, expected.columns], expected, check_exact=True
     )

@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 BENCH := $(CURDIR)/build/bench
-BENCHMARKS := $(filter-out %_peers.py %_tables.py %_curve.py,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out %_peers.py %_tables.py %_curve.py %_decision.py,$(wildcard benchmarks/*.py))
 RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 ENVIRONMENT := PATH="$(CURDIR)/$(BIN):$$PATH"

@@ -85,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path())
     os.chdir(parser.parse_args().folder)
+    os.environ["PATH"] = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"  # MLflow looks for uvicorn
     if not Path("data/recommendations.parquet").exists():
         parser.error("no finished run in this folder; make run first, or name another")
     listed = pd.read_parquet("data/recommendations.parquet").sort_values("customer_id")

@@ -77,6 +77,8 @@ def featurize(
             skipped["winback"] = f"{source.path} names no randomized experiment (experiment:)"
         elif "offers" not in setting.tables:
             skipped["winback"] = "there is no table of offers"
+        elif _empty(setting.tables["offers"]):
+            skipped["winback"] = "the table of offers has no rows"
         else:
             with step("features of the customers who were made an offer"):
                 _winback(source.experiment, setting, new)
@@ -88,6 +90,10 @@ def featurize(
         new.extra.update(as_of=str(from_seconds(setting.now)), skipped=skipped)
     for part, why in skipped.items():
         say(f"{part}: left out, {why}")
+
+
+def _empty(table: nw.LazyFrame) -> bool:
+    return not int(table.select(nw.len()).collect().item())
 
 
 def featurize_today(

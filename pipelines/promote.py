@@ -35,6 +35,7 @@ from ..models.evaluation.unseen import unseen
 from ..models.formula.answers import Answers, answer
 from .job.exit_codes import Refusal, Vetoed
 from .job.progress import say
+from .registry.aliases import finish_moving, move_aliases
 from .registry.opened_model import Opened, by_alias, open_model, registry
 from .scoring.drift import distance_from_registration
 from .settings.objectives import graded
@@ -44,6 +45,7 @@ from .storage.atomic import verify
 from .storage.mlflow_home import MODEL_NAME
 
 TAG = "winback.gate."
+ROLLBACK = "promote --rollback"
 UNOPPOSED = "to judge the challenger without it: winback promote --unopposed"
 
 
@@ -73,6 +75,7 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
         If a gate did not let it pass; the aliases stay as they are.
     """
     client = registry()
+    finish_moving(client)
     challenger = by_alias(client, MODEL_NAME, "challenger")
     if challenger is None:
         raise Refusal("there is no challenger; run `winback register` first")
@@ -100,7 +103,7 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
     vetoes = [f"{gate.name} {gate.figure}" for gate in gates if not gate.passed]
     if vetoes:
         raise Vetoed(f"version {challenger.version} is not promoted: {'; '.join(vetoes)}")
-    _crown(client, challenger, previous=champion)
+    _crown(client, "promote", challenger, previous=champion)
     return _uri(challenger)
 
 
@@ -114,23 +117,31 @@ def _forget_gates(client: MlflowClient, challenger: ModelVersion) -> None:
 def rollback() -> str:
     """Exchange @champion and @previous; the URI of the champion from now on.
 
+    A rollback that was killed is finished, not made undone by a second one.
+
     Raises
     ------
     Refusal
         If there is nothing to go back to.
     """
     client = registry()
+    finished = finish_moving(client)
     champion, previous = (by_alias(client, MODEL_NAME, name) for name in ("champion", "previous"))
+    if finished == ROLLBACK and champion is not None:
+        return _uri(champion)
     if previous is None:
         raise Refusal("there is no previous champion to go back to")
-    _crown(client, previous, previous=champion)
+    _crown(client, ROLLBACK, previous, previous=champion)
     return _uri(previous)
 
 
-def _crown(client: MlflowClient, new: ModelVersion, *, previous: ModelVersion | None) -> None:
+def _crown(
+    client: MlflowClient, command: str, new: ModelVersion, *, previous: ModelVersion | None
+) -> None:
+    aliases = {"champion": str(new.version)}
     if previous is not None:
-        client.set_registered_model_alias(MODEL_NAME, "previous", previous.version)
-    client.set_registered_model_alias(MODEL_NAME, "champion", new.version)
+        aliases["previous"] = str(previous.version)
+    move_aliases(client, command, aliases)
     say(f"version {new.version} is champion{_against(previous, ' in the place of version')}")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
@@ -27,6 +28,7 @@ from ..models.decision.recommend import DECISION_COLUMNS
 from ..models.formula.answers import Answers, answer, input_columns
 from ..models.formula.formula import FORMULA_FILE
 from .job.progress import say, step
+from .registry.aliases import finish_moving
 from .registry.bundle import bundle
 from .registry.model_card import model_card
 from .registry.opened_model import (
@@ -35,6 +37,7 @@ from .registry.opened_model import (
     FILES,
     PARTS,
     REFERENCE,
+    by_alias,
     content_hash,
     download_model,
     files_hash,
@@ -90,10 +93,6 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
         )
     client = registry()
     content = content_hash(*(model_files(part) for part in (run.churn, run.winback, run.decision)))
-    for found in client.search_model_versions(f"name = '{MODEL_NAME}'"):
-        if found.tags.get(CONTENT) == content:
-            say(f"these models are registered already, as version {found.version}")
-            return f"models:/{MODEL_NAME}/{found.version}"
     features = verify(run.features)
     tags = origin(features, dirty=bool(changed)) | {CONTENT: content}
     card = model_card(
@@ -103,7 +102,14 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
         churn=run.churn,
         policies=run.policies,
     )
+    finish_moving(client)
     _experiment(client)
+    _end_killed_runs(client)
+    for known in client.search_model_versions(f"name = '{MODEL_NAME}'"):
+        if known.tags.get(CONTENT) == content:
+            say(f"these models are registered already, as version {known.version}")
+            _introduce(client, known, card)
+            return f"models:/{MODEL_NAME}/{known.version}"
     with step("logging the run and registering the models"), mlflow.start_run(tags=tags):
         _log_run(run, card)
         with tempfile.TemporaryDirectory() as folder:
@@ -114,9 +120,31 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
             tags[FILES] = files_hash(logged)
         # The tags come with the version: killed before, there is none; after, it is whole.
         made = mlflow.register_model(model_uri, MODEL_NAME, tags=tags)
+    _introduce(client, made, card)
+    return f"models:/{MODEL_NAME}/{made.version}"
+
+
+def _introduce(client: MlflowClient, made: ModelVersion, card: str) -> None:
+    """Card and alias of a version, unless it has them or a later one is the challenger.
+
+    The alias is the last step: a version newer than the challenger is one whose registration was
+    killed before it.
+    """
+    challenger = by_alias(client, MODEL_NAME, "challenger")
+    if challenger is not None and int(challenger.version) >= int(made.version):
+        return
     client.update_model_version(MODEL_NAME, made.version, card)
     client.set_registered_model_alias(MODEL_NAME, "challenger", made.version)
-    return f"models:/{MODEL_NAME}/{made.version}"
+
+
+def _end_killed_runs(client: MlflowClient) -> None:
+    """Runs that a killed registration left RUNNING: finished where they made a version."""
+    experiment = client.get_experiment_by_name(MODEL_NAME)
+    versions = {each.run_id for each in client.search_model_versions(f"name = '{MODEL_NAME}'")}
+    for run in client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'"):
+        if CONTENT in run.data.tags:
+            status = "FINISHED" if run.info.run_id in versions else "KILLED"
+            client.set_terminated(run.info.run_id, status)
 
 
 def _log_run(run: Finished, card: str) -> None:

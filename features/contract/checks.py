@@ -17,11 +17,11 @@ from typing import Any
 import narwhals as nw
 from narwhals.dtypes import DType
 
-from .contract import KINDS, TABLES, Column, Kind, Table
+from .contract import KINDS, RESERVED, TABLES, Column, Kind, Table
 from .violation import ContractError, Violation, hashed
 
 EARLIEST = datetime(1900, 1, 1)
-MOST_MONEY = 1e15
+LARGEST = 1e12  # sums of a customer over years stay exact in cents
 _SHOWN_IDS = 5
 _SHOWN_VALUES = 3
 _WHOLE = (
@@ -108,8 +108,9 @@ def check(
         sound = [column for column in schema.names() if column not in broken]
         found += _value_violations(table, frames[name], schema, sound, as_of, offers)
         found += _key_violations(table, frames[name], sound)
-        if table.customer in sound or name == "customers":
-            id_types[name] = schema.get(table.customer or "customer_id")  # type: ignore[assignment]
+        identifier = table.customer or "customer_id"
+        if identifier in sound:
+            id_types[name] = schema[identifier]
         found += _customer_violations(table, frames, sound, id_types)
         violations += found
     return violations
@@ -166,6 +167,10 @@ def _schema_violations(
             found.append(
                 violation(name, expected, "a column known only afterwards", "do not select it")
             )
+        elif name.lower() in RESERVED:
+            expected = "not have the name of a column of the training tables"
+            cure = "rename it in the source's query"
+            found.append(violation(name, expected, f"'{name.lower()}'", cure))
         elif not isinstance(dtype, _FREE_TYPES):
             expected = "be a number, text, true or false"
             cure = "cast it in the source's query, a date to days before known_at"
@@ -240,9 +245,9 @@ def _rules_of(
         cure = f"{fix}, or set as_of in the source"
         rules.append(_Rule(name, f"not be after {as_of} (as_of)", value > as_of, cure))
         rules.append(_Rule(name, f"not be before {EARLIEST:%Y}", value < EARLIEST, fix))
-    if column.kind == "money":
-        huge = (value.abs() >= MOST_MONEY) & (value.abs() < float("inf"))
-        rules.append(_Rule(name, f"be below {MOST_MONEY:.0e}", huge, fix))
+    if column.kind in ("money", "number") and isinstance(dtype, _NUMBER):
+        huge = (value.abs() >= LARGEST) & (value.abs() < float("inf"))
+        rules.append(_Rule(name, f"be below {LARGEST:.0e}", huge, fix))
     if column.kind == "probability":
         outside = (value <= 0) | ((value > 1) & (value < float("inf")))
         rules.append(_Rule(name, f"be {KINDS['probability']}", outside, fix))
@@ -325,7 +330,7 @@ def _customer_violations(
         found = _type_name(id_types[table.name])
         return [Violation(table.name, name, expected, found, 0, (), cure)]
     customers = frames["customers"]
-    begun = "signed_up_at" in customers.collect_schema().names()
+    begun = _without_zone(customers.collect_schema().get("signed_up_at"))
     start = nw.col("signed_up_at").min() if begun else nw.len()
     people = (
         customers.drop_nulls("customer_id")
@@ -352,6 +357,11 @@ def _customer_violations(
         for at, rule in enumerate(rules)
         if scan[f"{at}"][0]
     ]
+
+
+def _without_zone(dtype: DType | None) -> bool:
+    """Whether a column is there and holds times that compare with others of the contract."""
+    return isinstance(dtype, nw.Datetime) and dtype.time_zone is None
 
 
 def _plain(name: str) -> str:

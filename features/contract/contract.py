@@ -35,6 +35,22 @@ REASONS = (
     "unknown",
 )
 CAUSES = ("human", "system")
+# Columns of the training tables beside the features; no attribute may have such a name.
+RESERVED = (
+    "arm",
+    "as_of",
+    "campaign",
+    "churned",
+    "cost",
+    "offer",
+    "population",
+    "propensity",
+    "returned",
+    "returned_at",
+    "second_days",
+    "second_ended",
+    "value",
+)
 
 
 @dataclass(frozen=True)

@@ -124,9 +124,12 @@ def check_texts(tables: Mapping[str, nw.LazyFrame], leave_out: Sequence[str] = (
         *(nw.col(name).n_unique().alias(f"{name} values") for name in texts),
         *(nw.col(name).str.len_chars().max().alias(f"{name} longest") for name in texts),
     ).collect()
-    customers = int(found["customers"][0])
+    customers = int(found["customers"][0] or 0)  # no rows, no count
     for name in texts:
-        values, longest = int(found[f"{name} values"][0]), int(found[f"{name} longest"][0] or 0)
+        values, longest = (
+            int(found[f"{name} values"][0] or 0),
+            int(found[f"{name} longest"][0] or 0),
+        )
         if values >= customers >= FEWEST_TO_TELL:
             raise _refusal(name, f"an id: {values:,} values of {customers:,} customers")
         if values > MOST_TEXTS or longest > LONGEST_TEXT:

@@ -63,7 +63,8 @@ def recommend(
     Raises
     ------
     SuppressionsUnusable
-        If there is no table of suppressions and the source does not say that there is none.
+        If there is no table of suppressions and the source does not say that there is none, or
+        it names everybody.
     """
     current = pd.read_parquet(features / "current.parquet")
     objected = _objected(source, tables, current)
@@ -120,7 +121,13 @@ def _objected(source: Source, tables: Path, current: pd.DataFrame) -> np.ndarray
         )
     listed = read_suppressions(path, as_of=current["as_of"].max(), max_age_days=None)
     customers = pa.chunked_array([pa.array(current["customer_id"])])
-    return np.asarray(listed.hit(customers).to_numpy(), dtype=bool)
+    objected = np.asarray(listed.hit(customers).to_numpy(), dtype=bool)
+    if objected.all():
+        raise SuppressionsUnusable(
+            f"suppressions: all {len(objected):,} customers of today stand there, so there is "
+            "nobody to decide on; check the table's query"
+        )
+    return objected
 
 
 def _experiment(source: Source, told: Mapping[str, Any], features: Path) -> OfferEvidence:

@@ -1,0 +1,75 @@
+"""Objectors: without a usable list of them there is no list of offers, and the old one stands."""
+
+import contextlib
+import shutil
+
+import pandas as pd
+import pytest
+
+from winback.pipelines.cli import main
+from winback.pipelines.job.exit_codes import SuppressionsUnusable
+
+PATHS = {
+    "features": "data/features",
+    "tables": "data/tables",
+    "churn": "artifacts/churn",
+    "winback": "artifacts/winback",
+    "decision": "artifacts/decision",
+    "recommendations": "data/recommendations.parquet",
+}
+LIST = "data/tables/suppressions.parquet"
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, symlinks=True, ignore=shutil.ignore_patterns("cache"))
+    (folder / LIST).chmod(0o644)
+    return folder
+
+
+def recommend(folder):
+    options = [part for name, path in PATHS.items() for part in (f"--{name}", path)]
+    with contextlib.chdir(folder):
+        return main(["recommend", *options])
+
+
+def objections(folder, customers):
+    pd.DataFrame(
+        {"customer_id": customers, "since": pd.Timestamp("2014-01-01"), "why": "objection"}
+    ).to_parquet(folder / LIST)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda folder, _: (folder / LIST).unlink(), "has no table of them"),
+        (objections, "customers of today stand there"),
+        (lambda folder, ids: objections(folder, ids.astype(str)), "string there and int64 in"),
+    ],
+    ids=["missing", "everybody", "ids of text"],
+)
+def test_an_unusable_list_stops_the_job(project, capsys, change, words):
+    before = (project / PATHS["recommendations"]).read_bytes()
+    change(project, pd.read_parquet(project / "data/features/current.parquet")["customer_id"])
+    assert recommend(project) == SuppressionsUnusable.exit_code
+    assert words in capsys.readouterr().err
+    assert (project / PATHS["recommendations"]).read_bytes() == before
+
+
+def test_a_source_may_say_that_nobody_can_object(project):
+    source = project / "sources/small.yaml"
+    source.write_text(source.read_text() + "\nsuppressions: none\n")
+    (project / LIST).unlink()
+    assert recommend(project) == 0
+    listed = pd.read_parquet(project / PATHS["recommendations"])
+    assert len(listed) == len(pd.read_parquet(project / "data/features/current.parquet"))
+
+
+def test_who_objected_is_not_on_the_list(project):
+    ids = pd.read_parquet(project / PATHS["recommendations"])["customer_id"]
+    objections(project, ids[:5])
+    assert recommend(project) == 0
+    assert not set(ids[:5]) & set(
+        pd.read_parquet(project / PATHS["recommendations"])["customer_id"]
+    )

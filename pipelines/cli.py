@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
             name, help=command.help, description=command.help, epilog=EXIT_CODES
         )
         for path in command.paths:
-            one.add_argument(f"--{path}", type=Path, required=True, metavar="PATH")
+            one.add_argument(f"--{path}", type=_local, required=True, metavar="PATH")
         command.add(one)
     return parser
 
@@ -202,8 +202,8 @@ def _readout(given: argparse.Namespace) -> None:
 
 
 def _readout_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", type=Path, help="a source file; by default that of params.yaml")
-    parser.add_argument("--out", type=Path, help="a folder for the tables")
+    parser.add_argument("--source", type=_local, help="a source file; default: that of params.yaml")
+    parser.add_argument("--out", type=_local, help="a folder for the tables")
     parser.add_argument(
         "--allow-mismatch", action="store_true", help="go on although arms have odd sizes or differ"
     )
@@ -258,8 +258,8 @@ def _erase(given: argparse.Namespace) -> None:
 def _erase_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--customer", action="append", default=[], metavar="ID", help="may be given several times")
-    add("--customers", type=Path, metavar="FILE", help="a text file, one id a line")
-    add("--scores", type=Path, nargs="+", default=[], help="published folders outside of data/")
+    add("--customers", type=_local, metavar="FILE", help="a text file, one id a line")
+    add("--scores", type=_local, nargs="+", default=[], help="published folders outside of data/")
 
 
 def _score(given: argparse.Namespace) -> None:
@@ -304,13 +304,13 @@ def _score(given: argparse.Namespace) -> None:
 def _score_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     rows = parser.add_mutually_exclusive_group(required=True)
-    rows.add_argument("--features", type=Path, help="parquet file or folder, one row a customer")
-    rows.add_argument("--tables", type=Path, help="folder of tables, as ingest writes it")
-    rows.add_argument("--source", type=Path, help="a file of sources/, read anew")
-    add("--out", type=Path, required=True, help="folder to publish")
+    rows.add_argument("--features", type=_local, help="parquet file or folder, one row a customer")
+    rows.add_argument("--tables", type=_local, help="folder of tables, as ingest writes it")
+    rows.add_argument("--source", type=_local, help="a file of sources/, read anew")
+    add("--out", type=_local, required=True, help="folder to publish")
     add("--model", default="models:/winback@champion", help="registry URI, or folder of artifacts")
     lists = parser.add_mutually_exclusive_group(required=True)
-    lists.add_argument("--suppressions", type=Path, help="parquet: customer_id not to be scored")
+    lists.add_argument("--suppressions", type=_local, help="parquet: customer_id not to be scored")
     lists.add_argument(
         "--no-suppressions",
         dest="suppressions",
@@ -342,9 +342,19 @@ def _moment(text: str) -> datetime:
     return naive_utc(datetime.fromisoformat(text))
 
 
+def _local(path: str) -> Path:
+    """A path of this machine; an address elsewhere would silently become a folder here."""
+    scheme, found, _ = path.partition("://")
+    if found:
+        raise argparse.ArgumentTypeError(
+            f"'{path}' is an address ({scheme}://); only files of this machine are read and written"
+        )
+    return Path(path)
+
+
 def _with_defaults(parser: argparse.ArgumentParser, *names: str) -> None:
     for name in names:
-        parser.add_argument(f"--{name}", type=Path, default=Path(DEFAULTS[name]), metavar="PATH")
+        parser.add_argument(f"--{name}", type=_local, default=Path(DEFAULTS[name]), metavar="PATH")
 
 
 def _params():  # type: ignore[no-untyped-def]
@@ -360,7 +370,7 @@ def _source():  # type: ignore[no-untyped-def]
 
 
 def _source_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", type=Path, help="a file of sources/; kept in params.yaml")
+    parser.add_argument("--source", type=_local, help="a file of sources/; kept in params.yaml")
 
 
 MODELS = ("churn", "winback", "decision")

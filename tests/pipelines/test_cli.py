@@ -102,6 +102,16 @@ def test_help_names_every_command(capsys):
     assert all(name in shown for name in COMMANDS)
 
 
+def test_an_address_is_no_path_of_this_machine(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ("--features", "rows.parquet", "--no-suppressions", "--out", "s3://bucket/scores")
+    with pytest.raises(SystemExit) as ended:
+        main(["score", *given])
+    assert ended.value.code == 2
+    assert "'s3://bucket/scores' is an address (s3://)" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_wrong_usage_is_exit_2():
     with pytest.raises(SystemExit) as ended:
         main(["ingest"])

@@ -28,7 +28,6 @@ def server(postgres, tmp_path_factory):
     for old, new in {
         "postgresql://mlflow:secret@db/mlflow": postgres.replace("/postgres", "/mlflow"),
         "/srv/mlflow": str(folder / "artifacts"),
-        "0.0.0.0": "127.0.0.1",
         "5000": port,
     }.items():
         assert line.count(old) == 1

@@ -140,6 +140,8 @@ def _introduce(client: MlflowClient, made: ModelVersion, card: str) -> None:
 def _end_killed_runs(client: MlflowClient) -> None:
     """Runs that a killed registration left RUNNING: finished where they made a version."""
     experiment = client.get_experiment_by_name(MODEL_NAME)
+    if experiment is None:
+        return
     versions = {each.run_id for each in client.search_model_versions(f"name = '{MODEL_NAME}'")}
     for run in client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'"):
         if CONTENT in run.data.tags:

@@ -33,7 +33,7 @@ cover: $(BIN)/.dev ## which lines the tests of this process reach, in build/cove
 lint: $(BIN)/.dev ## ruff, and mypy on the built wheel
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@rm -rf build/wheel && $(BIN)/python -m build --quiet --wheel --no-isolation --outdir build/wheel .
+	@rm -rf build/wheel build/lib && $(BIN)/python -m build --quiet --wheel --no-isolation --outdir build/wheel .
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/wheel/site build/wheel/*.whl
 	@cd build/wheel/site && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p winback
 

@@ -16,9 +16,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ..models.decision.decision import DECISION_FILE, Decision, decision_to_json
+from ..models.decision.draws import Draws
 from ..models.decision.eligibility import Rules
 from ..models.decision.evidence import count_tested
-from ..models.decision.holdout import Holdout
 from ..models.decision.learn import (
     FIRST_OF,
     NO_EXPERIMENT,
@@ -88,7 +88,11 @@ def recommend(
                 smallest_profit=params.smallest_profit,
             ),
             limits=Limits(params.budget, params.capacity),
-            holdout=Holdout(params.holdout_share, f"{asked['as_of'].max():%Y-%m-%d} {params.seed}"),
+            draws=Draws(
+                params.holdout_share,
+                params.exploration_share,
+                key=f"{asked['as_of'].max():%Y-%m-%d} {params.seed}",
+            ),
             new_days=params.new_days,
             high_risk=params.high_risk,
         )

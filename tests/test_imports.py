@@ -21,7 +21,7 @@ CARRIED = (
     ),
     *(
         f"models/decision/{name}.py"
-        for name in ("decision", "eligibility", "evidence", "holdout", "recommend", "strategy")
+        for name in ("decision", "draws", "eligibility", "evidence", "recommend", "strategy")
     ),
     "models/offers.py",
 )

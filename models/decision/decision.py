@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..offers import Offer
+from .draws import Draws
 from .eligibility import Rules
 from .evidence import KindsTested
-from .holdout import Holdout
 from .strategy import PriorityCuts, StrategyLimits
 
 DECISION_FILE = "decision.json"
@@ -45,8 +45,8 @@ class Decision:
         Columns of the features that tell what the rules ask for, by fact.
     tested
         Customers of the experiment by kind; None without an experiment.
-    holdout, strategy, priority
-        Share and key; thresholds; cut points of "active" and of "lost" customers.
+    draws, strategy, priority
+        Who is held out or explores; thresholds; cut points of "active" and of "lost" customers.
     prices
         Those with which the last allocation kept to the budget and the capacities.
     """
@@ -58,7 +58,7 @@ class Decision:
     rules: Rules
     facts: Mapping[str, tuple[str, ...]]
     tested: KindsTested | None
-    holdout: Holdout
+    draws: Draws
     strategy: StrategyLimits
     priority: Mapping[str, PriorityCuts]
     prices: Prices = Prices()
@@ -89,7 +89,7 @@ def decision_from_json(body: bytes) -> Decision:
     """
     try:
         read = json.loads(body)
-        rules, tested = read["rules"], read["tested"]
+        rules, tested, draws = read["rules"], read["tested"], read["draws"]
         reasons = rules["hopeless_reasons"]
         rules |= {"hopeless_reasons": None if reasons is None else tuple(reasons)}
         return Decision(
@@ -99,7 +99,7 @@ def decision_from_json(body: bytes) -> Decision:
                 "rules": Rules(**rules),
                 "facts": {name: tuple(columns) for name, columns in read["facts"].items()},
                 "tested": tested and KindsTested(**tested | {"edges": tuple(tested["edges"])}),
-                "holdout": Holdout(**read["holdout"]),
+                "draws": Draws(**draws | {"offers": tuple(draws["offers"])}),
                 "strategy": StrategyLimits(**read["strategy"]),
                 "priority": {name: PriorityCuts(**cuts) for name, cuts in read["priority"].items()},
                 "prices": Prices(**read["prices"]),

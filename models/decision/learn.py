@@ -12,9 +12,9 @@ import pandas as pd
 from ..offers import Offer
 from .allocation import limit_prices
 from .decision import OBJECTIVES, Decision, Prices
+from .draws import Draws, draw
 from .eligibility import Rules
 from .evidence import KindsTested
-from .holdout import Holdout, in_holdout
 from .recommend import facts_of, is_lost, recommend, stakes, weigh
 from .strategy import PriorityCuts, StrategyLimits, learn_priorities
 
@@ -72,7 +72,7 @@ def learn_decision(
     objective: str,
     rules: Rules,
     limits: Limits,
-    holdout: Holdout,
+    draws: Draws,
     new_days: float,
     high_risk: float,
 ) -> Decision:
@@ -84,10 +84,10 @@ def learn_decision(
         Today's customers, see `recommend.recommend`; objectors are not among them.
     experiment
         `NO_EXPERIMENT` where there was none.
-    objective, rules, holdout, new_days, high_risk
+    objective, rules, draws, new_days, high_risk
         See `recommend.Decision` and `strategy.StrategyLimits`.
     limits
-        They hold for those who are left after the holdout. Prices give customers who are alike the
+        They hold for those who are left after the holdout, the offers to explore counted in. Prices give customers who are alike the
         same answer, so that a few offers of a limit may stay unused; a campaign that must use all
         of it calls `allocation.allocate` with the whole population.
 
@@ -106,7 +106,7 @@ def learn_decision(
         rules=rules,
         facts=facts,
         tested=experiment.tested,
-        holdout=holdout,
+        draws=replace(draws, offers=_explored(experiment, limits)),
         strategy=StrategyLimits(new_days, high_risk, high_value=np.inf),
         priority={},
     )
@@ -119,6 +119,11 @@ def learn_decision(
     return replace(decision, priority=_priority_cuts(decision, rows, outputs))
 
 
+def _explored(experiment: OfferEvidence, limits: Limits) -> tuple[str, ...]:
+    """Offers of which as many may be sent as one likes."""
+    return tuple(name for name in experiment.offers if name not in (limits.capacity or {}))
+
+
 def _prices(
     decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame, limits: Limits
 ) -> Prices:
@@ -128,7 +133,7 @@ def _prices(
     gain, cost = stakes(decision, weighed.forecast, weighed.allowed)
     sent = np.ones(len(rows), dtype=bool)
     if "customer_id" in rows.columns:
-        sent = in_holdout(decision.holdout, rows["customer_id"]) != True  # noqa: E712  objects
+        sent = draw(decision.draws, rows["customer_id"])[0] != True  # noqa: E712  objects
     most = [(limits.capacity or {}).get(name, np.inf) for name in decision.offers]
     money, places = limit_prices(
         gain[sent], cost[sent], budget=limits.budget, capacity=[np.inf, *most]

@@ -14,9 +14,9 @@ import pandas as pd
 
 from ..offers import expected_costs, with_control
 from .decision import Decision, decision_columns
+from .draws import draw, offer_probabilities
 from .eligibility import excluded_by
 from .evidence import rows_alike
-from .holdout import in_holdout
 from .strategy import priorities, strategies
 
 MONTHS_OF_VALUE = 12  # a customer's value is that of a year, and so is the cost to serve
@@ -26,6 +26,7 @@ DECISION_COLUMNS = {  # whether it is text (str), a number (float) or true/false
     "priority": str,
     "strategy": str,
     "holdout": bool,
+    "assigned_offer": str,
     "propensity": float,
     "excluded_by": str,
 }
@@ -85,9 +86,11 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
     -------
     DataFrame
         `DECISION_COLUMNS`, same rows. `recommended_offer` is missing for active customers;
-        `holdout` is true for those who get nothing instead, and missing where an offer is
-        recommended to a customer without id; `propensity` is the probability of what was assigned
-        (the control, if held out); `excluded_by` names the rule because of which there is no offer.
+        `holdout` is true for those who get nothing instead; `assigned_offer` is what to send: the
+        recommended offer, the control if held out, or the offer that the customer explores. Both
+        are missing where an offer is recommended to a customer without id. `propensity` is the
+        probability of the assigned offer; `excluded_by` names the rule because of which no offer
+        is recommended.
 
     Raises
     ------
@@ -97,24 +100,20 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
     facts = facts_of(decision, rows)
     weighed = weigh(decision, rows, outputs)
     names, chosen, asked = weighed.forecast.names, weighed.chosen, weighed.asked
+    labels = np.array([*names, ""], dtype=object)  # the last for -1, not known
     gain = np.where(asked, _profit_gain(outputs, names)[np.arange(len(rows)), chosen], np.nan)
-    drawn = np.full(len(rows), None, dtype=object)
-    if "customer_id" in rows.columns:
-        drawn = in_holdout(decision.holdout, rows["customer_id"])
     offered = asked & (chosen > 0)
-    held = np.where(offered, drawn, np.array(False, dtype=object))
-    share = decision.holdout.share
-    propensity = np.select(
-        [~asked, ~offered, pd.isna(held), held == True],  # noqa: E712  object array
-        [np.nan, 1.0, np.nan, share],
-        1.0 - share,
+    held, assigned = _assigned(decision, rows, weighed)
+    chance = offer_probabilities(decision.draws, chosen, names)
+    propensity = np.where(
+        asked & (assigned >= 0), chance[np.arange(len(rows)), assigned], np.nan
     )
     lost = is_lost(rows)
     facts["risk"] = _known_numbers(outputs, "churn_probability")
     why = np.where(offered | ~asked, "", _why(decision, weighed))
     return pd.DataFrame(
         {
-            "recommended_offer": _texts(np.where(asked, np.array(names, dtype=object)[chosen], "")),
+            "recommended_offer": _texts(np.where(asked, labels[chosen], "")),
             "expected_incremental_profit": gain,
             "priority": _texts(_priority(decision, facts, lost, gain)),
             "strategy": _texts(
@@ -126,11 +125,30 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
                 )
             ),
             "holdout": pd.Series(held, dtype="object").infer_objects(),
+            "assigned_offer": _texts(np.where(asked, labels[assigned], "")),
             "propensity": propensity,
             "excluded_by": _texts(why),
         },
         index=pd.RangeIndex(len(rows)),
     ).set_index(rows.index)
+
+
+def _assigned(
+    decision: Decision, rows: pd.DataFrame, weighed: Weighed
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who is held out (object, None where unknown), and the option to send (-1 where unknown)."""
+    drawn, explored = np.full(len(rows), None, dtype=object), np.full(len(rows), -1)
+    if "customer_id" in rows.columns:
+        drawn, explored = draw(decision.draws, rows["customer_id"])
+    offered = weighed.asked & (weighed.chosen > 0)
+    held = np.where(offered, drawn, np.array(False, dtype=object))
+    options = np.array([weighed.forecast.names.index(name) for name in decision.draws.offers])
+    assigned = weighed.chosen.copy()
+    exploring = offered & (explored >= 0)
+    assigned[exploring] = options[explored[exploring]] if len(options) else 0
+    assigned[held == True] = 0  # noqa: E712  object array
+    assigned[pd.isna(held)] = -1
+    return held, assigned
 
 
 def sent_offers(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> np.ndarray:
@@ -157,12 +175,19 @@ def weigh(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> Weig
 def stakes(
     decision: Decision, forecast: Forecast, allowed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gain (-inf where not allowed) and money (rows, options) of each option, 0 for no offer."""
+    """Gain (-inf where not allowed) and expected money of each option, 0 for no offer.
+
+    Both (rows, options). The money of an offer counts in what exploration sends instead of it.
+    """
     gain = np.where(allowed, forecast.gain, -np.inf)
     if not decision.personalize:
         # the single offer goes to all; the customer's own forecast only says who comes first
         gain = np.where(allowed & (gain <= 0), SMALLEST_GAIN, gain)
     cost = np.where(allowed, forecast.cost, 0.0)
+    if decision.draws.exploration:  # a customer who explores may be sent a dearer offer
+        explored = [forecast.names.index(name) for name in decision.draws.offers]
+        mean = forecast.cost[:, explored].mean(axis=1, keepdims=True)
+        cost = np.where(allowed, cost + decision.draws.exploration * (mean - cost), 0.0)
     gain[:, 0], cost[:, 0] = 0.0, 0.0
     return gain, cost
 

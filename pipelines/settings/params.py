@@ -90,6 +90,7 @@ class Recommend:
     budget: NotNegative | None
     capacity: dict[str, Annotated[int, Field(ge=0)]]
     holdout_share: ShareOrNone
+    exploration_share: ShareOrNone
     cooldown_days: NotNegative
     lost_limit: Count
     hopeless_reasons: tuple[str, ...]

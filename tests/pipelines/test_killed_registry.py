@@ -69,7 +69,7 @@ def change(folder, number):
     """The run of a folder with another decision: other customers are held out."""
     decided = folder / "artifacts/decision"
     decision = json.loads((decided / "decision.json").read_text())
-    decision["holdout"]["key"] = f"key {number}"
+    decision["draws"]["key"] = f"key {number}"
     (decided / "decision.json").write_text(json.dumps(decision))
     write_manifest(decided, json.loads((decided / MANIFEST).read_text()))
 

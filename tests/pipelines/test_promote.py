@@ -46,7 +46,7 @@ def rewrite(folder, **changes):
 
 def challenge(folder, number, **memory):
     """Register the run again as another version with the same answers; `memory` of its training."""
-    change_decision(folder, {"holdout": {"share": 0.1, "key": str(number)}})
+    change_decision(folder, {"draws": draws(str(number))})
     trained = folder / "artifacts/winback"
     rewrite(trained, unseen=verify(folder / "artifacts/winback")["unseen"] | memory)
     assert winback(folder, "register") == 0
@@ -128,7 +128,7 @@ def scores(folder):
 
 def test_a_challenger_as_good_takes_over_and_rollback_gives_the_archived_scores(copy, capsys):
     archived = scores(copy)
-    change_decision(copy, {"holdout": {"share": 0.1, "key": "another"}})
+    change_decision(copy, {"draws": draws("another")})
     assert winback(copy, "register") == 0
     assert winback(copy, "promote") == 0
     found = gates(copy, "2")
@@ -223,6 +223,10 @@ def test_customers_of_today_unlike_those_of_the_registration_are_a_veto(copy, ca
     assert set(vetoed) == {"age", "drift"}
     assert "91 days, at most 90" in vetoed["age"]
     assert "of orders_total, at most 0.25" in vetoed["drift"]
+
+
+def draws(key):
+    return {"holdout_share": 0.1, "exploration_share": 0.05, "key": key, "offers": []}
 
 
 def change_decision(folder, changes):

@@ -7,7 +7,7 @@ import pytest
 from winback.models.decision.decision import decision_from_json, decision_to_json
 from winback.models.decision.eligibility import Rules
 from winback.models.decision.evidence import KindsTested
-from winback.models.decision.holdout import Holdout
+from winback.models.decision.draws import Draws
 from winback.models.decision.learn import Limits, OfferEvidence, learn_decision
 from winback.models.decision.reasons import sentences
 from winback.models.decision.recommend import DECISION_COLUMNS, recommend, weigh
@@ -47,6 +47,7 @@ def learn(predictions, facts=None, **changes):
         "personalize": True,
         "best_single": "discount",
         "holdout_share": 0.0,
+        "exploration_share": 0.0,
         "budget": None,
         "capacity": None,
         "seed": 0,
@@ -65,7 +66,9 @@ def learn(predictions, facts=None, **changes):
         objective=arguments["objective"],
         rules=Rules(),
         limits=Limits(arguments["budget"], arguments["capacity"]),
-        holdout=Holdout(arguments["holdout_share"], str(arguments["seed"])),
+        draws=Draws(
+            arguments["holdout_share"], arguments["exploration_share"], str(arguments["seed"])
+        ),
         new_days=90,
         high_risk=0.1,
     )
@@ -200,10 +203,13 @@ def many(rows=3000, seed=0):
 
 
 def expected_spend(table):
-    sent = table[~table["holdout"].astype(bool)]
+    return spend_of(table[~table["holdout"].astype(bool)], "recommended_offer")
+
+
+def spend_of(table, column):
     spend = 0.0
     for name, terms in OFFERS.items():
-        mine = sent[sent["recommended_offer"] == name]
+        mine = table[table[column] == name]
         chance = mine[f"return_probability_{name}"]
         spend += (chance * terms.cost_on_acceptance + terms.contact_cost).sum()
     return spend
@@ -243,10 +249,33 @@ def test_the_holdout_is_random_within_every_offer_with_its_probability_written_d
         assert 0.06 < group["holdout"].mean() < 0.14
 
 
-def test_whom_to_hold_out_is_unknown_without_an_id():
+def test_some_explore_and_the_logged_probability_is_that_of_what_is_sent():
+    table = decide(many(), holdout_share=0.1, exploration_share=0.2)
+    offered = table["recommended_offer"] != "none"
+    held = table["holdout"].astype(bool)
+    assert (table.loc[held | ~offered, "assigned_offer"] == "none").all()
+    sent = table[offered & ~held]
+    other = sent["assigned_offer"] != sent["recommended_offer"]
+    assert other.mean() == pytest.approx(0.1, abs=0.03)
+    np.testing.assert_allclose(sent["propensity"], np.where(other, 0.09, 0.81))
+    for name in ("none", *OFFERS):
+        weight = (1 / table["propensity"])[offered & (table["assigned_offer"] == name)]
+        assert weight.sum() == pytest.approx(offered.sum(), rel=0.15)
+
+
+def test_exploring_keeps_to_the_budget_and_spares_scarce_offers():
+    table = decide(many(), budget=20_000, holdout_share=0.1, exploration_share=0.5)
+    assert 0.95 * 20_000 < spend_of(table, "assigned_offer") <= 1.02 * 20_000
+    scarce = decide(many(), capacity={"upgrade": 90}, exploration_share=0.5)
+    sent = scarce["assigned_offer"].value_counts()
+    assert sent["upgrade"] <= 90
+
+
+def test_what_is_assigned_is_unknown_without_an_id():
     rows = facts_of(FOUR).drop(columns="customer_id")
     found = recommend(learn(FOUR, holdout_share=0.1), rows, FOUR)
     assert found["holdout"].tolist() == [None, None, False, False]
+    assert found["assigned_offer"].fillna("-").tolist() == ["-", "-", "none", "none"]
     assert np.isnan(found["propensity"][0])
 
 

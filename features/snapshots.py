@@ -142,11 +142,12 @@ def offer_snapshots(
     Returns
     -------
     LazyFrame
-        customer_id, as_of, offer, arm, campaign (null if unknown), propensity (null if unknown),
-        returned (0 or 1), returned_at (null if not, or not known when), value (currency: margin,
-        or amount where no margin is known, of orders from the return to as_of +
-        value_horizon_days, or offers.value where given; 0 without a return; null before that
-        horizon has passed, where orders tell it), cost (currency, really paid; null if unknown),
+        customer_id, as_of, offer, arm; campaign, propensity, chosen (by a campaign) and
+        every_offer_open (0 or 1), null if unknown; returned (0 or 1), returned_at (null if not,
+        or not known when), value (currency: margin, or amount where no margin is known, of orders
+        from the return to as_of + value_horizon_days, or offers.value where given; 0 without a
+        return; null before that horizon has passed, where orders tell it), cost (currency, really
+        paid; null if unknown),
         second_days
         (length of the lifetime after the return, up to `now`; null if unknown), second_ended
         (1 if it ended by then).
@@ -163,6 +164,8 @@ def offer_snapshots(
         "arm",
         "campaign",
         "propensity",
+        "chosen",
+        "every_offer_open",
         "returned",
         "returned_at",
         "value",
@@ -207,6 +210,8 @@ def _plain_offers(offers: nw.LazyFrame) -> nw.LazyFrame:
         "offer_cost": ("stated_cost", nw.Int64),
         "value": ("stated_value", nw.Int64),
         "campaign": ("campaign", nw.String),
+        "chosen": ("chosen", nw.String),
+        "every_offer_open": ("every_offer_open", nw.Int8),
     }
     plain = {
         name: (nw.col(source) if source in columns else missing("offered_at")).cast(dtype)

@@ -244,6 +244,29 @@ def _promote_options(parser: argparse.ArgumentParser) -> None:
     _with_defaults(parser, "features")
 
 
+def _campaign(given: argparse.Namespace) -> None:
+    from .campaign import Finished, campaign, campaign_text
+
+    summary = campaign(
+        _source(),
+        _params().recommend,
+        Finished(**{name: getattr(given, name) for name in LISTED}),
+        campaigns=given.campaigns,
+        name=given.name,
+        suppressions=given.suppressions,
+        max_age_days=given.max_age_days,
+    )
+    print(campaign_text(summary, given.campaigns / summary["campaign"]))
+
+
+def _campaign_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--name", help="of the campaign; by default the day of the data")
+    add("--suppressions", type=_local, help="objections newer than the tables: parquet")
+    add("--max-age-days", type=float, default=7.0, help="of that list (default 7)")
+    _with_defaults(parser, *LISTED, "campaigns")
+
+
 def _erase(given: argparse.Namespace) -> None:
     from .erase import erase
     from .settings.params import PARAMS_FILE
@@ -375,9 +398,13 @@ def _source_option(parser: argparse.ArgumentParser) -> None:
 
 MODELS = ("churn", "winback", "decision")
 GRADES = ("metrics", "policies", "plots")
+LISTED = ("features", "tables", "decision", "recommendations")
 FINISHED = ("features", *MODELS, *GRADES, "report")
 DEFAULTS = {  # where dvc.yaml lets the stages write
+    "tables": "data/tables",
     "features": "data/features",
+    "recommendations": "data/recommendations.parquet",
+    "campaigns": "data/campaigns",
     "churn": "artifacts/churn",
     "winback": "artifacts/winback",
     "decision": "artifacts/decision",
@@ -405,6 +432,9 @@ COMMANDS = {
         ("tables", "features", *MODELS, *GRADES, "recommendations", "report", "summary"),
     ),
     "tune": Command("better settings of the churn model", _tune, add=_tune_options),
+    "campaign": Command(
+        "the list to send, and a log to learn from", _campaign, add=_campaign_options
+    ),
     "readout": Command("what an experiment says", _readout, add=_readout_options),
     "register": Command("log and register the models", _register, add=_register_options),
     "promote": Command("make the challenger champion", _promote, add=_promote_options),

@@ -29,6 +29,7 @@ from .storage.atomic import MANIFEST, clean_leftovers, replace_file, replace_fol
 from .storage.mlflow_home import MODEL_NAME, root, tracking_uri
 from .storage.stage_inputs import INPUT_FILES, write_inputs
 from .storage.without_customers import page_without, rows_of, write_parquet_without
+from .tables.campaign_files import SEND, write_offer_lists
 from .tables.safe_csv import csv_beside, write_csv
 
 ROOTS = (Path("data"), Path("artifacts"), Path("reports"))
@@ -140,6 +141,8 @@ def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:
                 target.hardlink_to(file)
         if (folder / INPUT_FILES[0]).exists():
             write_inputs(new.path)
+        if (folder / SEND).exists():
+            write_offer_lists(new.path)
         new.extra.update({name: said for name, said in manifest.items() if name != "files"})
         if "rows_out" in manifest:
             new.extra["rows_out"] -= sum(held.values())

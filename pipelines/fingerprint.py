@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .settings.sources import Source, raw_files, require_raw_files
 from .storage.atomic import file_hash, replace_file
+from .tables.campaign_files import log_files
 from .tables.database import open_databases, run
 
 # Independent of the order of rows; 64 bits a row, summed exactly.
@@ -22,7 +23,7 @@ def hash_raw(source: Source) -> str:
     """A hash that changes when, and only when, the raw data of a source change.
 
     Files are hashed by content. A table in a database is hashed by the database, or by
-    `version_query`. A simulated source has no raw data.
+    `version_query`. Logs of campaigns count. A simulated source has no raw data.
 
     Raises
     ------
@@ -35,8 +36,10 @@ def hash_raw(source: Source) -> str:
         digest.update(files.table.encode())
         for path in files.found():
             digest.update(f"{path.name} {file_hash(path)}".encode())
+    for file in log_files(source.campaigns.folder) if source.campaigns else []:
+        digest.update(f"{file.parent.name} {file_hash(file)}".encode())
     with open_databases(source) as cursors:
-        for name, table in source.tables.items():
+        for name, table in source.queries.items():
             if table.uri:
                 query = table.version_query or _CONTENT.format(table.query)
                 cursor, where = cursors[table.uri], f"{source.path}: tables.{name}"

@@ -18,9 +18,10 @@ from ..features.contract.unit_shift import profile, shifts
 from ..features.contract.violation import ContractError
 from .job.progress import step
 from .settings import moments
-from .settings.sources import Source, SourceError, require_raw_files
+from .settings.sources import RESPONSES, Source, SourceError, require_raw_files
 from .settings.yaml_dataclasses import from_mapping
 from .storage.atomic import MANIFEST, replace_folder
+from .tables.campaign_log import add_campaigns
 from .tables.database import open_databases, run
 
 _SPILL = "spill"
@@ -84,6 +85,7 @@ def ingest(
         with _engine(memory_limit, threads, spill) as connection:
             with step(f"{'reading' if source.tables else 'simulating'} {source.title}"):
                 known_only_here = _load(source, connection, seed)
+                add_campaigns(source, connection)
             _close_to_the_world(connection, new.path)
             tables = {name: connection.table(_quoted(name)) for name in _tables(connection)}
             with step("checking the tables against the contract"):
@@ -125,8 +127,10 @@ def _load(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> d
         query = f"create view {_quoted(name)} as {view.query}"
         _execute(connection, query, f"{source.path}: views.{name}")
     with open_databases(source) as cursors:
-        for name, table in source.tables.items():
-            where = f"{source.path}: tables.{name}"
+        for name, table in source.queries.items():
+            where = f"{source.path}: {name if name == RESPONSES else f'tables.{name}'}"
+            if name in source.views:
+                continue
             if table.uri:
                 cursor = cursors[table.uri]
                 run(cursor, table.query, uri=table.uri, where=where)

@@ -43,6 +43,7 @@ from .settings.params import Promote
 from .settings.sources import Experiment, Source
 from .storage.atomic import verify
 from .storage.mlflow_home import MODEL_NAME
+from .tables.comparable_rows import comparable
 
 TAG = "winback.gate."
 ROLLBACK = "promote --rollback"
@@ -201,7 +202,8 @@ def _churn_gates(match: Match) -> list[Gate]:
 
 def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
     """Ranking and calibration of the return, and what the offers bring; each slice of both."""
-    rows = _unseen_by_both(match, "winback").drop(columns="population", errors="ignore")
+    rows = comparable(_unseen_by_both(match, "winback"), experiment.control)
+    rows = rows.drop(columns="population", errors="ignore")
     rows = rows[value_is_known(rows["value"], rows["returned"])].reset_index(drop=True)
     decision = match.challenger.answers.decision
     if decision is None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ..models.experiment.campaign import CampaignReadout, campaign_readout
 from ..models.experiment.readout import ExperimentError, Readout
@@ -17,9 +16,16 @@ from .settings.params import Params
 from .settings.sources import Experiment, Source
 from .storage.atomic import replace_folder
 from .storage.stage_outputs import feature_names, why_skipped
-from .tables.experiment_readout import experiment_readout, sent_rows, write_readout
+from .tables.comparable_rows import comparable, of_experiment
+from .tables.experiment_readout import (
+    experiment_readout,
+    sent_rows,
+    write_readout,
+)
 from .tables.safe_csv import save_table
 
+EXPERIMENT = "The experiment"
+EXPLORED = "Customers of campaigns who could have been sent every offer, weighted by their chances"
 DIFFERENT = 0.05  # adjusted p-value below which two offers differ
 
 
@@ -50,56 +56,51 @@ def read_out(
             raise ValueError(f"nothing to read out: {why}")
         rows = pd.read_parquet(features / "winback.parquet")
         names = feature_names(features, rows)
-        chosen = _chosen(tables, rows)
     if source.experiment is None:
         raise ValueError(f"{source.path}: experiment is missing; name the control and the offers")
-    campaign, found, why = None, None, ""
-    if chosen is not None:
-        campaign = _campaign(rows, chosen, source.experiment, names, params)
-    try:
-        found = experiment_readout(
-            rows,
-            source.experiment,
-            features=names,
-            smallest_p=params.train_winback.smallest_srm_p,
-            seed=params.train_winback.seed,
-            allow_mismatch=allow_mismatch,
-        )
-    except ExperimentError as error:
-        if campaign is None:
-            raise
-        why = f"The offers cannot be compared with each other on all customers: {error}\n"
+    ours = ~of_experiment(rows)
+    campaign = _campaign(rows[ours], source.experiment, names, params) if ours.any() else None
+    texts = [campaign_text(campaign)] if campaign else []
+    written = {}
+    for title, part in _parts(rows, ours, source.experiment.control).items():
+        try:
+            found = experiment_readout(
+                part,
+                source.experiment,
+                features=names,
+                smallest_p=params.train_winback.smallest_srm_p,
+                seed=params.train_winback.seed,
+                allow_mismatch=allow_mismatch,
+            )
+        except ExperimentError as error:
+            if campaign is None:
+                raise
+            texts.append(f"{title}: the offers cannot be compared with each other: {error}\n")
+        else:
+            written[title] = found
+            texts.append(text(found) if campaign is None else f"{title}\n\n{text(found)}")
     if out is not None:
         with replace_folder(out) as new:
-            if found is not None:
-                write_readout(found, new.path)
+            for title, found in written.items():
+                write_readout(found, new.path / ("" if title == EXPERIMENT else "explored"))
             if campaign is not None:
                 save_table(campaign.effects, new.path / "chosen.csv")
-    parts = [campaign_text(campaign)] if campaign else []
-    return "\n".join([*parts, text(found) if found else why])
+    return "\n".join(texts)
 
 
-def _chosen(tables: Path, rows: pd.DataFrame) -> pd.Series | None:
-    """What a campaign chose for each row of winback.parquet; None where no campaign did."""
-    file = tables / "offers.parquet"
-    if "chosen" not in pq.read_schema(file).names:
-        return None
-    logged = pd.read_parquet(file, columns=["customer_id", "offered_at", "chosen"])
-    logged["as_of"] = logged.pop("offered_at").astype(rows["as_of"].dtype)
-    chosen = rows[["customer_id", "as_of"]].merge(logged, how="left", validate="many_to_one")
-    return None if chosen["chosen"].isna().all() else chosen["chosen"]
+def _parts(rows: pd.DataFrame, ours: np.ndarray, control: str) -> dict[str, pd.DataFrame]:
+    """The experiment, and what campaigns drew from all offers, each on its own."""
+    explored = comparable(rows[ours].reset_index(drop=True), control)
+    parts = {EXPERIMENT: rows[~ours], EXPLORED: explored}
+    return {title: part.reset_index(drop=True) for title, part in parts.items() if len(part)}
 
 
 def _campaign(
-    rows: pd.DataFrame,
-    chosen: pd.Series,
-    experiment: Experiment,
-    features: list[str],
-    params: Params,
+    rows: pd.DataFrame, experiment: Experiment, features: list[str], params: Params
 ) -> CampaignReadout:
     frame, contact = sent_rows(rows, experiment, features)
     return campaign_readout(
-        frame.assign(chosen=chosen.to_numpy()),
+        frame.assign(chosen=rows["chosen"]),
         control=experiment.control,
         contact_cost=contact,
         covariates=rows[features],

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from ..models.decision.decision import DECISION_FILE, Decision, decision_to_json
 from ..models.decision.draws import Draws
@@ -33,15 +32,15 @@ from ..models.decision.strategy import lapse_discount
 from ..models.formula.answers import Answers, forecasts
 from ..models.formula.explain import drivers
 from ..models.formula.formula import Formula
-from .job.exit_codes import SuppressionsUnusable
 from .job.progress import say, step
-from .scoring.suppressions import read_suppressions
+from .scoring.suppressions import objectors
 from .settings.objectives import chosen_objective
 from .settings.params import Machine, Recommend
 from .settings.sources import Source
 from .storage.atomic import MANIFEST, replace_file, replace_folder
 from .storage.stage_outputs import OFFERS_FILE, read_dictionary
 from .storage.trained_models import read_answers
+from .tables.comparable_rows import comparable
 
 KEYS = ["customer_id", "as_of"]
 
@@ -67,7 +66,7 @@ def recommend(
         it names everybody.
     """
     current = pd.read_parquet(features / "current.parquet")
-    objected = _objected(source, tables, current)
+    objected = objectors(source, tables, current)
     asked = current[~objected].sort_values("customer_id", kind="stable", ignore_index=True)
     models = read_answers(churn, winback)
     with step(f"forecasts for {len(asked):,} customers"):
@@ -112,32 +111,10 @@ def recommend(
     say(f"{int(objected.sum()):,} customers left out because they objected")
 
 
-def _objected(source: Source, tables: Path, current: pd.DataFrame) -> np.ndarray:
-    """Who objected before the moment of scoring: neither scored nor exported."""
-    if source.suppressions == "none":
-        return np.zeros(len(current), dtype=bool)
-    path = tables / "suppressions.parquet"
-    if not path.exists():
-        raise SuppressionsUnusable(
-            f"suppressions: {source.path} has no table of them; who objected must not be on the "
-            "list, so nothing is written; add the table, or write 'suppressions: none' where "
-            "nobody can object"
-        )
-    listed = read_suppressions(path, as_of=current["as_of"].max(), max_age_days=None)
-    customers = pa.chunked_array([pa.array(current["customer_id"])])
-    objected = np.asarray(listed.hit(customers).to_numpy(), dtype=bool)
-    if objected.all():
-        raise SuppressionsUnusable(
-            f"suppressions: all {len(objected):,} customers of today stand there, so there is "
-            "nobody to decide on; check the table's query"
-        )
-    return objected
-
-
 def _experiment(source: Source, told: Mapping[str, Any], features: Path) -> OfferEvidence:
     if source.experiment is None or not told:
         return NO_EXPERIMENT
-    tested = pd.read_parquet(features / "winback.parquet")
+    tested = comparable(pd.read_parquet(features / "winback.parquet"), source.experiment.control)
     return OfferEvidence(
         control=source.experiment.control,
         offers=source.experiment.offers,

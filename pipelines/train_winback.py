@@ -34,7 +34,11 @@ from .storage.stage_outputs import (
     why_skipped,
     write_formula,
 )
-from .tables.experiment_readout import experiment_readout, write_readout
+from .tables.comparable_rows import comparable, of_experiment
+from .tables.experiment_readout import (
+    experiment_readout,
+    write_readout,
+)
 from .tables.safe_csv import save_table
 
 
@@ -49,15 +53,19 @@ def train_winback(
             say(f"no win-back models: {why}")
             return
         frame, names = training_rows(features, "winback")
-        with step(f"readout of the experiment with {len(frame):,} customers"):
+        experiment = frame[of_experiment(frame)].reset_index(drop=True)
+        with step(f"readout of the experiment with {len(experiment):,} customers"):
             found = experiment_readout(
-                frame,
+                experiment,
                 source.experiment,
                 features=names,
                 smallest_p=params.smallest_srm_p,
                 seed=params.seed,
             )
             write_readout(found, new.path / "readout")
+        frame = comparable(frame, source.experiment.control)
+        if learned := int((~of_experiment(frame)).sum()):
+            say(f"{learned:,} customers of our campaigns join the experiment")
         new.extra["unseen"] = remember_customers(frame, share=params.test_share, seed=params.seed)
         known = value_is_known(frame["value"], frame["returned"])
         if not known.all():
@@ -93,6 +101,7 @@ def _fit(
             offer=train["offer"].to_numpy(),
             propensity=train["propensity"].to_numpy(),
             returned=train["returned"].to_numpy(),
+            groups=train["customer_id"] if train["customer_id"].duplicated().any() else None,
             value=train["value"].to_numpy(),
             second_days=train["second_days"].to_numpy(),
             second_ended=train["second_ended"].to_numpy(),

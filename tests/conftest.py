@@ -60,14 +60,14 @@ def small_project(folder):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id):
+def finished(tmp_path_factory):
     """A small project in which `winback run` has succeeded; `output.txt` is what it printed.
 
     Each process of the tests has a copy of its own; the run itself happens once.
     """
     own = tmp_path_factory.mktemp("finished") / "project"
     base = tmp_path_factory.getbasetemp()
-    built = (base if worker_id == "master" else base.parent) / "built"
+    built = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "built"
     with FileLock(f"{built}.lock"):
         if not (built / "output.txt").exists():
             shutil.rmtree(built, ignore_errors=True)

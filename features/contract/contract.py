@@ -254,6 +254,7 @@ TABLES: dict[str, Table] = {
                 _optional("arm", "text", "the randomized cell, where it differs from the offer"),
                 _optional("propensity", "probability", "probability that this offer was sent"),
                 _optional("chosen", "text", "what a campaign chose, sent or held out at random"),
+                _optional("every_offer_open", "flag", "each offer had a chance; empty: yes"),
                 _optional("campaign", "text", "the campaign it belonged to"),
                 _optional("returned_at", "time", "when the customer came back; empty: did not"),
                 _optional("returned", "flag", "came back, where no date is known"),

@@ -75,9 +75,7 @@ def draw(draws: Draws, customer_id: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return held_out, explored
 
 
-def offer_probabilities(
-    draws: Draws, chosen: np.ndarray, names: Sequence[str]
-) -> np.ndarray:
+def offer_probabilities(draws: Draws, chosen: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """(n, options) probability with which each option is sent; rows add to 1.
 
     Parameters

@@ -87,9 +87,10 @@ def learn_decision(
     objective, rules, draws, new_days, high_risk
         See `recommend.Decision` and `strategy.StrategyLimits`.
     limits
-        They hold for those who are left after the holdout, the offers to explore counted in. Prices give customers who are alike the
-        same answer, so that a few offers of a limit may stay unused; a campaign that must use all
-        of it calls `allocation.allocate` with the whole population.
+        They hold for those who are left after the holdout, the offers to explore counted in.
+        Prices give customers who are alike the same answer, so that a few offers of a limit may
+        stay unused; a campaign that must use all of it calls `allocation.allocate` with the whole
+        population.
 
     Raises
     ------

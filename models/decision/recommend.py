@@ -105,9 +105,7 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
     offered = asked & (chosen > 0)
     held, assigned = _assigned(decision, rows, weighed)
     chance = offer_probabilities(decision.draws, chosen, names)
-    propensity = np.where(
-        asked & (assigned >= 0), chance[np.arange(len(rows)), assigned], np.nan
-    )
+    propensity = np.where(asked & (assigned >= 0), chance[np.arange(len(rows)), assigned], np.nan)
     lost = is_lost(rows)
     facts["risk"] = _known_numbers(outputs, "churn_probability")
     why = np.where(offered | ~asked, "", _why(decision, weighed))

@@ -63,6 +63,7 @@ def fit_winback(
     value: Any = None,
     second_days: Any = None,
     second_ended: Any = None,
+    groups: Any = None,
     horizon_days: float | None = None,
     folds: int = 5,
     seed: int = 0,
@@ -79,6 +80,7 @@ def fit_winback(
     value : (rows,) margin after a return, gross of the offer's cost; None or NaN where unknown.
     second_days, second_ended : (rows,) observed days of the second lifetime and whether it ended
         (0/1), NaN where unknown; used with `horizon_days`, up to which value counts.
+    groups : (rows,) labels of rows that share their fate, see `OfferUplift.fit`.
 
     Raises
     ------
@@ -95,7 +97,7 @@ def fit_winback(
             f"offers: no costs for {unknown}; name the cost on acceptance and of contact of each"
         )
     uplift = OfferUplift(control=control, folds=folds, seed=seed, threads=threads)
-    uplift.fit(X, outcome, offer=names, propensity=propensity)
+    uplift.fit(X, outcome, offer=names, propensity=propensity, groups=groups)
     arms = (uplift.control_, *uplift.offers_)
     xs, ys = _calibration_map(uplift, outcome, names)
     builder = _Outputs(uplift.formula_, arms)

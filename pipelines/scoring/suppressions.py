@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..job.exit_codes import SuppressionsUnusable
 from ..settings import moments
+from ..settings.sources import Source
 from ..tables.parquet_limits import MOST_TEXT, refuse_bombs, too_long
 
 
@@ -106,3 +109,52 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float | None
             f"{max_age_days:g} days before {latest:%Y-%m-%d %H:%M}; export it anew"
         )
     return Suppressions(ids.combine_chunks(), hashlib.sha256(content).hexdigest())
+
+
+def objectors(source: Source, tables: Path, customers: pd.DataFrame) -> np.ndarray:
+    """(rows,) bool: who is on the list of the source's tables.
+
+    Parameters
+    ----------
+    source
+        It may say that nobody can object (suppressions: none).
+    tables
+        Folder of tables as `ingest` writes them.
+    customers
+        customer_id and as_of.
+
+    Raises
+    ------
+    SuppressionsUnusable
+        If there is no table of suppressions and the source does not say that there is none, or
+        it names everybody.
+    """
+    if source.suppressions == "none":
+        return np.zeros(len(customers), dtype=bool)
+    path = tables / "suppressions.parquet"
+    if not path.exists():
+        raise SuppressionsUnusable(
+            f"suppressions: {source.path} has no table of them; who objected must not be on the "
+            "list, so nothing is written; add the table, or write 'suppressions: none' where "
+            "nobody can object"
+        )
+    listed = read_suppressions(path, as_of=customers["as_of"].max(), max_age_days=None)
+    return listed_among(listed, customers)
+
+
+def listed_among(listed: Suppressions, customers: pd.DataFrame) -> np.ndarray:
+    """(rows,) bool: which customers are on the list.
+
+    Raises
+    ------
+    SuppressionsUnusable
+        If all are, or ids there have another type.
+    """
+    ids = pa.chunked_array([pa.array(customers["customer_id"])])
+    hit = np.asarray(listed.hit(ids).to_numpy(), dtype=bool)
+    if len(hit) and hit.all():
+        raise SuppressionsUnusable(
+            f"suppressions: all {len(hit):,} customers of today stand there, so there is "
+            "nobody to decide on; check the table's query"
+        )
+    return hit

@@ -21,6 +21,8 @@ from ...features.contract.contract import REASONS, TABLES
 from ...models.offers import Offer
 from .yaml_dataclasses import MOMENT, NO_KEY, SettingsError, from_mapping, read_yaml, suggest
 
+RESPONSES = "campaigns.responses"  # among the queries of a source
+
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _COMMENT = re.compile(r"--[^\n]*")
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
@@ -122,6 +124,23 @@ class TableQuery:
 
 
 @dataclass(frozen=True)
+class Campaigns:
+    """Campaigns of `winback campaign`: their logs are read as rows of the table offers.
+
+    Attributes
+    ----------
+    folder
+        Of all campaigns.
+    responses
+        What came of them, where the orders do not tell it: customer_id, campaign, returned or
+        returned_at, and if known value and offer_cost.
+    """
+
+    folder: Path = Path("data/campaigns")
+    responses: TableQuery | None = None
+
+
+@dataclass(frozen=True)
 class Source:
     """One data set.
 
@@ -139,8 +158,9 @@ class Source:
         DuckDB SQL by name, for the queries of the tables to select from.
     tables, simulate
         Queries by table of the contract, or the parameters of a simulated world.
-    churn, experiment
-        What leaving means; what was offered. None where the data have no such thing.
+    churn, experiment, campaigns
+        What leaving means; what was offered at random; what our own campaigns sent. None where
+        there is no such thing.
     suppressions
         "none" where nobody can object; else the table of suppressions must be there.
     known_afterwards, protected
@@ -161,6 +181,7 @@ class Source:
     simulate: Mapping[str, Any] | None = None
     churn: ChurnDefinition | None = None
     experiment: Experiment | None = None
+    campaigns: Campaigns | None = None
     suppressions: Literal["none"] | None = None
     known_afterwards: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
@@ -187,6 +208,14 @@ class Source:
             raise ValueError("suppressions: is none, but there is a table of them; remove one")
         if "offers" in self.tables and self.experiment is None:
             raise ValueError("experiment is missing; the table offers needs it (offers, control)")
+        if self.campaigns and self.experiment is None:
+            raise ValueError("experiment is missing; campaigns need it (offers, control)")
+
+    @property
+    def queries(self) -> dict[str, TableQuery]:
+        """Everything that is read, by name: views first, then tables, then responses."""
+        responses = self.campaigns.responses if self.campaigns else None
+        return {**self.views, **self.tables} | ({RESPONSES: responses} if responses else {})
 
 
 @dataclass(frozen=True)
@@ -242,22 +271,28 @@ def load_source(
     if source.simulate is not None:
         return replace(source, simulate={**source.simulate, **(overrides or {})})
     problems: list[str] = []
-    expanded = {
-        part: {
+
+    def expanded(part: str, queries: Mapping[str, TableQuery]) -> dict[str, TableQuery]:
+        return {
             name: _expanded(table, variables, f"{path}: {part}.{name}", problems)
             for name, table in queries.items()
         }
-        for part, queries in (("views", source.views), ("tables", source.tables))
-    }
+
+    views, tables = expanded("views", source.views), expanded("tables", source.tables)
+    campaigns = source.campaigns
+    if campaigns:
+        folder = _from_root(str(campaigns.folder), variables.get("DVC_ROOT"))
+        answered = {"responses": campaigns.responses} if campaigns.responses else {}
+        campaigns = replace(campaigns, folder=Path(folder), **expanded("campaigns", answered))
     if problems:
         raise SettingsError(problems)
-    return replace(source, views=expanded["views"], tables=expanded["tables"])
+    return replace(source, views=views, tables=tables, campaigns=campaigns)
 
 
 def raw_files(source: Source) -> list[RawFiles]:
     """The files that the queries of a source read, as the text literals in them tell."""
     files = []
-    for name, table in [*source.views.items(), *source.tables.items()]:
+    for name, table in source.queries.items():
         if table.uri:
             continue
         for literal in _LITERAL.findall(_COMMENT.sub("", table.query)):

@@ -18,7 +18,7 @@ _SNAPSHOT = "set transaction isolation level repeatable read, read only"
 @contextmanager
 def open_databases(source: Source) -> Iterator[dict[str, Any]]:
     """An open cursor by uri, for each database of a source."""
-    uris = {table.uri: name for name, table in source.tables.items() if table.uri}
+    uris = {table.uri: name for name, table in source.queries.items() if table.uri}
     with ExitStack() as stack:
         yield {
             uri: stack.enter_context(open_database(uri, f"{source.path}: tables.{name}"))

@@ -10,10 +10,12 @@ import pandas as pd
 
 from ...models.experiment.readout import Readout, readout
 from ..settings.sources import Experiment
+from .comparable_rows import OF_CAMPAIGNS, of_experiment
 from .safe_csv import save_table
 
 OPTIONAL = ("campaign", "propensity", "returned_at", "value")
 TAILORED = "tailored"  # the arm in which the offer follows the stated reason
+EXPLORED_AT_LEAST = 0.001  # propensity of an offer in a campaign that is compared with others
 TABLES = ("balance", "overlap", "levels", "effects", "offers", "pairs", "power")
 
 
@@ -26,7 +28,7 @@ def experiment_readout(
     seed: int,
     allow_mismatch: bool = False,
 ) -> Readout:
-    """The readout of winback.parquet in the terms of its source.
+    """The readout of rows of winback.parquet, of the experiment or of campaigns.
 
     Raises
     ------
@@ -34,13 +36,17 @@ def experiment_readout(
         If the experiment is broken, and why.
     """
     frame, contact = sent_rows(rows, experiment, features)
+    campaigns = not of_experiment(rows).any()
+    if campaigns:
+        contact.pop(TAILORED, None)
     return readout(
         frame,
         control=experiment.control,
         rng=np.random.default_rng(seed),
         contact_cost=contact,
         expected=[experiment.control, *contact],
-        planned=experiment.shares or None,
+        planned=None if campaigns else experiment.shares or None,
+        lowest_propensity=EXPLORED_AT_LEAST if campaigns else 0.01,
         covariates=rows[features],
         alpha=smallest_p,
         allow_mismatch=allow_mismatch,
@@ -51,7 +57,7 @@ def sent_rows(
     rows: pd.DataFrame, experiment: Experiment, features: list[str]
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Rows without features and unknown columns, and the cost of a contact by offer."""
-    frame = rows.drop(columns=features)
+    frame = rows.drop(columns=[*features, *OF_CAMPAIGNS])
     unknown = [name for name in OPTIONAL if frame[name].isna().all()]
     unknown += ["cost"] if "value" in unknown else []
     frame = frame.drop(columns=unknown)

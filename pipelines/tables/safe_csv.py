@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,22 +24,19 @@ def csv_beside(folder: Path) -> Path:
 
 
 def write_csv(parts: Sequence[Path], file: Path | BinaryIO) -> None:
-    """All rows of the parts in order; texts that would be formulas get an apostrophe in front.
+    """All rows of parquet files of one schema in order, read one at a time; see `write_rows`."""
+    write_rows(pq.read_schema(parts[0]), map(pq.read_table, parts), file)
 
-    Parameters
-    ----------
-    parts
-        Parquet files of one schema, read one at a time.
-    file
-        UTF-8, texts in double quotes, nothing between the commas where a value is missing.
+
+def write_rows(schema: pa.Schema, tables: Iterable[pa.Table], file: Path | BinaryIO) -> None:
+    """Tables of one schema as CSV; texts that would be formulas get an apostrophe in front.
+
+    UTF-8, texts in double quotes, nothing between the commas where a value is missing.
     """
-    schema = pq.read_schema(parts[0])
     names = [_harmless(pa.array([name]))[0].as_py() for name in schema.names]
-    kinds = [field.type for field in schema]
-    target = pa.schema(list(zip(names, kinds, strict=True)))
+    target = pa.schema(list(zip(names, [field.type for field in schema], strict=True)))
     with pcsv.CSVWriter(file, target) as writer:
-        for part in parts:
-            table = pq.read_table(part)
+        for table in tables:
             columns = [
                 _harmless(column) if pa.types.is_string(column.type) else column
                 for column in table.columns

@@ -160,7 +160,7 @@ def test_the_log_of_a_campaign_is_read_on_those_chosen(read_out, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "6,000 customers for whom an offer was chosen" in done.stdout
-    assert "The offers cannot be compared with each other on all customers" in done.stdout
+    assert "the offers cannot be compared with each other: experiment, propens" in done.stdout
     effects = pd.read_csv(tmp_path / "found/chosen.csv")
     effects = effects[effects["outcome"] == "returned"].set_index("chosen")
     assert (effects.loc[["gift", "mail"], "lo"] < [0.3, 0.1]).all()

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from winback.models.decision.decision import decision_from_json, decision_to_json
+from winback.models.decision.draws import Draws
 from winback.models.decision.eligibility import Rules
 from winback.models.decision.evidence import KindsTested
-from winback.models.decision.draws import Draws
 from winback.models.decision.learn import Limits, OfferEvidence, learn_decision
 from winback.models.decision.reasons import sentences
 from winback.models.decision.recommend import DECISION_COLUMNS, recommend, weigh

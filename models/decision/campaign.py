@@ -1,0 +1,183 @@
+"""A campaign from the list of decisions: the log to learn from, and the sheet to send from.
+
+The log keeps, for everybody for whom an offer was recommended, what was assigned and with which
+probability each offer could have been: what comes back is then comparable. The sheet has one row
+per customer to contact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from .decision import Decision
+from .draws import offer_probabilities
+from .evidence import rows_alike
+
+REMINDERS_DAYS = {  # after the first contact; the first try rarely succeeds
+    "remind_on": 1,
+    "remind_again_from": 5,
+    "remind_again_until": 7,
+}
+HUMAN_FAULT = "complaints_by_human"  # feature: the customer was lost by somebody's fault
+SENT, HELD_OUT = "sent", "held out at random"
+OTHER_CAMPAIGN, NO_FORECAST, OBJECTED = "in another campaign", "no forecast", "objected"
+
+
+def campaign_log(decision: Decision, table: pd.DataFrame, campaign: str) -> pd.DataFrame:
+    """Everybody for whom an offer was recommended, and what chance made of it.
+
+    Parameters
+    ----------
+    decision
+        The file that made the list.
+    table
+        (n, ...) the list of `recommend`: customer_id, as_of and `DECISION_COLUMNS`.
+    campaign
+        Its name.
+
+    Returns
+    -------
+    DataFrame
+        customer_id, campaign, offered_at, chosen (the recommended offer), offer (the assigned
+        one, the control if held out), propensity (of the assigned one), every_offer_open (whether
+        each option had a chance) and probability_<option>, which add to 1.
+    """
+    names = [decision.control, *decision.offers]
+    offered = table["recommended_offer"].notna() & (table["recommended_offer"] != decision.control)
+    rows = table[offered].reset_index(drop=True)
+    chosen = pd.Index(names).get_indexer(pd.Index(rows["recommended_offer"]))
+    chances = offer_probabilities(decision.draws, chosen, names)
+    log = pd.DataFrame(
+        {
+            "customer_id": rows["customer_id"],
+            "campaign": campaign,
+            "offered_at": rows["as_of"],
+            "chosen": rows["recommended_offer"],
+            "offer": rows["assigned_offer"],
+            "propensity": rows["propensity"],
+            "every_offer_open": (chances > 0).all(axis=1),
+        }
+    )
+    for place, name in enumerate(names):
+        log[f"probability_{name}"] = chances[:, place]
+    return log
+
+
+def send_sheet(
+    decision: Decision, table: pd.DataFrame, features: pd.DataFrame, campaign: str
+) -> pd.DataFrame:
+    """One row per customer to contact, the largest expected gain first.
+
+    Parameters
+    ----------
+    decision, table, campaign
+        See `campaign_log`.
+    features
+        (n, ...) features of the same customers, with customer_id.
+
+    Returns
+    -------
+    DataFrame
+        customer_id, campaign, offer; priority, strategy; return_probability with the offer and
+        return_probability_without; where there is money, value_of_return (before the cost of the
+        offer), expected_cost, and expected_gain over no offer; cost_on_acceptance; experiment_rows
+        (customers of this kind in the experiment, on which the forecast rests); explores (whether
+        chance drew the offer); contact_on and the reminders (dates); another_agent (a person's
+        fault came before: somebody else should call); reasons.
+
+    Notes
+    -----
+    Contacts at once, on the next day and after 5 to 7 days; another agent than the one who lost
+    the customer: Mann & Turusina, "Vozvrashchentsy".
+    """
+    offered = table["assigned_offer"].notna() & (table["assigned_offer"] != decision.control)
+    rows = table[offered].reset_index(drop=True)
+    facts = features.set_index("customer_id").reindex(rows["customer_id"]).reset_index()
+    offer = rows["assigned_offer"]
+    chance = _of_the_offer(rows, offer, "return_probability_")
+    costs = decision.offers
+    contact = offer.map({name: terms.contact_cost for name, terms in costs.items()})
+    accepted = offer.map({name: terms.cost_on_acceptance for name, terms in costs.items()})
+    sheet = pd.DataFrame(
+        {
+            "customer_id": rows["customer_id"],
+            "campaign": campaign,
+            "offer": offer,
+            "priority": rows["priority"],
+            "strategy": rows["strategy"],
+            "return_probability": chance,
+            "return_probability_without": rows[f"return_probability_{decision.control}"],
+        }
+    )
+    if f"expected_profit_{decision.control}" in rows:
+        profit = _of_the_offer(rows, offer, "expected_profit_")
+        sheet["value_of_return"] = (profit + contact) / chance + accepted
+        sheet["expected_cost"] = chance * accepted + contact
+        sheet["expected_gain"] = profit - rows[f"expected_profit_{decision.control}"]
+    sheet["cost_on_acceptance"] = accepted
+    if decision.tested is not None:
+        sheet["experiment_rows"] = rows_alike(decision.tested, facts)
+    sheet["explores"] = (offer != rows["recommended_offer"]).astype(bool)
+    day = rows["as_of"].dt.normalize()
+    sheet["contact_on"] = day.dt.date
+    for name, days in REMINDERS_DAYS.items():
+        sheet[name] = (day + pd.Timedelta(days=days)).dt.date
+    if HUMAN_FAULT in facts:
+        sheet["another_agent"] = (facts[HUMAN_FAULT].fillna(0) > 0).to_numpy()
+    sheet["reasons"] = rows["reasons"].where(
+        ~sheet["explores"], "drawn at random, to learn what this offer does; " + rows["reasons"]
+    )
+    more_returns = sheet["return_probability"] - sheet["return_probability_without"]
+    gain = sheet.get("expected_gain", more_returns)
+    order = pd.DataFrame({"gain": gain, "customer": sheet["customer_id"]})
+    order = order.sort_values(["gain", "customer"], ascending=[False, True])
+    return sheet.loc[order.index].reset_index(drop=True)
+
+
+def funnel(
+    *, lost: int, objected: int, table: pd.DataFrame, control: str, elsewhere: int
+) -> Mapping[str, int]:
+    """From all lost customers to those who are sent an offer: who is left out, by reason.
+
+    Parameters
+    ----------
+    lost, objected
+        Lost customers of today, and how many of them objected.
+    table
+        The list without objectors and without customers of other campaigns.
+    control
+        Name of no offer.
+    elsewhere
+        Customers left out since another campaign contacted them.
+
+    Returns
+    -------
+    Mapping
+        "lost" first; then what was left out, by rule in the order of size; "held out at random";
+        "sent". All but the first add up to it.
+    """
+    asked = table[table["recommended_offer"].notna()]
+    why = asked.loc[asked["recommended_offer"] == control, "excluded_by"]
+    held, sent = int(asked["holdout"].sum()), int((asked["assigned_offer"] != control).sum())
+    left_out = {
+        OBJECTED: objected,
+        OTHER_CAMPAIGN: elsewhere,
+        NO_FORECAST: lost - objected - elsewhere - len(asked),
+        **{str(rule): int(rows) for rule, rows in why.value_counts().items()},
+    }
+    ordered = sorted(left_out.items(), key=lambda entry: -entry[1])
+    return {"lost": lost, **{rule: rows for rule, rows in ordered if rows}, HELD_OUT: held} | {
+        SENT: sent
+    }
+
+
+def _of_the_offer(rows: pd.DataFrame, offer: pd.Series, stem: str) -> np.ndarray:
+    """The forecast (rows,) of each customer's own offer."""
+    values = np.full(len(rows), np.nan)
+    for name in offer.unique():
+        mine = (offer == name).to_numpy()
+        values[mine] = rows.loc[mine, f"{stem}{name}"]
+    return values

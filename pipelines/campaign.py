@@ -1,0 +1,226 @@
+"""`winback campaign`: from the list of decisions to what is sent, and the log to learn from.
+
+Each campaign is a folder of its own that is never changed: `send.parquet`, one CSV per offer,
+`log.parquet` (what everybody was assigned, held out or not, and with which probabilities), the
+funnel and a summary. A source with `campaigns:` reads the logs as offers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..models.decision.campaign import SENT, campaign_log, funnel, send_sheet
+from ..models.decision.decision import DECISION_FILE, Decision, decision_from_json
+from ..models.decision.recommend import is_lost
+from .job.exit_codes import Refusal
+from .job.lock import only_one
+from .job.progress import say, step
+from .scoring.suppressions import listed_among, objectors, read_suppressions
+from .settings.params import Recommend
+from .settings.sources import Source
+from .storage.atomic import MANIFEST, file_hash, read_verified, replace_folder, verify
+from .tables.campaign_files import LOG, SEND, read_logs, write_offer_lists
+from .tables.safe_csv import save_table
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What the pipeline left: features, tables and decision are folders, the list is a file."""
+
+    features: Path
+    tables: Path
+    decision: Path
+    recommendations: Path
+
+
+def campaign(
+    source: Source,
+    params: Recommend,
+    run: Finished,
+    *,
+    campaigns: Path,
+    name: str | None,
+    suppressions: Path | None,
+    max_age_days: float,
+) -> dict[str, Any]:
+    """Draw a campaign from the list of today and write its folder; the summary.
+
+    Parameters
+    ----------
+    source, params
+        What the data are; limits and the cooldown.
+    run
+        What `winback run` left.
+    campaigns
+        Folder of all campaigns.
+    name
+        Of this one; None takes the day of the data.
+    suppressions
+        A list of objections that is newer than the tables, beside that of the tables.
+    max_age_days
+        Of that list.
+
+    Raises
+    ------
+    Refusal
+        If there is no experiment to choose offers by, nobody to send to, or another campaign of
+        that name.
+    SuppressionsUnusable, StoreError
+        If a list of objections or what the pipeline left is unusable.
+    """
+    decision = decision_from_json(read_verified(run.decision)[DECISION_FILE])
+    if not decision.offers:
+        raise Refusal(
+            f"campaign: {source.path} has no experiment, so nothing says which offer to send; "
+            "offer at random first and name it under experiment:"
+        )
+    table = pd.read_parquet(run.recommendations)
+    current = pd.read_parquet(run.features / "current.parquet")
+    current = current[is_lost(current)]
+    name = name or f"{table['as_of'].max():%Y-%m-%d}"
+    if not NAME.fullmatch(name):
+        raise Refusal(
+            f"campaign: '{name}' cannot name a folder; use letters, digits, '-', '_' and '.'"
+        )
+    folder = campaigns / name
+    facts = {
+        "decision": file_hash(run.decision / DECISION_FILE),
+        "list": file_hash(run.recommendations),
+        "campaign": name,
+    }
+    with only_one(folder):
+        if (folder / MANIFEST).exists():
+            return _standing(folder, facts)
+        with step(f"campaign {name}"):
+            objected = objectors(source, run.tables, current)
+            if suppressions is not None:
+                as_of = table["as_of"].max()
+                listed = read_suppressions(suppressions, as_of=as_of, max_age_days=max_age_days)
+                objected |= listed_among(listed, current)
+            kept = current.loc[~objected, "customer_id"]
+            busy = _in_other_campaigns(campaigns, table["as_of"].max(), params.cooldown_days)
+            elsewhere = kept.isin(busy)
+            table = table[table["customer_id"].isin(kept[~elsewhere])].reset_index(drop=True)
+            steps = funnel(
+                lost=len(current),
+                objected=int(objected.sum()),
+                table=table,
+                control=decision.control,
+                elsewhere=int(elsewhere.sum()),
+            )
+            if not steps[SENT]:
+                raise Refusal(
+                    f"campaign: nobody to send an offer to: {_in_words(steps)}; nothing is written"
+                )
+            log = campaign_log(decision, table, name)
+            sheet = send_sheet(decision, table, current, name)
+            summary = facts | _summary(decision, params, log, sheet, steps)
+            with replace_folder(folder) as new:
+                log.to_parquet(new.path / LOG, index=False)
+                sheet.to_parquet(new.path / SEND, index=False)
+                write_offer_lists(new.path)
+                entries = pd.DataFrame({"step": list(steps), "customers": list(steps.values())})
+                save_table(entries, new.path / "funnel.csv")
+                (new.path / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+                new.extra.update(facts, model_version=str(table["model_version"].iloc[0]))
+    return summary
+
+
+def campaign_text(summary: Mapping[str, Any], folder: Path) -> str:
+    """The summary for a terminal: the funnel, what is sent, and where it lies."""
+    offers = pd.DataFrame(summary["offers"]).T.rename_axis("offer").reset_index()
+    steps = pd.Series(summary["funnel"]).rename_axis("customers").reset_index(name="number")
+    lines = [
+        f"Campaign {summary['campaign']}: {summary['funnel'][SENT]:,} customers to contact",
+        "",
+        steps.to_string(index=False, header=False, formatters={"number": "{:,}".format}),
+        "",
+        offers.to_string(index=False, float_format="{:,.2f}".format, na_rep=""),
+        "",
+    ]
+    lines += [f"Note: {note}" for note in summary["notes"]]
+    lines.append(f"To send: {folder}/{SEND}, and a CSV per offer beside it.")
+    lines.append(f"To learn from later: {folder}/{LOG}; name {folder.parent} under campaigns:.")
+    return "\n".join(lines)
+
+
+def _standing(folder: Path, facts: Mapping[str, str]) -> dict[str, Any]:
+    """The summary of a campaign that was drawn before, if it is this one."""
+    if {key: verify(folder).get(key) for key in facts} != dict(facts):
+        raise Refusal(
+            f"{folder}: a campaign of that name was drawn from another list; campaigns are never "
+            "changed, so name this one (--name)"
+        )
+    say(f"{folder} is this campaign already")
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return summary
+
+
+def _in_other_campaigns(campaigns: Path, now: pd.Timestamp, cooldown_days: float) -> pd.Series:
+    """Customers whom another campaign contacted, or held out, within the cooldown before `now`."""
+    logs = read_logs(campaigns)
+    recent = logs["offered_at"] > now - pd.Timedelta(days=cooldown_days)
+    return logs.loc[recent, "customer_id"]
+
+
+def _summary(
+    decision: Decision,
+    params: Recommend,
+    log: pd.DataFrame,
+    sheet: pd.DataFrame,
+    steps: Mapping[str, int],
+) -> dict[str, Any]:
+    offers = {}
+    for name in decision.offers:
+        mine = sheet[sheet["offer"] == name]
+        entry: dict[str, float] = {
+            "customers": len(mine),
+            "exploring": int(mine["explores"].sum()),
+            "returns": float(mine["return_probability"].sum()),
+            "returns_without": float(mine["return_probability_without"].sum()),
+        }
+        for column in ("expected_cost", "expected_gain"):
+            if column in mine:
+                entry[column] = float(mine[column].sum())
+        offers[name] = entry
+    return {
+        "funnel": dict(steps),
+        "held_out": int((log["offer"] == decision.control).sum()),
+        "offers": offers,
+        "notes": _notes(decision, params, offers, sheet),
+    }
+
+
+def _notes(
+    decision: Decision,
+    params: Recommend,
+    offers: Mapping[str, Mapping[str, float]],
+    sheet: pd.DataFrame,
+) -> list[str]:
+    """What the limits allow and what is used of them, and what weakens the forecasts."""
+    notes = []
+    if params.budget is not None:
+        spent = sum(entry.get("expected_cost", 0.0) for entry in offers.values())
+        notes.append(f"expected cost {spent:,.0f} of a budget of {params.budget:,.0f}")
+    for name, most in params.capacity.items():
+        notes.append(f"{name}: {offers[name]['customers']:,} of {most:,}")
+    if decision.draws.exploration == 0 and decision.draws.exploration_share > 0:
+        notes.append("nobody explores: every offer has a capacity")
+    if "experiment_rows" in sheet:
+        rare = int((sheet["experiment_rows"] < 100).sum())
+        if rare:
+            notes.append(f"{rare:,} customers of kinds of which the experiment had fewer than 100")
+    return notes
+
+
+def _in_words(steps: Mapping[str, int]) -> str:
+    return ", ".join(f"{step} {rows:,}" for step, rows in steps.items())

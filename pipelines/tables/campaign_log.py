@@ -1,0 +1,85 @@
+"""The logs of our own campaigns as rows of the table offers."""
+
+from __future__ import annotations
+
+import duckdb
+
+from ..settings.sources import RESPONSES, Source, SourceError
+from .campaign_files import LOGGED, log_files
+
+ANSWERS = {  # what may be known of a response, in the types of the table offers
+    "returned": "boolean",
+    "returned_at": "timestamp",
+    "value": "decimal(18, 2)",
+    "offer_cost": "decimal(18, 2)",
+}
+_SENT = """
+create temp table sent as
+select customers.customer_id, {columns}
+from read_parquet($files) logged
+join customers on customers.customer_id::varchar = logged.customer_id::varchar
+"""
+_ANSWERED = f"""
+left join "{RESPONSES}" answer
+on answer.campaign::varchar = logged.campaign
+and answer.customer_id::varchar = logged.customer_id::varchar
+"""
+_APPENDED = """
+create table with_campaigns as
+from offers union all by name from sent anti join offers using (customer_id, offered_at)
+"""
+
+
+def add_campaigns(source: Source, connection: duckdb.DuckDBPyConnection) -> None:
+    """Append what campaigns sent, and what came of it, to the table offers of the engine.
+
+    Left out are customers whom the source does not have any more, and offers that its own table
+    has already. Without responses, the orders after an offer tell who returned.
+
+    Parameters
+    ----------
+    source
+        Whose tables stand in the engine, the responses among them.
+    connection
+        The engine; it reads the logs.
+
+    Raises
+    ------
+    SourceError
+        If neither orders nor responses tell who returned, or a column of the responses is missing.
+    """
+    files = log_files(source.campaigns.folder) if source.campaigns else []
+    if not files:
+        return
+    listed = connection.execute("select table_name from duckdb_tables()").fetchall()
+    tables = {name for (name,) in listed}
+    columns = [f"logged.{name}" for name in (*LOGGED, "every_offer_open") if name != "customer_id"]
+    query = _SENT
+    if RESPONSES in tables:
+        columns += [f"answer.{name}::{ANSWERS[name]} as {name}" for name in _answers(connection)]
+        query += _ANSWERED
+    elif "orders" not in tables:
+        raise SourceError(
+            f"{source.path}: campaigns: nothing tells who of them came back; add the table orders, "
+            "or a query under campaigns.responses"
+        )
+    names = [str(file) for file in files]
+    connection.execute(query.format(columns=", ".join(columns)), {"files": names})
+    if "offers" in tables:
+        connection.execute(_APPENDED)
+        connection.execute("drop table offers")
+        connection.execute("alter table with_campaigns rename to offers")
+    else:
+        connection.execute("create table offers as from sent")
+    connection.execute("drop table sent")
+
+
+def _answers(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Columns of the responses that tell what came of an offer."""
+    known = [name for name, *_ in connection.execute(f'describe "{RESPONSES}"').fetchall()]
+    if not {"customer_id", "campaign"} <= {*known} or not {"returned", "returned_at"} & {*known}:
+        raise SourceError(
+            f"{RESPONSES}: columns customer_id, campaign, and returned or returned_at are needed, "
+            f"found {', '.join(known)}; correct the query"
+        )
+    return [name for name in ANSWERS if name in known]

@@ -1,0 +1,255 @@
+"""`winback campaign`: everybody accounted for, chances logged, nothing changed, objectors out."""
+
+import io
+import json
+import shutil
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from winback.models.decision.draws import Draws, draw, offer_probabilities
+from winback.pipelines.cli import main
+from winback.pipelines.storage.atomic import replace_folder
+
+OFFERS = ["discount", "upgrade", "bundle"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command answered."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run_in(folder, *command):
+    """A command in this process, which is quicker than another one."""
+    out, err = io.StringIO(), io.StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        code = main(command[1:])
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def project(finished, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("campaign") / "project"
+    shutil.copytree(finished, folder, symlinks=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sent(project):
+    done = run_in(project, "winback", "campaign", "--name", "spring")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(project, sent):
+    return project / "data/campaigns/spring"
+
+
+def test_the_funnel_adds_up_from_all_lost_to_those_sent(project, folder, sent):
+    steps = pd.read_csv(folder / "funnel.csv").set_index("step")["customers"]
+    current = pd.read_parquet(project / "data/features/current.parquet")
+    assert steps["lost"] == (current["population"] == "lost").sum()
+    assert steps["lost"] == steps.drop("lost").sum()
+    sheet = pd.read_parquet(folder / "send.parquet")
+    assert steps["sent"] == len(sheet) > 100
+    assert f"{len(sheet):,} customers to contact" in sent.stdout
+
+
+def test_the_log_keeps_the_chance_of_every_offer(project, folder):
+    log = pd.read_parquet(folder / "log.parquet")
+    table = pd.read_parquet(project / "data/recommendations.parquet").set_index("customer_id")
+    offered = table[table["recommended_offer"].isin(OFFERS)]
+    assert set(log["customer_id"]) == set(offered.index)
+    chances = log[[f"probability_{name}" for name in ["none", *OFFERS]]].to_numpy()
+    np.testing.assert_allclose(chances.sum(axis=1), 1.0)
+    assert log["every_offer_open"].all()
+    own = chances[np.arange(len(log)), pd.Index(["none", *OFFERS]).get_indexer(log["offer"])]
+    np.testing.assert_allclose(log["propensity"], own)
+    assert 0.05 < (log["offer"] == "none").mean() < 0.15
+    explored = log[(log["offer"] != "none") & (log["offer"] != log["chosen"])]
+    assert 0.01 < len(explored) / len(log) < 0.07
+
+
+def test_the_sheet_says_what_a_marketer_needs(folder):
+    sheet = pd.read_parquet(folder / "send.parquet")
+    gain = sheet["return_probability"] * (sheet["value_of_return"] - sheet["cost_on_acceptance"])
+    spent = sheet["return_probability"] * sheet["cost_on_acceptance"] + 2.0
+    np.testing.assert_allclose(sheet["expected_cost"], spent)
+    assert (gain - 2.0 >= sheet["expected_gain"] - 1e-9).all()  # without an offer some return too
+    assert sheet["expected_gain"].is_monotonic_decreasing
+    days = pd.to_datetime(sheet["remind_again_until"]) - pd.to_datetime(sheet["contact_on"])
+    assert (days.dt.days == 7).all()
+    assert sheet["another_agent"].any()
+    assert not sheet["another_agent"].all()
+    assert sheet.loc[sheet["explores"], "reasons"].str.startswith("drawn at random").all()
+
+
+def test_there_is_a_csv_per_offer_with_the_same_rows(folder):
+    sheet = pd.read_parquet(folder / "send.parquet")
+    for name, rows in sheet.groupby("offer"):
+        listed = pd.read_csv(folder / f"send-{name}.csv")
+        assert listed["customer_id"].tolist() == rows["customer_id"].tolist()
+
+
+def test_the_same_campaign_again_stays_and_another_of_its_name_is_refused(project, folder):
+    before = (folder / "_manifest.json").read_bytes()
+    again = run_in(project, "winback", "campaign", "--name", "spring")
+    assert again.returncode == 0
+    assert "is this campaign already" in again.stderr
+    decision = project / "data/recommendations.parquet"
+    kept = decision.read_bytes()
+    pd.read_parquet(decision).iloc[1:].to_parquet(decision, index=False)
+    other = run_in(project, "winback", "campaign", "--name", "spring")
+    decision.write_bytes(kept)
+    assert other.returncode == 3
+    assert "was drawn from another list" in other.stderr
+    assert (folder / "_manifest.json").read_bytes() == before
+
+
+def test_customers_of_a_campaign_are_not_in_the_next_one_of_the_same_days(project, folder):
+    done = run_in(project, "winback", "campaign", "--name", "spring2")
+    assert done.returncode == 3
+    log = pd.read_parquet(folder / "log.parquet")
+    assert f"in another campaign {len(log):,}" in done.stderr
+    assert not (project / "data/campaigns/spring2").exists()
+
+
+def test_who_objected_since_the_list_was_made_is_not_sent_anything(project, folder, tmp_path):
+    objecting = pd.read_parquet(folder / "send.parquet")["customer_id"].head(20)
+    objecting.to_frame().to_parquet(tmp_path / "list.parquet", index=False)
+    other = ["--campaigns", "data/others", "--suppressions", str(tmp_path / "list.parquet")]
+    done = run_in(project, "winback", "campaign", "--max-age-days", "100000", *other)
+    assert done.returncode == 0, done.stderr
+    (summary,) = (project / "data/others").glob("*/summary.json")
+    assert not set(pd.read_parquet(summary.parent / "log.parquet")["customer_id"]) & set(objecting)
+    before = json.loads((folder / "summary.json").read_text())["funnel"]["objected"]
+    assert json.loads(summary.read_text())["funnel"]["objected"] == before + 20
+
+
+@pytest.mark.parametrize("name", ["../out", "", ".hidden", "a/b"])
+def test_a_name_that_is_no_folder_is_refused(project, name):
+    done = run_in(project, "winback", "campaign", "--name", name or " ")
+    assert done.returncode == 3
+    assert "cannot name a folder" in done.stderr
+
+
+def test_an_erased_customer_is_in_no_file_of_a_campaign(project, folder, tmp_path):
+    copy = tmp_path / "project"
+    shutil.copytree(project, copy, symlinks=True)
+    customer = int(pd.read_parquet(folder / "send.parquet")["customer_id"].iloc[3])
+    done = run_in(copy, "winback", "erase", "--customer", str(customer))
+    assert done.returncode == 0, done.stderr
+    there = copy / "data/campaigns/spring"
+    for file in (*there.glob("*.parquet"), *there.glob("send-*.csv")):
+        read = pd.read_parquet if file.suffix == ".parquet" else pd.read_csv
+        rows = read(file)
+        assert len(rows)
+        assert customer not in rows["customer_id"].tolist()
+
+
+SOURCE = """
+name: mail
+title: An e-mail experiment and a campaign
+as_of: 2024-06-01
+tables:
+  customers: {query: "select distinct customer_id from read_parquet('people.parquet')"}
+  attributes: {query: "select customer_id, age from read_parquet('people.parquet')"}
+  offers: {query: "select * from read_parquet('offers.parquet')"}
+experiment:
+  control: none
+  offers:
+    mail: {contact_cost: 1}
+    gift: {contact_cost: 1, cost_on_acceptance: 10}
+campaigns:
+  folder: campaigns
+  responses: {query: "select * from read_parquet('responses.parquet')"}
+"""
+RATES = {"none": 0.1, "mail": 0.2, "gift": 0.4}
+
+
+@pytest.fixture
+def sent_before(tmp_path):
+    """An experiment on 3,000 customers, and the log and responses of a campaign to 6,000 others."""
+    rng = np.random.default_rng(0)
+    people = pd.DataFrame({"customer_id": np.arange(9_000), "age": rng.integers(20, 80, 9_000)})
+    tested = people.head(3_000)
+    offer = rng.choice(["none", "mail", "gift"], len(tested))
+    offers = pd.DataFrame(
+        {
+            "customer_id": tested["customer_id"],
+            "offered_at": pd.Timestamp("2023-06-01"),
+            "offer": offer,
+            "returned": rng.random(len(tested)) < pd.Series(offer).map(RATES),
+        }
+    )
+    names, chosen = ("none", "mail", "gift"), np.where(people["age"].iloc[3_000:] > 50, 2, 1)
+    draws = Draws(0.1, 0.3, "campaign", ("mail", "gift"))
+    ids = people["customer_id"].iloc[3_000:].reset_index(drop=True)
+    held, explored = draw(draws, ids)
+    sent = np.where(held.astype(bool), 0, np.where(explored >= 0, explored + 1, chosen))
+    log = pd.DataFrame(
+        {
+            "customer_id": ids,
+            "campaign": "first",
+            "offered_at": pd.Timestamp("2024-01-01"),
+            "chosen": np.array(names)[chosen],
+            "offer": np.array(names)[sent],
+            "propensity": offer_probabilities(draws, chosen, names)[np.arange(len(ids)), sent],
+            "every_offer_open": True,
+        }
+    )
+    answer = log[["customer_id", "campaign"]].assign(
+        returned=rng.random(len(log)) < log["offer"].map(RATES)
+    )
+    people.to_parquet(tmp_path / "people.parquet", index=False)
+    offers.to_parquet(tmp_path / "offers.parquet", index=False)
+    answer.to_parquet(tmp_path / "responses.parquet", index=False)
+    with replace_folder(tmp_path / "campaigns/first") as new:
+        log.to_parquet(new.path / "log.parquet", index=False)
+    (tmp_path / "mail.yaml").write_text(SOURCE)
+    return log
+
+
+def test_a_source_reads_the_logs_of_its_campaigns(sent_before, small_params, tmp_path):
+    done = run_in(tmp_path, "winback", "readout", "--source", "mail.yaml", "--out", "found")
+    assert done.returncode == 0, done.stderr
+    assert "6,000 customers for whom an offer was chosen" in done.stdout
+    for file, rows in (("effects.csv", 3_000), ("explored/effects.csv", 6_000)):
+        effects = pd.read_csv(tmp_path / "found" / file)
+        gift = effects[(effects["arm"] == "gift") & ~effects["adjusted"]].iloc[0]
+        assert abs(gift["estimate"] - 0.3) < 4 * gift["se"]
+        facts = json.loads((tmp_path / "found" / file).with_name("readout.json").read_text())
+        assert facts["rows"] == rows
+
+
+def test_a_campaign_that_logged_wrong_chances_is_refused(sent_before, small_params, tmp_path):
+    from winback.pipelines.storage.atomic import replace_folder
+
+    with replace_folder(tmp_path / "campaigns/first") as new:
+        wrong = sent_before.assign(propensity=sent_before["propensity"].clip(upper=0.4))
+        wrong.to_parquet(new.path / "log.parquet", index=False)
+    done = run_in(tmp_path, "winback", "readout", "--source", "mail.yaml")
+    assert done.returncode == 4
+    assert "propensities" in done.stderr
+
+
+def test_without_orders_or_responses_a_campaign_cannot_be_read(sent_before, small_params, tmp_path):
+    text = (tmp_path / "mail.yaml").read_text()
+    (tmp_path / "mail.yaml").write_text(text[: text.index("  responses:")])
+    done = run_in(tmp_path, "winback", "readout", "--source", "mail.yaml")
+    assert done.returncode == 3
+    assert "nothing tells who of them came back" in done.stderr
+
+
+@pytest.fixture
+def small_params(tmp_path):
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")

@@ -23,6 +23,7 @@ from .job.exit_codes import Refusal
 from .job.lock import only_one
 from .job.progress import say, step
 from .scoring.suppressions import listed_among, objectors, read_suppressions
+from .settings import moments
 from .settings.params import Recommend
 from .settings.sources import Source
 from .storage.atomic import MANIFEST, file_hash, read_verified, replace_folder, verify
@@ -123,7 +124,8 @@ def campaign(
                 )
             log = campaign_log(decision, table, name)
             sheet = send_sheet(decision, table, current, name)
-            summary = facts | _summary(decision, params, log, sheet, steps)
+            summary = facts | {"drawn_at": moments.now().isoformat()}
+            summary |= _summary(decision, params, log, sheet, steps)
             with replace_folder(folder) as new:
                 log.to_parquet(new.path / LOG, index=False)
                 sheet.to_parquet(new.path / SEND, index=False)
@@ -131,7 +133,11 @@ def campaign(
                 entries = pd.DataFrame({"step": list(steps), "customers": list(steps.values())})
                 save_table(entries, new.path / "funnel.csv")
                 (new.path / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-                new.extra.update(facts, model_version=str(table["model_version"].iloc[0]))
+                new.extra.update(
+                    facts,
+                    drawn_at=summary["drawn_at"],
+                    model_version=str(table["model_version"].iloc[0]),
+                )
     return summary
 
 

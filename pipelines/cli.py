@@ -267,6 +267,17 @@ def _campaign_options(parser: argparse.ArgumentParser) -> None:
     _with_defaults(parser, *LISTED, "campaigns")
 
 
+def _history(given: argparse.Namespace) -> None:
+    from .history import history, history_text
+
+    print(history_text(history(given.campaigns), given.at))
+
+
+def _history_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--at", type=_moment, help="a moment, UTC: who was champion then")
+    _with_defaults(parser, "campaigns")
+
+
 def _erase(given: argparse.Namespace) -> None:
     from .erase import erase
     from .settings.params import PARAMS_FILE
@@ -435,6 +446,7 @@ COMMANDS = {
     "campaign": Command(
         "the list to send, and a log to learn from", _campaign, add=_campaign_options
     ),
+    "history": Command("which model was champion when", _history, add=_history_options),
     "readout": Command("what an experiment says", _readout, add=_readout_options),
     "register": Command("log and register the models", _register, add=_register_options),
     "promote": Command("make the challenger champion", _promote, add=_promote_options),

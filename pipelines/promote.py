@@ -97,14 +97,16 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
             raise Refusal(f"{source.path}: names no experiment to grade the offers on")
         gates += _winback_gates(match, source.experiment)
     _forget_gates(client, challenger)
+    said = {}
     for gate in gates:
         text = f"{'passed' if gate.passed else 'vetoed'}: {gate.figure}"
+        said[gate.name] = text
         client.set_model_version_tag(MODEL_NAME, challenger.version, TAG + gate.name, text)
         say(f"{gate.name}: {text}")
     vetoes = [f"{gate.name} {gate.figure}" for gate in gates if not gate.passed]
     if vetoes:
         raise Vetoed(f"version {challenger.version} is not promoted: {'; '.join(vetoes)}")
-    _crown(client, "promote", challenger, previous=champion)
+    _crown(client, "promote", challenger, previous=champion, gates=said)
     return _uri(challenger)
 
 
@@ -137,12 +139,17 @@ def rollback() -> str:
 
 
 def _crown(
-    client: MlflowClient, command: str, new: ModelVersion, *, previous: ModelVersion | None
+    client: MlflowClient,
+    command: str,
+    new: ModelVersion,
+    *,
+    previous: ModelVersion | None,
+    gates: Mapping[str, str] | None = None,
 ) -> None:
     aliases = {"champion": str(new.version)}
     if previous is not None:
         aliases["previous"] = str(previous.version)
-    move_aliases(client, command, aliases)
+    move_aliases(client, command, aliases, gates)
     say(f"version {new.version} is champion{_against(previous, ' in the place of version')}")
 
 

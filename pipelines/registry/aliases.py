@@ -1,24 +1,45 @@
-"""Moving aliases of the registered model together: the intention is recorded before the first.
+"""Moving aliases of the registered model together, and the history of who was champion.
 
-MLflow sets aliases one at a time. A command killed between two of them would leave @champion and
-@previous on the same version; the next command that moves aliases first finishes what was intended.
+MLflow sets aliases one at a time and forgets where they pointed. The intention is recorded before
+the first, so that the next command finishes what a killed one began; the finished move stays as a
+numbered tag of the registered model, which nothing changes afterwards.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ..job.progress import say
+from ..settings import moments
 from ..storage.mlflow_home import MODEL_NAME
 
 INTENDED = "winback.intended"  # tag of the registered model
+HISTORY = "winback.history."  # and a number: tags of the registered model
 
 
-def move_aliases(client: MlflowClient, command: str, aliases: Mapping[str, str]) -> None:
+@dataclass(frozen=True)
+class Move:
+    """One move of aliases: when (UTC), by which command, to which versions, by which gates."""
+
+    at: datetime
+    command: str
+    aliases: Mapping[str, str]
+    gates: Mapping[str, str]
+
+
+def move_aliases(
+    client: MlflowClient,
+    command: str,
+    aliases: Mapping[str, str],
+    gates: Mapping[str, str] | None = None,
+) -> None:
     """Let each alias point to its version, in the order given.
 
     Parameters
@@ -29,28 +50,52 @@ def move_aliases(client: MlflowClient, command: str, aliases: Mapping[str, str])
         Who moves them; `finish_moving` returns it if this is killed.
     aliases
         Alias -> version.
+    gates
+        What each gate said, for the history.
     """
-    intended = json.dumps({"command": command, "aliases": dict(aliases)})
-    client.set_registered_model_tag(MODEL_NAME, INTENDED, intended)
-    _carry_out(client, aliases)
+    intended = {
+        "at": moments.now().isoformat(),
+        "command": command,
+        "aliases": dict(aliases),
+        "gates": dict(gates or {}),
+        "number": len(moves(client)) + 1,
+    }
+    client.set_registered_model_tag(MODEL_NAME, INTENDED, json.dumps(intended))
+    _carry_out(client, intended)
 
 
 def finish_moving(client: MlflowClient) -> str:
     """Finish the move of a command that was killed; which command, or "" if there is none."""
-    try:
-        tags = client.get_registered_model(MODEL_NAME).tags
-    except MlflowException:
-        return ""
+    tags = _tags(client)
     if INTENDED not in tags:
         return ""
     intended = json.loads(tags[INTENDED])
-    _carry_out(client, intended["aliases"])
+    _carry_out(client, intended)
     moved = ", ".join(f"@{alias} is version {at}" for alias, at in intended["aliases"].items())
     say(f"finished what a killed {intended['command']} began: {moved}")
     return str(intended["command"])
 
 
-def _carry_out(client: MlflowClient, aliases: Mapping[str, str]) -> None:
-    for alias, number in aliases.items():
-        client.set_registered_model_alias(MODEL_NAME, alias, number)
+def moves(client: MlflowClient) -> list[Move]:
+    """All finished moves, in the order in which they were made."""
+    told = {name: json.loads(body) for name, body in _tags(client).items() if HISTORY in name}
+    return [
+        Move(datetime.fromisoformat(move.pop("at")), **move) for _, move in sorted(told.items())
+    ]
+
+
+def _carry_out(client: MlflowClient, intended: Mapping[str, Any]) -> None:
+    for alias, version in intended["aliases"].items():
+        client.set_registered_model_alias(MODEL_NAME, alias, version)
+    move = {name: intended[name] for name in ("at", "command", "aliases", "gates")}
+    name = f"{HISTORY}{intended['number']:06d}"
+    client.set_registered_model_tag(MODEL_NAME, name, json.dumps(move))
     client.delete_registered_model_tag(MODEL_NAME, INTENDED)
+
+
+def _tags(client: MlflowClient) -> Mapping[str, str]:
+    try:
+        tags: Mapping[str, str] = client.get_registered_model(MODEL_NAME).tags
+    except MlflowException:
+        return {}
+    return tags

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from sqlalchemy.engine import Engine
 
 from winback.pipelines.cli import main
+from winback.pipelines.registry.aliases import HISTORY, moves
 from winback.pipelines.storage.atomic import MANIFEST, write_manifest
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
@@ -58,7 +59,8 @@ def state(folder):
     runs = client.search_runs([client.get_experiment_by_name("winback").experiment_id])
     return {
         "aliases": {alias: str(at) for alias, at in model.aliases.items()},
-        "tags": model.tags,
+        "tags": [name for name in model.tags if not name.startswith(HISTORY)],
+        "moves": [(move.command, move.aliases) for move in moves(client)],
         "cards": {str(each.version): bool(each.description) for each in versions},
         "files": all("winback.files" in each.tags for each in versions),
         "runs": sorted(run.info.status for run in runs),
@@ -137,10 +139,10 @@ def test_a_rollback_killed_at_any_commit_is_finished_and_not_undone(promoted, tm
     for moment in range(1, commits + 1):
         folder = fresh(promoted, tmp_path)
         assert winback(folder, "promote", "--rollback", moment=moment) is None
-        if (state(folder)["aliases"], state(folder)["tags"]) == (back, {}):
+        if (state(folder)["aliases"], state(folder)["tags"]) == (back, []):
             continue  # all was done before the kill: another rollback is another rollback
         winback(folder, "promote", "--rollback")
-        assert (state(folder)["aliases"], state(folder)["tags"]) == (back, {}), moment
+        assert (state(folder)["aliases"], state(folder)["tags"]) == (back, []), moment
         finished += 1
     assert finished >= 4
 
@@ -152,9 +154,11 @@ def test_a_promotion_killed_between_its_aliases_is_finished_by_the_next_command(
     client.delete_registered_model_alias("winback", "previous")
     commits = winback(folder, "promote")
     crowned = state(folder)
-    for moment in range(commits - 3, commits + 1):
+    for moved, moment in enumerate(range(commits - 3, commits + 1), len(crowned["moves"]) + 1):
         client.set_registered_model_alias("winback", "champion", "1")
         client.delete_registered_model_alias("winback", "previous")
         assert winback(folder, "promote", moment=moment) is None
         winback(folder, "promote")
-        assert state(folder) == crowned, moment
+        now = state(folder)
+        assert now | {"moves": crowned["moves"]} == crowned, moment
+        assert len(now["moves"]) == moved, moment

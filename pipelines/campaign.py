@@ -221,10 +221,13 @@ def _notes(
         notes.append(f"{name}: {offers[name]['customers']:,} of {most:,}")
     if decision.draws.exploration == 0 and decision.draws.exploration_share > 0:
         notes.append("nobody explores: every offer has a capacity")
-    if "experiment_rows" in sheet:
-        rare = int((sheet["experiment_rows"] < 100).sum())
-        if rare:
-            notes.append(f"{rare:,} customers of kinds of which the experiment had fewer than 100")
+    if "beyond_experiment" in sheet and sheet["beyond_experiment"].any():
+        beyond = sheet[sheet["beyond_experiment"]]
+        note = f"{len(beyond):,} customers left longer ago than nine in ten of the experiment's"
+        if "expected_gain" in sheet:
+            share = beyond["expected_gain"].sum() / sheet["expected_gain"].sum()
+            note += f"; {share:.0%} of the expected gain rests on them"
+        notes.append(note)
     return notes
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from ..models.decision.decision import DECISION_FILE, Decision, decision_to_json
 from ..models.decision.draws import Draws
 from ..models.decision.eligibility import Rules
-from ..models.decision.evidence import count_tested
+from ..models.decision.evidence import beyond_usual, count_tested
 from ..models.decision.learn import (
     FIRST_OF,
     NO_EXPERIMENT,
@@ -97,6 +97,8 @@ def recommend(
         )
         table = pd.concat([asked[KEYS], outputs, decide(learned, asked, outputs)], axis=1)
         table["holdout"] = table["holdout"].astype(bool)
+        if learned.tested is not None:
+            table["beyond_experiment"] = beyond_usual(learned.tested, asked)
         table["reasons"] = _reasons(learned, asked, outputs, params)
     unknown = [fact for fact in FIRST_OF if fact not in learned.facts]
     if unknown:

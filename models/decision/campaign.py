@@ -14,7 +14,7 @@ import pandas as pd
 
 from .decision import Decision
 from .draws import offer_probabilities
-from .evidence import rows_alike
+from .evidence import beyond_usual, rows_alike
 
 REMINDERS_DAYS = {  # after the first contact; the first try rarely succeeds
     "remind_on": 1,
@@ -84,7 +84,8 @@ def send_sheet(
         customer_id, campaign, offer; priority, strategy; return_probability with the offer and
         return_probability_without; where there is money, value_of_return (before the cost of the
         offer), expected_cost, and expected_gain over no offer; cost_on_acceptance; experiment_rows
-        (customers of this kind in the experiment, on which the forecast rests); explores (whether
+        (customers of this kind in the experiment, on which the forecast rests) and
+        beyond_experiment (left longer ago than nine in ten of them); explores (whether
         chance drew the offer); contact_on and the reminders (dates); another_agent (a person's
         fault came before: somebody else should call); reasons.
 
@@ -120,6 +121,7 @@ def send_sheet(
     sheet["cost_on_acceptance"] = accepted
     if decision.tested is not None:
         sheet["experiment_rows"] = rows_alike(decision.tested, facts)
+        sheet["beyond_experiment"] = beyond_usual(decision.tested, facts)
     sheet["explores"] = (offer != rows["recommended_offer"]).astype(bool)
     day = rows["as_of"].dt.normalize()
     sheet["contact_on"] = day.dt.date

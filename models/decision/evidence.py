@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 BANDS_DAYS = (90.0, 180.0, 360.0)
+USUAL = 0.9  # share of the experiment's customers whose lapse counts as usual
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,25 @@ class KindsTested:
         lies a band of which the experiment says nothing.
     rows
         Number of customers in the experiment by kind.
+    usual_lapse
+        Days since leaving that nine in ten of the experiment's customers had at most; None where
+        unknown.
     """
 
     reason: str
     lapse: str
     edges: tuple[float, ...]
     rows: Mapping[str, int]
+    usual_lapse: float | None = None
 
 
 def count_tested(tested: pd.DataFrame, *, reason: str, lapse: str) -> KindsTested:
     """Kinds of the experiment's customers, with the columns that exist of `reason` and `lapse`."""
     known = lapse in tested.columns and bool(tested[lapse].notna().any())
     edges: tuple[float, ...] = ()
+    usual = None
     if known:
+        usual = float(tested[lapse].quantile(USUAL, interpolation="lower"))
         longest = float(tested[lapse].max())
         edges = (*(edge for edge in BANDS_DAYS if edge < longest), longest)
     empty = KindsTested(
@@ -47,12 +54,20 @@ def count_tested(tested: pd.DataFrame, *, reason: str, lapse: str) -> KindsTeste
     )
     counted = _kinds(empty, tested).value_counts().sort_index()
     rows = {str(kind): int(number) for kind, number in counted.items()}
-    return KindsTested(empty.reason, empty.lapse, edges, rows)
+    return KindsTested(empty.reason, empty.lapse, edges, rows, usual)
 
 
 def rows_alike(tested: KindsTested, frame: pd.DataFrame) -> np.ndarray:
     """Rows of the experiment of each customer's kind (n,)."""
     return _kinds(tested, frame).map(dict(tested.rows)).fillna(0).to_numpy(dtype=np.int64)
+
+
+def beyond_usual(tested: KindsTested, frame: pd.DataFrame) -> np.ndarray:
+    """(n,) bool: customers who left longer ago than nine in ten of the experiment's customers."""
+    if tested.usual_lapse is None:
+        return np.zeros(len(frame), dtype=bool)
+    days = frame[tested.lapse].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(days > tested.usual_lapse)
 
 
 def _kinds(tested: KindsTested, frame: pd.DataFrame) -> pd.Series:

@@ -248,6 +248,7 @@ def warnings(found: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iterato
                 f"{beyond:,} of {len(asked):,} customers ({beyond / len(asked):.0%}) are unlike "
                 "those of the experiment; they get no offer, since nobody knows what one does."
             )
+        yield from _beyond(asked)
     if "leavers" in found.metrics:
         grades = found.metrics["leavers"]
         promised, came = grades["predicted"], grades["base_rate"]
@@ -267,3 +268,17 @@ def warnings(found: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iterato
     if found.decision:
         for note in json.loads((inputs.winback / "readout" / "readout.json").read_text())["notes"]:
             yield f"The experiment: {note}."
+
+
+def _beyond(asked: pd.DataFrame) -> Iterator[str]:
+    """The part of the expected gain that rests on customers unlike most of the experiment."""
+    if "beyond_experiment" not in asked:
+        return
+    gain = asked["expected_incremental_profit"].fillna(0.0).clip(lower=0.0)
+    beyond = asked["beyond_experiment"] & (gain > 0)
+    if beyond.any():
+        yield (
+            f"{gain[beyond].sum() / gain.sum():.0%} of the expected gain comes from "
+            f"{beyond.sum():,} customers who left longer ago than nine in ten of those in the "
+            "experiment: there the forecast is carried further than it was tested."
+        )

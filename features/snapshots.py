@@ -270,7 +270,7 @@ def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: in
     earned_money = divided(nw.col("earned").fill_null(0).cast(nw.Int64), 100)
     known = matured(days=horizon_days, now=now)
     return offers.join(total, on=list(KEYS), how="left").with_columns(
-        value=nw.when(known).then(nw.coalesce(stated, earned_money))
+        value=nw.coalesce(stated, nw.when(known).then(earned_money))
     )
 
 

@@ -20,7 +20,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 READ_IN_ORDER = [
     *("README.md", "docs/own_data.md", "docs/experiments.md", "docs/registry.md", "docs/batch.md"),
-    *("docs/erasing.md", "CONTRIBUTING.md"),
+    *("docs/campaigns.md", "docs/erasing.md", "CONTRIBUTING.md"),
 ]
 
 

@@ -1,6 +1,6 @@
 """What a programme learns: three campaigns, each decided on by what the earlier ones taught.
 
-    python benchmarks/rounds.py [--seeds 10] [--scale 0.5]
+    python benchmarks/rounds.py [--seeds 10] [--scale 1.0]
 
 A simulated world (sources/kumar.yaml) is asked in three rounds. Models learn from its experiment;
 a campaign goes to a third of today's lost customers; their answers are drawn from the simulator's
@@ -44,13 +44,14 @@ from winback.pipelines.train_winback import train_winback
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
+HOLDOUT = 0.2  # so that effects of each offer can be read in every round
 
 
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--scale", type=float, default=0.5)
+    parser.add_argument("--scale", type=float, default=1.0)
     given = parser.parse_args()
     worlds = []
     for seed in range(given.seeds):
@@ -65,7 +66,11 @@ def main() -> None:
 def programme(scale: float, seed: int, folder: Path) -> pd.DataFrame:
     """Profit of each round's policy, and each effect read with its truth, of one world."""
     params = read_params(ROOT / "params.yaml")
-    params = replace(params, machine=replace(params.machine, threads=1))
+    params = replace(
+        params,
+        machine=replace(params.machine, threads=1),
+        recommend=replace(params.recommend, holdout_share=HOLDOUT, explained=0),
+    )
     simulated = load_source(ROOT / "sources/kumar.yaml", overrides={"scale": scale})
     ingest(simulated, folder / "world", truth=folder / "truth", threads=1, seed=seed)
     truth = pd.read_parquet(folder / "truth/customers.parquet")

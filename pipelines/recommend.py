@@ -170,7 +170,7 @@ def _first(
     if answers.winback is not None:
         for offer, rows in first.groupby("recommended_offer"):
             yield answers.winback, f"uplift_{offer}", list(rows["customer_id"])
-    if answers.churn is not None:
+    if answers.churn is not None and count:
         risky = table.dropna(subset=["churn_probability"])
         risky = risky.sort_values(["churn_probability", "customer_id"], ascending=[False, True])
         yield answers.churn, "churn_probability", list(risky["customer_id"].head(count))

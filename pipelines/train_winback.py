@@ -48,6 +48,8 @@ def train_winback(
     """Read out the experiment, fit the win-back models, decide, and keep the held-out rows."""
     with replace_folder(out) as new:
         why = why_skipped(features, "winback")
+        if source.experiment and source.experiment.observational:
+            why = f"{source.path} says that offers were targeted, not drawn at random"
         if why or source.experiment is None:
             new.extra["skipped"] = {"winback": why}
             say(f"no win-back models: {why}")

@@ -57,6 +57,9 @@ class Experiment:
         Cost of tailoring, for each customer contacted in that arm.
     outcome, value
         What a return and its value are called in reports.
+    observational
+        Offers were targeted, not drawn at random: `winback readout` adjusts and bounds the
+        effects, and no list is made from them.
     """
 
     offers: Mapping[str, Offer]
@@ -69,6 +72,7 @@ class Experiment:
     tailoring_cost: float = 0.0
     outcome: str = "returned"
     value: str = "value"
+    observational: bool = False
 
     def __post_init__(self) -> None:
         if not self.offers:

@@ -1,1 +1,1 @@
-"""What a customer is at a moment: pure functions from event tables to as-of features."""
+"""Features: pure functions that describe customers, as known at a moment, from event tables."""

@@ -1,4 +1,4 @@
-"""What "lost" means: one object of rules."""
+"""The churn definition: when a customer counts as lost, and which days a churn label covers."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ KINDS = ("contract", "inactivity")
 
 @dataclass(frozen=True)
 class ChurnDefinition:
-    """When a customer counts as lost, and which future a churn label looks at.
+    """When a customer counts as lost, and which days a churn label covers.
 
     Attributes
     ----------
     kind
-        "contract": a row of `departures` ends a lifetime. "inactivity": silence does.
+        "contract": a customer leaves by a row of `departures`. "inactivity": by not buying for long
+        enough.
     inactive_days
-        Inactivity: days without a purchase after which a customer is lost, at the least.
+        Inactivity: days without a purchase after which a customer is lost.
     gap_multiple
-        Inactivity: lost only after this many of the customer's own mean gaps between purchases,
-        if that is longer than `inactive_days`; None looks at `inactive_days` alone.
+        Inactivity: lost after this many times the customer's own mean gap between purchases, where
+        that is longer than `inactive_days`; None uses `inactive_days` alone.
     grace_days
         Contract: days after its end before the customer counts as lost.
     resign_gap_days
-        Contract: an order within this many days after the end undoes the departure.
+        Contract: a customer who orders within this many days after the end has not left.
     lead_days
-        Days that a campaign needs: the label looks at departures after them only.
+        Days that a campaign needs to reach a customer: the label counts later departures only.
     horizon_days
-        Length of the label's window.
+        Length of the label's window in days.
 
     Raises
     ------
@@ -61,12 +62,12 @@ class ChurnDefinition:
 
     @property
     def undo_days(self) -> int:
-        """Days after the end of a contract within which an order undoes the departure."""
+        """Days after the end of a contract in which an order cancels the departure."""
         return max(self.grace_days, self.resign_gap_days)
 
     @property
     def maturity_days(self) -> int:
-        """Days after as_of until its label is certain."""
+        """Days from as_of until the churn label is certain."""
         wait = 0 if self.kind == "inactivity" else self.undo_days - self.grace_days
         return self.lead_days + self.horizon_days + wait
 

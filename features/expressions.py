@@ -1,4 +1,4 @@
-"""Expressions that give the same bits on DuckDB, pandas, Polars and Spark."""
+"""Narwhals expressions that give the same bits on DuckDB, pandas, Polars and Spark."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ def columns_of(frame: nw.LazyFrame) -> tuple[str, ...]:
 
 
 def distinct(frame: nw.LazyFrame, *names: str) -> nw.LazyFrame:
-    """Distinct rows of some columns; grouping is several times as fast as `unique` on DuckDB."""
+    """Distinct rows of some columns. Grouping is several times as fast as `unique` on DuckDB."""
     return frame.group_by(*names).agg(nw.len().alias("rows_alike")).select(*names)
 
 
 def divided(whole: nw.Expr, by: int) -> nw.Expr:
-    """Integers over one integer as the nearest float.
+    """Integers divided by one integer, as the nearest float.
 
-    Polars multiplies by the reciprocal of a literal divisor, which rounds twice; a divisor that
-    looks like a column is divided by.
+    Polars multiplies by the reciprocal of a literal divisor, which rounds twice. It divides by a
+    column, so the divisor is written as one.
     """
     return whole.cast(nw.Float64) / (whole * 0 + by).cast(nw.Float64)
 
 
 def ratio(above: nw.Expr, below: nw.Expr) -> nw.Expr:
-    """Ratio above / below as a float; null unless below > 0."""
+    """The quotient above / below as a float; null unless below > 0."""
     return nw.when(below > 0).then(above.cast(nw.Float64) / below.cast(nw.Float64))
 
 
 def missing(like: str) -> nw.Expr:
-    """Null in every row, of the type of an integer or text column (pandas has no typed null)."""
+    """Null in every row, with the type of the column `like`, since pandas has no typed null."""
     column = nw.col(like)
     return nw.when(column.is_null() & ~column.is_null()).then(column)

@@ -1,4 +1,4 @@
-"""Leavers whom nobody ever made an offer: what happened to them tells who comes back alone."""
+"""Lost customers who never got an offer, and whether they returned: returns without an offer."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ def leaver_snapshots(
     lapse_days: int,
     return_window_days: int,
 ) -> nw.LazyFrame:
-    """Customers in no experiment, some days after they were lost, with whether they came back.
+    """Customers without any offer, `lapse_days` after they were lost, and whether they returned.
 
-    Only customers still lost at as_of, and only moments after the last offer of all: while offers
-    are made, who comes back early is never chosen for one, so that those who were not chosen tell
-    more of returns than there are. Only answers known by `now` are kept.
+    Kept are customers still lost at as_of, with as_of after the last offer to anybody. While offers
+    are made, a customer who returns early is never chosen for one, so those without an offer return
+    more often than all lost customers do. Snapshots whose return window is not over by `now` are
+    left out.
 
     Parameters
     ----------
     last_offered_at
-        The moment of the last offer of all, made to whomever.
+        Time of the last offer to anybody, in UTC seconds.
     lapse_days
-        Days from the loss to as_of; the usual ones of the experiment make the two comparable.
+        Days from the loss to as_of; take those usual in the experiment to compare with it.
     return_window_days
-        A return counts when it happens within so many days of as_of.
+        Only returns within this many days after as_of count.
 
     Returns
     -------
@@ -50,12 +51,12 @@ def leaver_snapshots(
             f"{', '.join(sorted(tables)) or 'none'}; add them to the source"
         )
     offered = tables["offers"].select("customer_id").unique()
-    alone = departures.join(offered, on="customer_id", how="anti")
-    as_of, back = nw.col("as_of"), nw.col("returned_at")
-    asked = alone.with_columns(as_of=nw.col("lost_at") + lapse_days * DAY).filter(
+    never_offered = departures.join(offered, on="customer_id", how="anti")
+    as_of, returned_at = nw.col("as_of"), nw.col("returned_at")
+    snapshots = never_offered.with_columns(as_of=nw.col("lost_at") + lapse_days * DAY).filter(
         as_of > last_offered_at,
-        back.is_null() | (back >= as_of),
+        returned_at.is_null() | (returned_at >= as_of),
         matured(days=return_window_days, now=now),
     )
-    in_time = back < as_of + return_window_days * DAY
-    return asked.select(*KEYS, returned=nw.when(in_time).then(1).otherwise(0).cast(nw.Int8))
+    in_time = returned_at < as_of + return_window_days * DAY
+    return snapshots.select(*KEYS, returned=nw.when(in_time).then(1).otherwise(0).cast(nw.Int8))

@@ -1,8 +1,8 @@
-"""Numbered lifetimes: when a customer left and came back, as known now or at any past moment.
+"""Lifetimes: when customers left and returned, as known now or as known at a past moment.
 
-Lifetime n ends with departure n; the first order after a departure begins the next one. Under
-"contract" the table `departures` says who left; under "inactivity" a departure is the moment at
-which a silence became too long, found from purchases (orders, or activity where there are none).
+Lifetime n ends with departure n; the first order after a departure begins the next lifetime. Under
+"contract" the table `departures` says who left. Under "inactivity" customers depart when they have
+bought nothing for too long; purchases are orders, or activity where there are no orders.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from .windows import DAY, KEYS, Tables, happened, visible
 
 
 def departures_under(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame | None:
-    """Every departure that counts, with all that is known now: for labels, never for features.
+    """Every departure and return known now: for labels, never for features.
 
     Returns
     -------
     LazyFrame or None
-        customer_id, departed_at, lost_at (departed_at plus grace: when it counts), returned_at
-        (first order afterwards, or null). None if no table tells of departures.
+        customer_id, departed_at, lost_at (departed_at plus grace_days), returned_at (first order
+        afterwards, or null). None if no table says who left.
     """
     if definition.kind == "inactivity":
         bought = purchases(tables)
-        return None if bought is None else _silences(bought, definition, ("customer_id",))
+        return None if bought is None else _inactivity_ends(bought, definition, ("customer_id",))
     if "departures" not in tables:
         return None
     ends = _contract_ends(tables, definition)
@@ -44,14 +44,14 @@ def departures_under(tables: Tables, definition: ChurnDefinition) -> nw.LazyFram
 def status_at(
     tables: Tables, snapshots: nw.LazyFrame, definition: ChurnDefinition
 ) -> nw.LazyFrame | None:
-    """Departures and returns as each snapshot could know them; only snapshots with a departure.
+    """Departures and returns as known at each snapshot; only snapshots with a departure.
 
     Returns
     -------
     LazyFrame or None
         customer_id, as_of, departures_so_far, departed_at (the last one), returned_at (after the
-        last one, or null: she is lost), earlier_returned_at (the return that began the lifetime
-        which the last departure ended, or null: it was the first lifetime).
+        last one, or null if the customer is lost), earlier_returned_at (the return that began the
+        lifetime which the last departure ended, or null if that was the first lifetime).
     """
     known = _known_departures(tables, snapshots, definition)
     if known is None:
@@ -74,7 +74,7 @@ def status_at(
 
 
 def purchases(tables: Tables) -> nw.LazyFrame | None:
-    """What keeps a customer from counting as inactive: customer_id, bought_at, recorded_at?."""
+    """Orders, else activity, else None: customer_id, bought_at, and recorded_at if there is one."""
     for table, time in (("orders", "ordered_at"), ("activity", "happened_at")):
         if table in tables:
             frame = tables[table]
@@ -86,7 +86,7 @@ def purchases(tables: Tables) -> nw.LazyFrame | None:
 def _known_departures(
     tables: Tables, snapshots: nw.LazyFrame, definition: ChurnDefinition
 ) -> nw.LazyFrame | None:
-    """(customer_id, as_of, departed_at, returned_at) with returns as known at as_of."""
+    """customer_id, as_of, departed_at, returned_at: departures and returns known at as_of."""
     wanted = (*KEYS, "departed_at", "returned_at")
     if definition.kind == "inactivity":
         bought = purchases(tables)
@@ -94,13 +94,12 @@ def _known_departures(
             return None
         if "recorded_at" in columns_of(bought):
             seen = visible(bought, snapshots, time="bought_at")
-            found = _silences(seen, definition, KEYS).filter(happened("departed_at"))
-            return found.select(*wanted)
-        found = visible(
-            _silences(bought, definition, ("customer_id",)), snapshots, time="departed_at"
-        )
-        back = nw.when(happened("returned_at")).then(nw.col("returned_at"))
-        return found.with_columns(returned_at=back).select(*wanted)
+            departures = _inactivity_ends(seen, definition, KEYS)
+            return departures.filter(happened("departed_at")).select(*wanted)
+        departures = _inactivity_ends(bought, definition, ("customer_id",))
+        known = visible(departures, snapshots, time="departed_at")
+        known_return = nw.when(happened("returned_at")).then(nw.col("returned_at"))
+        return known.with_columns(returned_at=known_return).select(*wanted)
     if "departures" not in tables:
         return None
     ends = _contract_ends(tables, definition)
@@ -113,12 +112,13 @@ def _known_departures(
         key += ["as_of"]
         seen = visible(after, snapshots, time="ordered_at")
         after = seen.group_by(*key).agg(nw.col("ordered_at").min())
-    back = nw.when(happened("ordered_at")).then(nw.col("ordered_at"))
-    known = known.join(after, on=key, how="left").with_columns(returned_at=back)
+    known_return = nw.when(happened("ordered_at")).then(nw.col("ordered_at"))
+    known = known.join(after, on=key, how="left").with_columns(returned_at=known_return)
     return _drop_undone(known, definition).select(*wanted)
 
 
 def _contract_ends(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:
+    """Ends of contracts: customer_id, departed_at, lost_at, and recorded_at where there is one."""
     frame = tables["departures"]
     recorded = ["recorded_at"] if "recorded_at" in columns_of(frame) else []
     return frame.select("customer_id", "departed_at", *recorded).with_columns(
@@ -127,7 +127,7 @@ def _contract_ends(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:
 
 
 def _orders_after(tables: Tables, ends: nw.LazyFrame) -> nw.LazyFrame | None:
-    """Orders after each departure that may be the first one known at some moment."""
+    """Orders after each departure of which one may be the first known at a snapshot."""
     if "orders" not in tables:
         return None
     orders = tables["orders"]
@@ -137,34 +137,36 @@ def _orders_after(tables: Tables, ends: nw.LazyFrame) -> nw.LazyFrame | None:
     after = joined.filter(nw.col("ordered_at") > nw.col("departed_at"))
     if recorded:
         return after
-    # The first one tells all: a later order is never the first visible one.
+    # Without recorded_at the first order is known first, so later orders are not needed.
     return after.group_by("customer_id", "departed_at").agg(nw.col("ordered_at").min())
 
 
 def _drop_undone(frame: nw.LazyFrame, definition: ChurnDefinition) -> nw.LazyFrame:
+    """Departures without those after which the customer ordered within undo_days."""
     limit = nw.col("departed_at") + definition.undo_days * DAY
     return frame.filter(nw.col("returned_at").is_null() | (nw.col("returned_at") >= limit))
 
 
-def _silences(
+def _inactivity_ends(
     bought: nw.LazyFrame, definition: ChurnDefinition, keys: Sequence[str]
 ) -> nw.LazyFrame:
-    """Silences that became too long, per group of `keys`; a departure may lie in the future."""
+    """Departures by inactivity, per group of `keys`; departed_at may lie in the future."""
     order = {"order_by": "bought_at"}
-    # A sum of ones: narwhals 2.29 counts pandas rows in their stored order, whatever order_by is.
-    chain = bought.select(*keys, "bought_at", one=nw.lit(1)).with_columns(
-        before=nw.col("one").cum_sum().over(*keys, **order) - 1,
+    # A sum of ones, since narwhals 2.29 counts pandas rows in stored order and ignores order_by.
+    ordered = bought.select(*keys, "bought_at", one=nw.lit(1)).with_columns(
+        earlier=nw.col("one").cum_sum().over(*keys, **order) - 1,
         first_at=nw.col("bought_at").min().over(*keys),
         returned_at=nw.col("bought_at").shift(-1).over(*keys, **order),
     )
     silence = nw.lit(definition.inactive_days * DAY, dtype=nw.Int64)
     if definition.gap_multiple is not None:
         span = (nw.col("bought_at") - nw.col("first_at")).cast(nw.Float64)
-        mean_gap = span / nw.col("before").cast(nw.Float64)
-        own = (nw.when(nw.col("before") > 0).then(mean_gap)).fill_null(0.0)
-        silence = nw.max_horizontal(silence, (own * definition.gap_multiple).floor().cast(nw.Int64))
-    left = chain.with_columns(departed_at=nw.col("bought_at") + silence)
+        mean_gap = span / nw.col("earlier").cast(nw.Float64)
+        own_gap = (nw.when(nw.col("earlier") > 0).then(mean_gap)).fill_null(0.0)
+        own_silence = (own_gap * definition.gap_multiple).floor().cast(nw.Int64)
+        silence = nw.max_horizontal(silence, own_silence)
+    departures = ordered.with_columns(departed_at=nw.col("bought_at") + silence)
     is_over = nw.col("returned_at").is_null() | (nw.col("returned_at") >= nw.col("departed_at"))
-    return left.filter(is_over).select(
+    return departures.filter(is_over).select(
         *keys, "departed_at", "returned_at", lost_at=nw.col("departed_at")
     )

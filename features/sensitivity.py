@@ -1,4 +1,4 @@
-"""How much the churn rate depends on what one calls lost."""
+"""Sensitivity of the churn rate to the churn definition."""
 
 from __future__ import annotations
 
@@ -20,48 +20,50 @@ GAP_MULTIPLES = (None, 2.0, 3.0)
 
 
 def neighbours(definition: ChurnDefinition) -> tuple[ChurnDefinition, ...]:
-    """The definition and those beside it, for a sensitivity table; the given one comes first."""
+    """The given definition first, then similar ones: the rows of a sensitivity table."""
     if definition.kind == "contract":
-        around = [
+        similar = [
             replace(definition, grace_days=grace, resign_gap_days=gap)
             for grace in GRACES_DAYS
             for gap in RESIGN_GAPS_DAYS
         ]
     else:
-        around = [replace(definition, inactive_days=days) for days in SILENCES_DAYS]
-        around += [replace(definition, gap_multiple=multiple) for multiple in GAP_MULTIPLES]
-    return tuple(dict.fromkeys([definition, *around]))
+        similar = [replace(definition, inactive_days=days) for days in SILENCES_DAYS]
+        similar += [replace(definition, gap_multiple=multiple) for multiple in GAP_MULTIPLES]
+    return tuple(dict.fromkeys([definition, *similar]))
 
 
 def sensitivity(
     tables: Tables, definitions: Sequence[ChurnDefinition], *, start: int, end: int
 ) -> nw.LazyFrame:
-    """Churn of `[start, end)` in customers and in money under each definition.
+    """Churn in `[start, end)`, in customers and in money, under each definition.
 
-    Money lost is lost customers x average bill x payments, the last two as the lost customers had
-    them in the period of the same length before `start`: what they paid then.
+    Money lost is what the lost customers paid in the period of the same length before `start`.
 
     Returns
     -------
     LazyFrame
-        One row per definition: definition (its place, from 0), kind, inactive_days, gap_multiple
+        One row per definition: definition (its number, from 0), kind, inactive_days, gap_multiple
         (0 for none), grace_days, resign_gap_days, customers_at_start, lost, churn_rate (null
         without customers), money_lost (currency; 0 without orders).
 
     Raises
     ------
     ValueError
-        If the period is empty, or no table tells who left.
+        If the period is empty, or no table says who left.
     """
     if end <= start:
         raise ValueError(f"churn: the period must end after its start {start}, found end {end}")
     return nw.concat(
-        [_churn_of(tables, one, place, start, end) for place, one in enumerate(definitions)]
+        [
+            _churn_of(tables, definition, number, start, end)
+            for number, definition in enumerate(definitions)
+        ]
     )
 
 
 def _churn_of(
-    tables: Tables, definition: ChurnDefinition, place: int, start: int, end: int
+    tables: Tables, definition: ChurnDefinition, number: int, start: int, end: int
 ) -> nw.LazyFrame:
     departures = departures_under(tables, definition)
     if departures is None:
@@ -76,8 +78,8 @@ def _churn_of(
     counted = active.select("customer_id").join(left, on="customer_id", how="left")
     counted = counted.with_columns(nw.col("lost").fill_null(0), customers_at_start=nw.lit(1))
     if "orders" in tables:
-        when = nw.col("ordered_at")
-        before = tables["orders"].filter(when >= start - (end - start), when < start)
+        ordered_at = nw.col("ordered_at")
+        before = tables["orders"].filter(ordered_at >= start - (end - start), ordered_at < start)
         paid = before.group_by("customer_id").agg(nw.col("amount").sum().alias("paid"))
         counted = counted.join(paid, on="customer_id", how="left")
         counted = counted.with_columns(paid=nw.col("paid").fill_null(0) * nw.col("lost"))
@@ -87,7 +89,7 @@ def _churn_of(
         nw.col("customers_at_start").sum(), nw.col("lost").sum(), nw.col("paid").sum()
     ).with_columns(nw.col("customers_at_start", "lost", "paid").cast(nw.Int64))
     fields: dict[str, int | float | str] = {
-        "definition": place,
+        "definition": number,
         "kind": definition.kind,
         "inactive_days": definition.inactive_days,
         "gap_multiple": float(definition.gap_multiple or 0.0),

@@ -1,4 +1,4 @@
-"""Who is looked at, when, and what came of it: snapshots for churn, for offers, and for today."""
+"""Snapshots: customers at a moment with their outcomes, for churn, for offers and for today."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .windows import ALWAYS_KNOWN, DAY, KEYS, Tables, happened, matured, outcome
 def snapshot_dates(
     *, now: int, count: int, every_days: int, definition: ChurnDefinition
 ) -> tuple[int, ...]:
-    """The `count` latest moments, `every_days` apart, whose labels are certain by `now`.
+    """The `count` latest snapshot dates, `every_days` apart, whose labels are certain by `now`.
 
     Returns
     -------
@@ -42,8 +42,8 @@ def population_at(
 ) -> nw.LazyFrame:
     """Customers of each date as known then: customer_id, as_of, lost (0 or 1).
 
-    A customer exists from signed_up_at on, else from the first purchase on; always, where neither
-    orders nor activity could tell. Under "inactivity" only those who have bought exist.
+    A customer counts from signed_up_at on, else from the first purchase on, else (without orders
+    and activity) always. Under "inactivity" only those who have bought count.
     """
     everyone = _everyone(tables, definition)
     one_row = tables["customers"].select(nw.len().alias("customers"))
@@ -61,10 +61,10 @@ def population_at(
 def churn_snapshots(
     tables: Tables, *, dates: Sequence[int], definition: ChurnDefinition, now: int
 ) -> nw.LazyFrame:
-    """Customers active at each date, with whether they were lost in the label's window.
+    """Customers active at each date, and whether they were lost in the label's window.
 
-    Those who are lost within the lead time are left out: no campaign reaches them. Dates whose
-    label is not certain by `now` give no rows.
+    Customers lost within the lead time are left out, since no campaign reaches them in time. Dates
+    whose label is not certain by `now` give no rows.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def churn_snapshots(
     Raises
     ------
     ValueError
-        If no table tells who left.
+        If no table says who left.
     """
     departures = departures_under(tables, definition)
     if departures is None:
@@ -106,8 +106,8 @@ def churn_snapshots(
 def current_snapshot(tables: Tables, *, now: int, definition: ChurnDefinition) -> nw.LazyFrame:
     """Every customer as of `now`: customer_id, as_of, population.
 
-    population is 'active' or 'lost'; 'experiment' in a flat table, which has neither orders nor
-    activity nor departures and so cannot tell.
+    population is 'active' or 'lost'. Without orders, activity and departures nobody knows which,
+    and it is 'experiment'.
     """
     if not {"orders", "activity", "departures"} & set(tables):
         return (
@@ -129,28 +129,27 @@ def offer_snapshots(
     value_horizon_days: int,
     costs: Mapping[str, int] | None = None,
 ) -> nw.LazyFrame:
-    """Offers sent, seen from the moment of sending, with what came of them.
+    """Offers with as_of = offered_at, and their outcomes: return, value, cost, second lifetime.
 
     A customer returned if offers.returned says so; else if offers.returned_at or a new order lies
-    in `[as_of, as_of + return_window_days)`. Only offers whose answer is known by `now` are kept.
+    in `[as_of, as_of + return_window_days)`. Only offers whose outcome is known by `now` are kept.
 
     Parameters
     ----------
     costs
-        Cost on acceptance per offer, in cents: used where offers.offer_cost is absent.
+        Cost on acceptance per offer, in cents, used where offers.offer_cost is absent.
 
     Returns
     -------
     LazyFrame
         customer_id, as_of, offer, arm; campaign, propensity, chosen (by a campaign) and
-        every_offer_open (0 or 1), null if unknown; returned (0 or 1), returned_at (null if not,
-        or not known when), value (currency: margin, or amount where no margin is known, of orders
-        from the return to as_of + value_horizon_days, or offers.value where given; 0 without a
-        return; null before that horizon has passed, where orders tell it), cost (currency, really
-        paid; null if unknown),
-        second_days
-        (length of the lifetime after the return, up to `now`; null if unknown), second_ended
-        (1 if it ended by then).
+        every_offer_open (0 or 1), null if unknown; returned (0 or 1), returned_at (null without a
+        return, or if its time is unknown), value (currency: offers.value where given, else margin,
+        or amount where no margin is known, of orders from the return to as_of +
+        value_horizon_days; 0 without a return; null while that horizon is not over, where there
+        are orders), cost (currency, actually paid; null if unknown), second_days (length of the
+        lifetime after the return, up to `now`; null if unknown), second_ended (1 if that lifetime
+        ended by `now`).
     """
     offers = _plain_offers(tables["offers"])
     sent = distinct(offers, *KEYS)
@@ -176,7 +175,7 @@ def offer_snapshots(
 
 
 def _everyone(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:
-    """Each customer once, with first_seen_at: null where a source tells no times."""
+    """Each customer once, with first_seen_at; null if unknown."""
     customers = tables["customers"]
     bought = purchases(tables)
     signs_up = definition.kind == "contract" and "signed_up_at" in columns_of(customers)
@@ -201,7 +200,7 @@ def _everyone(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:
 
 
 def _plain_offers(offers: nw.LazyFrame) -> nw.LazyFrame:
-    """Offers with every optional column present, null where the source has none."""
+    """Offers with every optional column, null where the source does not have it."""
     columns = columns_of(offers)
     optional: dict[str, tuple[str, Any]] = {
         "propensity": ("propensity", nw.Float64),
@@ -225,11 +224,11 @@ def _plain_offers(offers: nw.LazyFrame) -> nw.LazyFrame:
 def _returns(
     tables: Tables, offers: nw.LazyFrame, sent: nw.LazyFrame, window_days: int
 ) -> nw.LazyFrame:
-    """Offers with returned_at (null if not, or not known when) and returned."""
+    """Offers with returned (0 or 1) and returned_at (null without a return or if unknown)."""
     end = nw.col("as_of") + window_days * DAY
     stated = nw.col("stated_returned_at")
     in_window = (stated >= nw.col("as_of")) & (stated < end)
-    back_at: nw.Expr = nw.when(in_window).then(stated)
+    return_at: nw.Expr = nw.when(in_window).then(stated)
     if "orders" in tables:
         orders = tables["orders"].select("customer_id", "ordered_at")
         first = (
@@ -238,19 +237,21 @@ def _returns(
             .agg(nw.col("ordered_at").min().alias("first_ordered_at"))
         )
         offers = offers.join(first, on=list(KEYS), how="left")
-        back_at = nw.min_horizontal(back_at, nw.col("first_ordered_at"))
-    offers = offers.with_columns(back_at=back_at)
-    found = nw.when(nw.col("back_at").is_null()).then(0).otherwise(1).cast(nw.Int8)
-    offers = offers.with_columns(returned=nw.coalesce(nw.col("stated_returned"), found))
-    return offers.with_columns(returned_at=nw.when(nw.col("returned") == 1).then(nw.col("back_at")))
+        return_at = nw.min_horizontal(return_at, nw.col("first_ordered_at"))
+    offers = offers.with_columns(return_at=return_at)
+    observed = nw.when(nw.col("return_at").is_null()).then(0).otherwise(1).cast(nw.Int8)
+    offers = offers.with_columns(returned=nw.coalesce(nw.col("stated_returned"), observed))
+    known_return = nw.when(nw.col("returned") == 1).then(nw.col("return_at"))
+    return offers.with_columns(returned_at=known_return)
 
 
 def _returned(offers: nw.LazyFrame) -> nw.LazyFrame:
-    """Distinct (customer_id, as_of, returned_at) of those whose return has a known moment."""
+    """Distinct (customer_id, as_of, returned_at) of the returns with a known time."""
     return distinct(offers.filter(~nw.col("returned_at").is_null()), *KEYS, "returned_at")
 
 
 def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: int) -> nw.LazyFrame:
+    """Offers with the value of the return, in currency."""
     stated = divided(nw.col("stated_value"), 100)
     if "orders" not in tables:
         if "value" in columns_of(tables["offers"]):
@@ -261,9 +262,9 @@ def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: in
     if "margin" in columns_of(orders):
         earned = nw.coalesce(nw.col("margin"), nw.col("amount"))
     orders = orders.select("customer_id", "ordered_at", earned=earned.cast(nw.Int64))
-    back = _returned(offers)
-    later = outcomes(orders, back, time="ordered_at", after_days=0, days=horizon_days)
-    counted = later.join(back, on=list(KEYS), how="inner").filter(
+    returns = _returned(offers)
+    later = outcomes(orders, returns, time="ordered_at", after_days=0, days=horizon_days)
+    counted = later.join(returns, on=list(KEYS), how="inner").filter(
         nw.col("ordered_at") >= nw.col("returned_at")
     )
     total = counted.group_by(*KEYS).agg(nw.col("earned").sum().alias("earned"))
@@ -277,12 +278,13 @@ def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: in
 def _with_second_lifetime(
     tables: Tables, offers: nw.LazyFrame, definition: ChurnDefinition, now: int
 ) -> nw.LazyFrame:
+    """Offers with the length of the lifetime after the return, and whether it ended."""
     departures = departures_under(tables, definition)
     end = missing("as_of")
     if departures is not None:
-        back = _returned(offers)
+        returns = _returned(offers)
         ended = (
-            back.join(departures.select("customer_id", "lost_at"), on="customer_id", how="inner")
+            returns.join(departures.select("customer_id", "lost_at"), on="customer_id", how="inner")
             .filter(nw.col("lost_at") >= nw.col("returned_at"), nw.col("lost_at") < now)
             .group_by(*KEYS)
             .agg(nw.col("lost_at").min().alias("second_ended_at"))
@@ -292,12 +294,12 @@ def _with_second_lifetime(
     until = nw.coalesce(end, nw.lit(now, dtype=nw.Int64))
     length = divided(until - nw.col("returned_at"), DAY)
     is_over = nw.when(end.is_null()).then(0).otherwise(1)
-    over = nw.col("returned_at") * 0 + is_over
-    return offers.with_columns(second_days=length, second_ended=over.cast(nw.Int8))
+    ended_or_null = nw.col("returned_at") * 0 + is_over  # null without a return
+    return offers.with_columns(second_days=length, second_ended=ended_or_null.cast(nw.Int8))
 
 
 def _cost(costs: Mapping[str, int] | None) -> nw.Expr:
-    """Money really paid for an offer; what a source does not say follows from `costs`."""
+    """Currency paid for an offer: as the source states it, else from `costs`."""
     paid = nw.col("stated_cost")
     for offer, cents in sorted((costs or {}).items()):
         accepted = nw.when(nw.col("returned") == 1).then(nw.lit(cents, dtype=nw.Int64)).otherwise(0)

@@ -1,9 +1,9 @@
-"""The only place that cuts time: what was known at a moment, and what came after it.
+"""Time windows: which events were known at a moment, and which happened after it.
 
-One convention everywhere: intervals are half-open, `[start, end)`, and a moment belongs to the
-interval that it begins. A snapshot is a row (customer_id, as_of). At as_of one knows the events
-with `time < as_of` that were also recorded by then (`recorded_at < as_of`, or no recorded_at).
-A window of d days is `[as_of - d, as_of)`; an outcome window of d days is `[as_of, as_of + d)`.
+No other module compares event times with as_of. Intervals are half-open, `[start, end)`. A
+snapshot is a row (customer_id, as_of). An event is known at as_of if `time < as_of` and it was
+recorded by then (`recorded_at < as_of`, or recorded_at is missing). A window of d days is
+`[as_of - d, as_of)`; an outcome window of d days is `[as_of, as_of + d)`.
 
 All times are int64 UTC seconds, so that every engine compares the same numbers.
 """
@@ -20,14 +20,14 @@ from .expressions import columns_of, divided
 Tables: TypeAlias = Mapping[str, nw.LazyFrame]
 
 DAY = 86_400
-ALWAYS_KNOWN = -(10**15)  # before any moment: what a source states without a date
+ALWAYS_KNOWN = -(10**15)  # a time before all others, for facts without a date
 KEYS = ("customer_id", "as_of")
 
 
 def visible(
     events: nw.LazyFrame, snapshots: nw.LazyFrame, *, time: str, by: str = "customer_id"
 ) -> nw.LazyFrame:
-    """Events that each snapshot could know, one row per (snapshot, event).
+    """Events known at each snapshot, one row per (snapshot, event).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def visible(
     snapshots
         Distinct (customer_id, as_of).
     time
-        Column that says when the event happened; rows without it never happened.
+        Column with the time of the event; rows without a time are left out.
 
     Returns
     -------
@@ -55,7 +55,9 @@ def visible(
 def outcomes(
     events: nw.LazyFrame, snapshots: nw.LazyFrame, *, time: str, after_days: int, days: int
 ) -> nw.LazyFrame:
-    """Events in `[as_of + after_days, as_of + after_days + days)`, whenever recorded: labels only.
+    """Events in `[as_of + after_days, as_of + after_days + days)`: for labels, never for features.
+
+    When an event was recorded does not matter here.
 
     Returns
     -------
@@ -68,12 +70,12 @@ def outcomes(
 
 
 def matured(*, days: int, now: int) -> nw.Expr:
-    """Whether everything up to `days` after as_of has happened by `now`."""
+    """Whether the `days` after as_of are over by `now`."""
     return nw.col("as_of") + days * DAY <= now
 
 
 def happened(column: str) -> nw.Expr:
-    """Whether a later step of a visible event (a resolution, a conversion) was before as_of."""
+    """Whether the time in a column, such as the resolution of a complaint, is before as_of."""
     return nw.col(column) < nw.col("as_of")
 
 
@@ -89,5 +91,5 @@ def between(newest_days: int, oldest_days: int) -> nw.Expr:
 
 
 def days_since(column: str) -> nw.Expr:
-    """Days from a moment to as_of, as a fraction; negative for a moment still to come."""
+    """Days from the time in a column to as_of, with fractions; negative for a time after as_of."""
     return divided(nw.col("as_of") - nw.col(column), DAY)

@@ -1,1 +1,1 @@
-"""The tables that a source may have, and the checks that they pass."""
+"""The data contract: the tables that a source may have, and the checks of their content."""

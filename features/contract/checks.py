@@ -1,8 +1,8 @@
-"""Whole tables against the contract: every violation at once, before anything is stored.
+"""Checks of tables against the data contract, which find every violation at once.
 
 The checks read any frame that narwhals reads (DuckDB, pandas, Polars, Spark). A table is scanned
-once for all rules about single rows, once for its key, once for what ties it to the customers;
-rows are looked at a second time only where a rule was broken.
+once for the rules about single rows, once for its key and once for the rules about customers; only
+rows that break a rule are read again, for examples.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _FREE_TYPES = (*_NUMBER, *_TEXT, nw.Boolean)
 
 @dataclass(frozen=True)
 class _Rule:
-    """Rows of a column that break a rule, as an expression."""
+    """A rule about the values of a column; `bad` is true for the rows that break it."""
 
     column: str
     expected: str
@@ -62,7 +62,7 @@ def require(
     offers: Collection[str] | None = None,
     known_afterwards: Collection[str] = (),
 ) -> None:
-    """Raise one `ContractError` that lists every violation that `check` finds."""
+    """Raise one `ContractError` with every violation that `check` finds, if there is any."""
     violations = check(tables, as_of=as_of, offers=offers, known_afterwards=known_afterwards)
     if violations:
         raise ContractError(violations)
@@ -75,29 +75,29 @@ def check(
     offers: Collection[str] | None = None,
     known_afterwards: Collection[str] = (),
 ) -> list[Violation]:
-    """Every violation of the contract by these tables.
+    """Every violation of the contract in these tables.
 
     Parameters
     ----------
     tables
         Frames by table name, native or narwhals, eager or lazy.
     as_of
-        The "now" of the data, UTC and naive: no event can lie after it.
+        The time up to which the data goes, UTC without a zone; no event may be later.
     offers
-        Names that may stand in `offers.offer`, the control among them; None for any.
+        Names allowed in `offers.offer`, the control among them; None for any.
     known_afterwards
-        Names of columns that are known only after the outcome, so never attributes.
+        Names of columns that are known only after the outcome, which no attribute may have.
 
     Returns
     -------
     list of Violation
-        In the order of the contract; empty for sound tables.
+        In the order of the contract; empty if the tables meet it.
     """
     frames = {name: _lazy(table) for name, table in tables.items()}
     violations = [_unknown_table(name) for name in frames if name not in TABLES]
     if "customers" not in frames:
         cure = "add a query for it to the source"
-        violations.append(Violation("customers", "", "be there", "no such table", 0, (), cure))
+        violations.append(Violation("customers", "", "exist", "no such table", 0, (), cure))
     id_types: dict[str, DType] = {}
     for name, table in TABLES.items():
         if name not in frames:
@@ -134,7 +134,7 @@ def _schema_violations(
     frames: Mapping[str, Any],
     known_afterwards: Collection[str],
 ) -> list[Violation]:
-    """Columns that are missing, unknown, known only afterwards or of the wrong type."""
+    """Columns that are missing, unknown, known only after the outcome or of the wrong type."""
 
     def violation(column: str, expected: str, found: str, cure: str) -> Violation:
         return Violation(table.name, column, expected, found, 0, (), cure)
@@ -144,10 +144,10 @@ def _schema_violations(
     for column in table.columns:
         if column.needed and column.name not in names:
             cure = "select it in the source's query"
-            found.append(violation(column.name, "be there", f"only {', '.join(names)}", cure))
+            found.append(violation(column.name, "exist", f"only {', '.join(names)}", cure))
     if table.one_of and table.instead not in frames and not {*table.one_of} & {*names}:
         cure = f"select one of {', '.join(table.one_of)}, or add the table {table.instead}"
-        found.append(violation(table.one_of[0], "be there", "no outcome", cure))
+        found.append(violation(table.one_of[0], "exist", "no outcome", cure))
     later = {_plain(name) for name in known_afterwards}
     for name, dtype in schema.items():
         known_column = table.column(name)
@@ -165,7 +165,7 @@ def _schema_violations(
         elif _plain(name) in later:
             expected = "be known before the outcome"
             found.append(
-                violation(name, expected, "a column known only afterwards", "do not select it")
+                violation(name, expected, "a column known only after it", "do not select it")
             )
         elif name.lower() in RESERVED:
             expected = "not have the name of a column of the training tables"
@@ -196,7 +196,7 @@ def _value_violations(
     as_of: datetime,
     offers: Collection[str] | None,
 ) -> list[Violation]:
-    """Rules about single rows, all in one scan."""
+    """Violations of the rules about single rows, all in one scan."""
     rules: list[_Rule] = []
     for name in sound:
         column = table.column(name) or Column(name, "number", "", empty=True)
@@ -207,16 +207,16 @@ def _value_violations(
             expected = f"not be before {earlier}"
             cure = "correct it, or leave it empty"
             rules.append(_Rule(later, expected, nw.col(later) < nw.col(earlier), cure))
-    counts = [rule.bad.cast(nw.Int64).sum().alias(f"{at}") for at, rule in enumerate(rules)]
+    counts = [rule.bad.cast(nw.Int64).sum().alias(f"{number}") for number, rule in enumerate(rules)]
     scan = frame.select(nw.len().alias("rows"), *counts).collect()
     identifier = table.customer or "customer_id"
     identifier = identifier if identifier in sound else ""
     found = []
     if table.name == "customers" and not int(scan["rows"][0]):
         cure = "check the source's query"
-        found.append(Violation("customers", "", "hold rows", "none", 0, (), cure))
-    for at, rule in enumerate(rules):
-        count = int(scan[f"{at}"][0] or 0)
+        found.append(Violation("customers", "", "have rows", "none", 0, (), cure))
+    for number, rule in enumerate(rules):
+        count = int(scan[f"{number}"][0] or 0)
         if count:
             found.append(_broken(table, frame.filter(rule.bad), rule, count, identifier))
     return found
@@ -272,7 +272,7 @@ def _rules_of(
 def _broken(
     table: Table, rows: nw.LazyFrame[Any], rule: _Rule, count: int, identifier: str
 ) -> Violation:
-    """A violation with examples: what was found, and hashed ids of whom."""
+    """The violation of a rule, with example values and hashed example ids."""
     found = rule.found
     if not found:
         values = rows.select(value=nw.col(rule.column)).unique().sort("value")
@@ -280,22 +280,24 @@ def _broken(
         try:
             found = ", ".join(str(value) for value in shown.to_list())
         except OverflowError:
-            found = "times beyond the calendar"
+            found = "times beyond the year 9999"
     ids = _example_ids(rows, identifier)
     return Violation(table.name, rule.column, rule.expected, found, count, ids, rule.cure)
 
 
-def _example_ids(rows: nw.LazyFrame[Any], identifier: str) -> tuple[str, ...]:
-    if not identifier:
+def _example_ids(rows: nw.LazyFrame[Any], column: str) -> tuple[str, ...]:
+    """Up to five ids of these rows, hashed; none if there is no column of ids."""
+    if not column:
         return ()
-    ids = rows.select(value=nw.col(identifier)).drop_nulls().unique().sort("value")
-    return tuple(hashed(each) for each in ids.head(_SHOWN_IDS).collect()["value"].to_list())
+    values = rows.select(value=nw.col(column)).drop_nulls().unique().sort("value")
+    ids = values.head(_SHOWN_IDS).collect()["value"].to_list()
+    return tuple(hashed(identifier) for identifier in ids)
 
 
 def _key_violations(
     table: Table, frame: nw.LazyFrame[Any], sound: Sequence[str]
 ) -> list[Violation]:
-    """Rows that share a key."""
+    """A violation if rows share a key."""
     key = [name for name in table.key if name in sound]
     needed = [name for name in table.key if name in sound or table.column(name).needed]  # type: ignore[union-attr]
     if not key or key != needed:
@@ -306,7 +308,7 @@ def _key_violations(
     keys = int(surplus["keys"][0])
     if not keys:
         return []
-    expected = f"be there once for each {', '.join(key)}" if len(key) > 1 else "be unique"
+    expected = f"be unique together with {', '.join(key[1:])}" if len(key) > 1 else "be unique"
     count = int(surplus["rows"][0])
     ids = _example_ids(groups, key[0])
     found = f"{keys:,} {'key' if keys == 1 else 'keys'} used more than once"
@@ -320,7 +322,7 @@ def _customer_violations(
     sound: Sequence[str],
     id_types: Mapping[str, DType],
 ) -> list[Violation]:
-    """Rows of nobody, and times before their customer signed up."""
+    """Rows whose customer is unknown, and times before that customer signed up."""
     name = table.customer
     if name is None or name not in sound or "customers" not in id_types:
         return []
@@ -330,47 +332,47 @@ def _customer_violations(
         found = _type_name(id_types[table.name])
         return [Violation(table.name, name, expected, found, 0, (), cure)]
     customers = frames["customers"]
-    begun = _without_zone(customers.collect_schema().get("signed_up_at"))
-    start = nw.col("signed_up_at").min() if begun else nw.len()
+    dated = _without_zone(customers.collect_schema().get("signed_up_at"))
+    start = nw.col("signed_up_at").min() if dated else nw.len()
     people = (
         customers.drop_nulls("customer_id")
         .group_by("customer_id")
         .agg(sign_up=start)
         .select(owner=nw.col("customer_id"), is_known=nw.lit(1), sign_up=nw.col("sign_up"))
     )
-    times = [each for each in table.after_sign_up if each in sound] if begun else []
+    times = [time for time in table.after_sign_up if time in sound] if dated else []
     columns = list(dict.fromkeys([name, *times]))
     joined = (
         frames[table.name].select(columns).join(people, how="left", left_on=name, right_on="owner")
     )
     orphan = nw.col("is_known").is_null() & ~nw.col(name).is_null()
     cure = "add these customers, or leave out these rows in the source's query"
-    rules = [_Rule(name, "stand in customers", orphan, cure, "unknown customers")]
-    for each in times:
+    rules = [_Rule(name, "be in customers", orphan, cure, "unknown customers")]
+    for time in times:
         expected = "not be before the customer's signed_up_at"
         cure = "correct the time, or signed_up_at"
-        rules.append(_Rule(each, expected, nw.col(each) < nw.col("sign_up"), cure))
-    counts = [rule.bad.cast(nw.Int64).sum().alias(f"{at}") for at, rule in enumerate(rules)]
+        rules.append(_Rule(time, expected, nw.col(time) < nw.col("sign_up"), cure))
+    counts = [rule.bad.cast(nw.Int64).sum().alias(f"{number}") for number, rule in enumerate(rules)]
     scan = joined.select(*counts).collect()
     return [
-        _broken(table, joined.filter(rule.bad), rule, int(scan[f"{at}"][0]), name)
-        for at, rule in enumerate(rules)
-        if scan[f"{at}"][0]
+        _broken(table, joined.filter(rule.bad), rule, int(scan[f"{number}"][0]), name)
+        for number, rule in enumerate(rules)
+        if scan[f"{number}"][0]
     ]
 
 
 def _without_zone(dtype: DType | None) -> bool:
-    """Whether a column is there and holds times that compare with others of the contract."""
+    """Whether a column exists and has times without a zone, so that they can be compared."""
     return isinstance(dtype, nw.Datetime) and dtype.time_zone is None
 
 
 def _plain(name: str) -> str:
-    """A column name without case and punctuation: 'Churn Score' and churn_score are one."""
+    """A column name without case and punctuation: 'Churn Score' and churn_score are the same."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _type_name(dtype: DType) -> str:
-    """What people call a type."""
+    """A type in plain words, for messages."""
     if isinstance(dtype, _TEXT):
         return "text"
     if isinstance(dtype, _WHOLE):

@@ -1,8 +1,8 @@
-"""What the tables of a business must look like, as data: names, types, keys, ranges, meanings.
+"""The data contract: tables that a source may have, and types, keys, ranges and meanings in them.
 
-The checks (`checks.py`), the reader of sources, the documentation and the messages all read this
-one description. Times are UTC; money is decimal in the currency of the business; ids are text or
-whole numbers, of one type in all tables.
+The checks (`checks.py`), the reading of sources and docs/contract.md all use this description.
+Times are UTC; money is decimal, in one currency; ids are text or whole numbers, of the same type in
+all tables.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REASONS = (
     "unknown",
 )
 CAUSES = ("human", "system")
-# Columns of the training tables beside the features; no attribute may have such a name.
+# Columns of the training tables that are not features; no attribute may have one of these names.
 RESERVED = (
     "arm",
     "as_of",
@@ -60,15 +60,15 @@ class Column:
     Attributes
     ----------
     name, kind, meaning
-        What it is called, what type it has (`KINDS`), what it says.
+        Its name, its type (a key of `KINDS`) and what it says.
     needed
-        The column must be there.
+        Whether the table must have the column.
     empty
-        Its values may be missing.
+        Whether values may be missing.
     low, high
-        Bounds that values may reach; None for no bound.
+        Least and greatest value; None for no bound.
     allowed
-        The values that may stand there, or None for any.
+        The values that are allowed, or None for any.
     """
 
     name: str
@@ -88,23 +88,23 @@ class Table:
     Attributes
     ----------
     name, row_is, columns
-        What it is called, what one row is, its columns.
+        Its name, what one row is, its columns.
     key
-        Columns that no two rows share; empty where equal rows are legitimate.
+        Columns whose values no two rows share; empty where rows may repeat.
     customer
-        Column that must name a row of `customers`; None where it need not.
+        Column whose ids must be in `customers`; None if they need not be.
     after_sign_up
-        Times that cannot lie before that customer's `signed_up_at`.
+        Times that may not be before the `signed_up_at` of that customer.
     in_order
         Pairs (earlier, later) of times of one row.
     one_of
-        At least one of these columns must be there, unless `instead` is a table that is.
+        Columns of which the table must have one, unless the source has the table `instead`.
     instead
-        The table that makes `one_of` unnecessary.
+        Name of the table that replaces `one_of`.
     sort
-        Columns by which the stored table is sorted, before the remaining ones.
+        Columns by which the stored table is sorted first; all others follow.
     takes_more
-        Further columns of any plain type are welcome (attributes).
+        Whether other columns are allowed (attributes).
     """
 
     name: str
@@ -120,7 +120,7 @@ class Table:
     takes_more: bool = False
 
     def column(self, name: str) -> Column | None:
-        """The column of that name, or None where the contract does not know it."""
+        """The column of that name, or None if the contract has none."""
         return next((column for column in self.columns if column.name == name), None)
 
 
@@ -194,7 +194,7 @@ TABLES: dict[str, Table] = {
                 Column("opened_at", "time", "when it was made"),
                 _optional("resolved_at", "time", "when it was settled; empty: still open"),
                 _optional("severity", "whole", "1 slight, 2 annoying, 3 grave", low=1, high=3),
-                _optional("cause", "text", "who was at fault", allowed=CAUSES),
+                _optional("cause", "text", "whose fault it was", allowed=CAUSES),
                 _optional("topic", "text", "what it was about"),
                 _RECORDED,
             ),
@@ -205,12 +205,12 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "referrals",
-            "a customer recommending us to somebody",
+            "a recommendation by a customer to somebody",
             (
                 Column("referrer_id", "id", "the customer who recommends"),
-                Column("referred_id", "id", "who was recommended to; need not be a customer yet"),
+                Column("referred_id", "id", "the person it was made to, customer or not"),
                 Column("referred_at", "time", "when"),
-                _optional("converted_at", "time", "when the referred became a customer"),
+                _optional("converted_at", "time", "when that person became a customer"),
                 _RECORDED,
             ),
             key=("referrer_id", "referred_id"),
@@ -220,7 +220,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "departures",
-            "a customer leaving",
+            "the departure of a customer",
             (
                 _CUSTOMER,
                 Column("departed_at", "time", "when the contract ended or notice was given"),
@@ -246,19 +246,19 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "offers",
-            "one randomized (or logged) win-back offer, the offer 'none' included",
+            "a win-back offer, randomized or logged; the control counts as one",
             (
                 _CUSTOMER,
-                Column("offered_at", "time", "when it was sent, or withheld"),
-                Column("offer", "text", "what was sent, as named in the experiment"),
-                _optional("arm", "text", "the randomized cell, where it differs from the offer"),
+                Column("offered_at", "time", "when it was sent, or would have been"),
+                Column("offer", "text", "its name in the experiment, or the name of the control"),
+                _optional("arm", "text", "the group, where it differs from the offer"),
                 _optional("propensity", "probability", "probability that this offer was sent"),
                 _optional("chosen", "text", "what a campaign chose, sent or held out at random"),
                 _optional("every_offer_open", "flag", "each offer had a chance; empty: yes"),
                 _optional("campaign", "text", "the campaign it belonged to"),
-                _optional("returned_at", "time", "when the customer came back; empty: did not"),
-                _optional("returned", "flag", "came back, where no date is known"),
-                _optional("offer_cost", "money", "cost of the offer actually paid", low=0),
+                _optional("returned_at", "time", "when the customer returned; empty: did not"),
+                _optional("returned", "flag", "whether the customer returned"),
+                _optional("offer_cost", "money", "what the offer actually cost", low=0),
                 _optional("value", "money", "what the return earned; may be < 0"),
                 _RECORDED,
             ),
@@ -271,11 +271,11 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "suppressions",
-            "somebody not to be scored or contacted",
+            "a person who must not be scored or contacted",
             (
-                Column("customer_id", "id", "who; need not be a customer any more"),
-                Column("since", "time", "from when on"),
-                Column("why", "text", "objection, deceased, blocked, ..."),
+                Column("customer_id", "id", "the person, who need not be a customer any more"),
+                Column("since", "time", "the date from which this holds"),
+                Column("why", "text", "the reason: objection, deceased, blocked, ..."),
             ),
             customer=None,
             sort=("customer_id", "since"),
@@ -285,7 +285,7 @@ TABLES: dict[str, Table] = {
 
 
 def contract_markdown(tables: Iterable[Table] = tuple(TABLES.values())) -> str:
-    """The contract as markdown, one table each, for the documentation."""
+    """The contract as markdown, one section per table, for docs/contract.md."""
     return "\n".join(_table_markdown(table) for table in tables)
 
 
@@ -293,7 +293,7 @@ def _table_markdown(table: Table) -> str:
     lines = [
         f"### {table.name}",
         "",
-        f"One row is {table.row_is}. {_rules(table)}",
+        f"One row is {table.row_is}. {_rules(table)}".strip(),
         "",
         "| column | type | needed | values | meaning |",
         "|---|---|---|---|---|",
@@ -322,9 +322,9 @@ def _rules(table: Table) -> str:
     if table.key:
         rules.append(f"Key: {', '.join(table.key)}.")
     if table.customer:
-        rules.append(f"`{table.customer}` must stand in customers.")
-    rules += [f"`{name}` is not before `signed_up_at`." for name in table.after_sign_up]
-    rules += [f"`{later}` is not before `{earlier}`." for earlier, later in table.in_order]
+        rules.append(f"`{table.customer}` must be in customers.")
+    rules += [f"`{name}` may not be before `signed_up_at`." for name in table.after_sign_up]
+    rules += [f"`{later}` may not be before `{earlier}`." for earlier, later in table.in_order]
     if table.one_of:
-        rules.append(f"Needs {' or '.join(table.one_of)}, unless there are {table.instead}.")
+        rules.append(f"Needs {' or '.join(table.one_of)}, unless there is a table {table.instead}.")
     return " ".join(rules)

@@ -1,8 +1,8 @@
-"""Notice that a column changed its unit or time zone since the last accepted run.
+"""Detects columns whose unit or time zone changed since the last accepted run.
 
-A small profile of each column is kept with the accepted tables: how amounts spread over powers of
-ten, how times spread over the hours of the day, and the earliest times. Amounts that are all a
-hundred times larger, or times that all moved by the same hours, are no news but another unit.
+A small profile of each column is kept with the accepted tables: the distribution of amounts over
+powers of ten, the distribution of times over the hours of the day, and the earliest times. Amounts
+that all grew a hundredfold, or times that all moved by the same hours, mean another unit or zone.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _CURE = "correct the source's query, or accept it: remove _manifest.json of the 
 
 
 def profile(tables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """A profile of every time and amount column: `{table: {column: facts}}`, fit for JSON.
+    """A profile of every time and amount column: `{table: {column: profile}}`, writable as JSON.
 
     Parameters
     ----------
     tables
-        Frames by table name, native or narwhals, that keep the contract.
+        Frames by table name, native or narwhals, that meet the contract.
     """
     profiles: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
@@ -54,18 +54,21 @@ def shifts(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[Violation]:
     Returns
     -------
     list of Violation
-        One for each column all of whose values were multiplied by 100 or 1000 (or divided), or
-        moved by the same number of hours; other changes are not its business.
+        One for each column whose values were all multiplied or divided by 100 or 1000, or all
+        moved by the same number of hours. Other changes are not reported.
     """
-    found = []
+    violations = []
     for name, columns in new.items():
         for column, facts in columns.items():
             before = old.get(name, {}).get(column)
             if before is None or ("hours" in facts) != ("hours" in before):
                 continue
-            look = _time_shift if "hours" in facts else _unit_shift
-            found += [Violation(name, column, *each, 0, (), _CURE) for each in look(facts, before)]
-    return found
+            shift = _time_shift if "hours" in facts else _unit_shift
+            violations += [
+                Violation(name, column, expected, found, 0, (), _CURE)
+                for expected, found in shift(facts, before)
+            ]
+    return violations
 
 
 def _is_amount(table: str, column: str, dtype: Any) -> bool:
@@ -100,11 +103,11 @@ def _time_profile(frame: nw.LazyFrame[Any], column: str) -> dict[str, Any]:
     for hour, rows in zip(table["hour"].to_list(), table["rows"].to_list(), strict=True):
         hours[int(hour)] = int(rows)
     first = times.sort("time").head(_EARLIEST).collect()["time"].to_list()
-    return {"hours": hours, "first": sorted({each.isoformat() for each in first})[:24]}
+    return {"hours": hours, "first": sorted({time.isoformat() for time in first})[:24]}
 
 
 def _unit_shift(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Earth mover's distance of the spreads over powers of ten, before and after a factor."""
+    """Compares distributions over powers of ten, as they are and after each factor of `FACTORS`."""
     if min(sum(new["steps"].values()), sum(old["steps"].values())) < _FEWEST_AMOUNTS:
         return []
     if _decades_apart(new["steps"], old["steps"], 1.0) < 1:
@@ -116,6 +119,7 @@ def _unit_shift(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[tuple[st
 
 
 def _decades_apart(new: Mapping[str, int], old: Mapping[str, int], factor: float) -> float:
+    """Earth mover's distance in powers of ten, with the old values multiplied by the factor."""
     offset = round(np.log10(factor) * _BINS_PER_DECADE)
     steps = [*map(int, new), *(int(step) + offset for step in old)]
     low, high = min(steps), max(steps)
@@ -136,7 +140,7 @@ def _time_shift(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[tuple[st
 
 
 def _moved_start(new: Sequence[str], old: Sequence[str]) -> float:
-    """Hours by which the earliest times all moved alike; 0 if they did not."""
+    """Hours by which all of the earliest times moved; 0 if they did not move alike."""
     if len(new) != len(old) or len(new) < 5:
         return 0.0
     pairs = zip(new, old, strict=True)
@@ -151,7 +155,7 @@ def _moved_start(new: Sequence[str], old: Sequence[str]) -> float:
 
 
 def _moved_hours(new: Sequence[int], old: Sequence[int]) -> float:
-    """Hours by which the daily rhythm turned; 0 if it did not, or is too flat to tell."""
+    """Hours by which the distribution over the day moved; 0 if it did not, or is too even."""
     if min(sum(new), sum(old)) < _FEWEST_TIMES:
         return 0.0
     after, before = np.array(new) / sum(new), np.array(old) / sum(old)

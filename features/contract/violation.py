@@ -1,4 +1,4 @@
-"""A broken rule of the data contract, as a sentence: where, expected, found, how many, the cure."""
+"""Violations of the data contract, each written as one sentence that also says how to fix it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Violation:
-    """One broken rule.
+    """One broken rule of the contract.
 
     Attributes
     ----------
     table, column
-        Where; the column is empty where the whole table is meant.
+        Name of the table and of the column; no column ("") for a rule about the whole table.
     expected, found
-        What the contract says and what stands there.
+        What the contract asks for, after "must", and what was found.
     count
-        How many rows; 0 where no rows are meant.
+        Number of rows that break the rule; 0 for a rule that is not about rows.
     ids
-        Up to five hashed ids of customers concerned (`hashed` of the id finds them again).
+        Up to five ids of customers concerned, hashed by `hashed`.
     cure
-        What to do.
+        How to fix it.
     """
 
     table: str
@@ -41,12 +41,12 @@ class Violation:
 
 
 class ContractError(ValueError):
-    """Tables break the contract; nothing was stored.
+    """The tables break the contract. The caller has stored nothing.
 
     Attributes
     ----------
     violations
-        All of them.
+        Every violation found.
     """
 
     def __init__(self, violations: Sequence[Violation]) -> None:
@@ -57,5 +57,5 @@ class ContractError(ValueError):
 
 
 def hashed(identifier: object) -> str:
-    """The first 12 hex digits of the SHA-256 of an id: names a customer without telling who."""
+    """The first 12 hex digits of the SHA-256 of an id, for messages that must not show the id."""
     return hashlib.sha256(str(identifier).encode()).hexdigest()[:12]

@@ -1,1 +1,1 @@
-"""One module per family of features, and their assembly into one table."""
+"""Feature families, one module each, and their assembly into one table."""

@@ -1,4 +1,4 @@
-"""Kinds of activity: which ones get features of their own, and how those are named."""
+"""Kinds of activity that get features of their own, and their part of the feature names."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ MOST_KINDS = 12
 
 
 def activity_kinds(tables: Tables) -> tuple[str, ...]:
-    """Kinds in the activity table, sorted: found once at training, given at scoring.
+    """Kinds in the activity table, sorted. Training reads them; scoring is given those of training.
 
     Raises
     ------
     ValueError
-        If there are more than `MOST_KINDS`, or two give the same feature name.
+        If there are more than `MOST_KINDS`, or two have the same feature name.
     """
     if "activity" not in tables:
         return ()
-    found = tables["activity"].select("kind").unique().collect()["kind"].to_list()
-    kinds = tuple(sorted(str(kind) for kind in found if kind is not None))
+    values = tables["activity"].select("kind").unique().collect()["kind"].to_list()
+    kinds = tuple(sorted(str(kind) for kind in values if kind is not None))
     if len(kinds) > MOST_KINDS:
         raise ValueError(
             f"activity: at most {MOST_KINDS} kinds get features, found {len(kinds)}; "
@@ -33,22 +33,22 @@ def activity_kinds(tables: Tables) -> tuple[str, ...]:
 
 
 def check_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
-    """The kinds, if their feature names differ.
+    """The kinds as a tuple, if their feature names differ.
 
     Raises
     ------
     ValueError
-        If two kinds give the same feature name.
+        If two kinds have the same feature name.
     """
-    stems: dict[str, str] = {}
+    kind_of: dict[str, str] = {}
     for kind in kinds:
         stem = feature_stem(kind)
-        if stem in stems:
+        if stem in kind_of:
             raise ValueError(
-                f"activity: kinds '{stems[stem]}' and '{kind}' would share the feature name "
+                f"activity: kinds '{kind_of[stem]}' and '{kind}' would share the feature name "
                 f"'{stem}'; rename one in the source's query"
             )
-        stems[stem] = kind
+        kind_of[stem] = kind
     return tuple(kinds)
 
 

@@ -1,4 +1,4 @@
-"""All families side by side: the feature table of any snapshots, and its dictionary."""
+"""All feature families joined: the feature table of snapshots, and its data dictionary."""
 
 from __future__ import annotations
 
@@ -53,33 +53,33 @@ def features(
     Parameters
     ----------
     tables
-        Canonical frames by name: int64 UTC seconds, int64 cents. A missing table leaves its
-        features out.
+        Frames by table name, with times in int64 UTC seconds and money in int64 cents. Without a
+        table its features are left out.
     snapshots
         At least customer_id and as_of; duplicates count once.
     windows_days
         Lengths of the windows `[as_of - days, as_of)`.
     deny
-        Attribute columns that must never be features, and why.
+        Attribute columns that must not be features, and why.
     leave_out
-        Attribute columns deliberately not used.
+        Attribute columns not to use.
     kinds
-        Activity kinds with features of their own; None finds them in the table.
+        Activity kinds with features of their own; None for those in the table.
     keep
-        Computes a frame once and gives it back, such as `CustomerRanges.keep`; without it an
-        engine that does not share common parts finds the distinct snapshots once per table.
+        Computes a frame once and returns it, such as `CustomerRanges.keep`; without it some
+        engines compute the distinct snapshots again for every table.
 
     Returns
     -------
     LazyFrame
-        customer_id, as_of, then the columns of `dictionary` in its order: categories text, all
-        else float64; what does not apply is null.
+        customer_id, as_of, then the features in the order of `dictionary`: text for categories,
+        else float64; null where a feature does not apply.
 
     Raises
     ------
     ValueError
-        If windows are not distinct days of at least 1, a column is denied, or one to leave out
-        does not exist.
+        If the windows are not distinct days of at least 1, a column is denied, or a column to
+        leave out does not exist.
     """
     families = _families(tables, windows_days, definition, deny or {}, leave_out, kinds)
     keys = distinct(snapshots, *KEYS)
@@ -117,7 +117,7 @@ def dictionary(
 
 def with_features(snapshots: nw.LazyFrame, features: nw.LazyFrame) -> nw.LazyFrame:
     """Snapshots with all their columns, followed by their features."""
-    # The other way round, an engine would put the wide side into its hash table.
+    # Features on the left: engines build the hash table of a join from the right, narrow side.
     joined = features.join(snapshots, on=list(KEYS), how="inner")
     names = (*columns_of(snapshots), *columns_of(features))
     return joined.select(*dict.fromkeys(names))
@@ -150,16 +150,16 @@ def _families(
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
-            f"features: the name '{twice[0]}' is given twice; rename the attribute or the "
+            f"features: the name '{twice[0]}' is used twice; rename the attribute or the "
             "activity kind in the source's query"
         )
     return families
 
 
 def _joined(tables: Tables, keys: nw.LazyFrame, families: Sequence[Family]) -> nw.LazyFrame:
-    """Snapshots with everything that features are computed from; without events 0, not null.
+    """Snapshots with the aggregates and columns that features use; sums without events are 0.
 
-    The widest parts are joined last: what is joined already is carried through every later join.
+    The widest parts are joined last, since every later join copies what is joined already.
     """
     joined = keys
     for family in families:
@@ -168,29 +168,34 @@ def _joined(tables: Tables, keys: nw.LazyFrame, families: Sequence[Family]) -> n
     views = _by_view(families)
     for view, aggregates in sorted(views.items(), key=lambda item: len(item[1])):
         joined = joined.join(_reduced(tables, keys, view, aggregates), on=list(KEYS), how="left")
-    counted = [one.name for every in views.values() for one in every if one.how == "sum"]
-    return joined.with_columns(nw.col(*counted).fill_null(0)) if counted else joined
+    sums = [
+        aggregate.name
+        for aggregates in views.values()
+        for aggregate in aggregates
+        if aggregate.how == "sum"
+    ]
+    return joined.with_columns(nw.col(*sums).fill_null(0)) if sums else joined
 
 
 def _by_view(families: Sequence[Family]) -> dict[str, tuple[Aggregate, ...]]:
-    """Aggregates of all families by view, each once, so that every table is read in one pass."""
-    found: dict[str, dict[str, Aggregate]] = {}
+    """Aggregates of all families by view, without repeats, so that each view is read once."""
+    named: dict[str, dict[str, Aggregate]] = {}
     for family in families:
         for view, aggregates in family.aggregates.items():
-            found.setdefault(view, {}).update({one.name: one for one in aggregates})
-    return {view: tuple(found[view].values()) for view in VIEWS if view in found}
+            named.setdefault(view, {}).update({a.name: a for a in aggregates})
+    return {view: tuple(named[view].values()) for view in VIEWS if view in named}
 
 
 def _reduced(
     tables: Tables, keys: nw.LazyFrame, view: str, aggregates: Sequence[Aggregate]
 ) -> nw.LazyFrame:
-    """One pass over the events of a view: one row per snapshot that has any."""
+    """The aggregates of a view: one row per snapshot with events."""
     table, time, by = VIEWS[view]
     events = visible(tables[table], keys, time=time, by=by)
-    marked = events.select(*KEYS, **{one.name: one.value for one in aggregates})
+    marked = events.select(*KEYS, **{a.name: a.value for a in aggregates})
     reduced = marked.group_by(*KEYS).agg(
-        *(getattr(nw.col(one.name), one.how)().alias(one.name) for one in aggregates)
+        *(getattr(nw.col(a.name), a.how)().alias(a.name) for a in aggregates)
     )
     return reduced.with_columns(
-        nw.col(one.name).cast(nw.Float64 if one.how == "sum" else nw.Int64) for one in aggregates
+        nw.col(a.name).cast(nw.Float64 if a.how == "sum" else nw.Int64) for a in aggregates
     )

@@ -1,4 +1,4 @@
-"""Attributes: facts about a customer passed through as known at the moment, and the deny-list."""
+"""Attributes of customers as features, as known at as_of, and those that must not be features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..windows import ALWAYS_KNOWN, KEYS, days_since, visible
 from .family import Family, Feature, Inputs, currency
 
 BOOKKEEPING = ("customer_id", "known_at", "recorded_at")
-NEVER = {
+FORBIDDEN = {
     "an id": frozenset({"guid", "hash", "id", "iban", "key", "passport", "ssn", "token", "uuid"}),
     "free text": frozenset(
         {"address", "comment", "comments", "description", "email", "name", "note", "notes",
@@ -23,17 +23,19 @@ NEVER = {
          "religion", "sex"}
     ),
 }  # fmt: skip
-ONLY_ALONE = frozenset({"name", "phone", "text", "key", "note", "race"})  # device_name is no name
-MOST_TEXTS = 200  # different values; more are no categories
-LONGEST_TEXT = 80  # letters
-FEWEST_TO_TELL = 30  # customers; among fewer, all texts may differ by chance
-COMING = ("ends", "end", "expires", "due", "until", "renews")
+# Forbidden as a whole name only: device_name may be a feature, name may not.
+FORBIDDEN_ALONE = frozenset({"name", "phone", "text", "key", "note", "race"})
+MOST_TEXTS = 200  # different values of a category
+LONGEST_TEXT = 80  # letters of a category
+FEWEST_CUSTOMERS = 30  # among fewer, all texts may differ by chance
+FUTURE_WORDS = ("ends", "end", "expires", "due", "until", "renews")
 
 
 def attributes(inputs: Inputs) -> Family:
     """Every column of `attributes` that is not left out, and the monthly cost to serve.
 
-    Numbers and texts pass as they are, truths as flags, moments (`*_at`) as days since or until.
+    Numbers and texts stay as they are, booleans become flags, and times (`*_at`) become days since
+    or until then.
     """
     features: list[Feature] = []
     if inputs.has("customers", "cost_to_serve_monthly"):
@@ -46,7 +48,7 @@ def attributes(inputs: Inputs) -> Family:
     names = attribute_columns(inputs.tables, inputs.leave_out)
     if names:
         schema = inputs.tables["attributes"].collect_schema()
-        features += [_entry(name, schema[name]) for name in names]
+        features += [_feature(name, schema[name]) for name in names]
 
     def attach(joined: nw.LazyFrame, snapshots: nw.LazyFrame) -> nw.LazyFrame:
         if inputs.has("customers", "cost_to_serve_monthly"):
@@ -68,10 +70,10 @@ def attribute_columns(
     Raises
     ------
     ValueError
-        If a column to leave out does not exist: a typo would keep it.
+        If a column to leave out does not exist, since a typo would keep the column.
     """
-    found = columns_of(tables["attributes"]) if "attributes" in tables else ()
-    names = tuple(name for name in found if name not in BOOKKEEPING)
+    columns = columns_of(tables["attributes"]) if "attributes" in tables else ()
+    names = tuple(name for name in columns if name not in BOOKKEEPING)
     absent = [name for name in leave_out if name not in names]
     if absent:
         raise ValueError(
@@ -82,21 +84,22 @@ def attribute_columns(
 
 
 def check_allowed(names: Sequence[str], deny: Mapping[str, str]) -> None:
-    """Refuse columns that by their names must never be features.
+    """Refuse columns whose names say that they must not be features.
 
     Parameters
     ----------
     deny
-        Why, by column name, whatever its case and punctuation: known only after the outcome.
+        Why a column must not be a feature (known only after the outcome), by column name. Case and
+        punctuation do not matter.
 
     Raises
     ------
     ValueError
-        If a column is denied, an id, free text or a protected attribute.
+        If a column is denied, or its name is that of an id, free text or a protected attribute.
     """
     denied = {_plain(name): why for name, why in deny.items()}
     for name in names:
-        why = denied.get(_plain(name)) or _why_never(name)
+        why = denied.get(_plain(name)) or _why_forbidden(name)
         if why == "protected":
             cure = "name it under protected: in the source"
             raise ValueError(f"attributes: column '{name}' must not be a feature ({why}); {cure}")
@@ -105,13 +108,13 @@ def check_allowed(names: Sequence[str], deny: Mapping[str, str]) -> None:
 
 
 def check_texts(tables: Mapping[str, nw.LazyFrame], leave_out: Sequence[str] = ()) -> None:
-    """Refuse text columns that by their values are ids or free text, in one scan.
+    """Refuse text columns whose values look like ids or free text, in one scan.
 
     Raises
     ------
     ValueError
-        If a column has another value for each customer, over `MOST_TEXTS` different values, or one
-        of over `LONGEST_TEXT` letters.
+        If a column has a different value for each customer, more than `MOST_TEXTS` different
+        values, or a value of more than `LONGEST_TEXT` letters.
     """
     names = attribute_columns(tables, leave_out)
     schema = tables["attributes"].collect_schema() if names else {}
@@ -119,29 +122,27 @@ def check_texts(tables: Mapping[str, nw.LazyFrame], leave_out: Sequence[str] = (
     if not texts:
         return
     facts = tables["attributes"].select("customer_id", *(nw.col(n).cast(nw.String) for n in texts))
-    found = facts.select(
+    counts = facts.select(
         nw.col("customer_id").n_unique().alias("customers"),
         *(nw.col(name).n_unique().alias(f"{name} values") for name in texts),
         *(nw.col(name).str.len_chars().max().alias(f"{name} longest") for name in texts),
     ).collect()
-    customers = int(found["customers"][0] or 0)  # no rows, no count
+    customers = int(counts["customers"][0] or 0)  # null without rows
     for name in texts:
-        values, longest = (
-            int(found[f"{name} values"][0] or 0),
-            int(found[f"{name} longest"][0] or 0),
-        )
-        if values >= customers >= FEWEST_TO_TELL:
+        values = int(counts[f"{name} values"][0] or 0)
+        longest = int(counts[f"{name} longest"][0] or 0)
+        if values >= customers >= FEWEST_CUSTOMERS:
             raise _refusal(name, f"an id: {values:,} values of {customers:,} customers")
         if values > MOST_TEXTS or longest > LONGEST_TEXT:
-            told = f"{values:,} different values, up to {longest} letters"
-            raise _refusal(name, f"free text: {told}")
+            size = f"{values:,} different values, up to {longest} letters"
+            raise _refusal(name, f"free text: {size}")
 
 
-def _why_never(name: str) -> str | None:
+def _why_forbidden(name: str) -> str | None:
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
     last = re.split(r"[^a-z0-9]+", words)[-1]
-    for why, never in NEVER.items():
-        if last in never and (last not in ONLY_ALONE or _plain(name) == last):
+    for why, endings in FORBIDDEN.items():
+        if last in endings and (last not in FORBIDDEN_ALONE or _plain(name) == last):
             return why
     return None
 
@@ -157,13 +158,13 @@ def _refusal(name: str, why: str) -> ValueError:
     )
 
 
-def _entry(name: str, dtype: nw.dtypes.DType) -> Feature:
+def _feature(name: str, dtype: nw.dtypes.DType) -> Feature:
     words = name.replace("_", " ")
     column = nw.col(f"attribute_{name}")
     if name.endswith("_at"):
         stem = name.removesuffix("_at")
         since = days_since(f"attribute_{name}")
-        if stem.rsplit("_", 1)[-1] in COMING:
+        if stem.rsplit("_", 1)[-1] in FUTURE_WORDS:
             words = stem.replace("_", " ")
             return Feature(f"days_until_{stem}", "days", f"days until: {words}", -since)
         return Feature(f"days_since_{stem}", "days", f"days since: {stem.replace('_', ' ')}", since)
@@ -174,19 +175,19 @@ def _entry(name: str, dtype: nw.dtypes.DType) -> Feature:
     if dtype in (nw.String, nw.Categorical, nw.Enum):
         return Feature(name, "category", f"as known from the source: {words}", column)
     raise ValueError(
-        f"attributes: column '{name}' must be a number, a text, a truth or a timestamp named "
-        f"*_at, found {dtype}; cast it in the source's query"
+        f"attributes: column '{name}' must be a number, text, true or false, or a timestamp "
+        f"named *_at, found {dtype}; cast it in the source's query"
     )
 
 
 def _as_known(facts: nw.LazyFrame, snapshots: nw.LazyFrame, names: Sequence[str]) -> nw.LazyFrame:
-    """The latest row of each customer known at each as_of, columns prefixed with attribute_."""
+    """The latest row known at each snapshot; columns get the prefix attribute_."""
     columns = columns_of(facts)
     schema = facts.collect_schema()
     prefixed = {}
     for name in names:
-        whole = schema[name] == nw.Boolean
-        prefixed[f"attribute_{name}"] = nw.col(name).cast(nw.Int8) if whole else nw.col(name)
+        is_flag = schema[name] == nw.Boolean
+        prefixed[f"attribute_{name}"] = nw.col(name).cast(nw.Int8) if is_flag else nw.col(name)
     times = [time for time in ("known_at", "recorded_at") if time in columns]
     if not times:
         facts = facts.select("customer_id", **prefixed)

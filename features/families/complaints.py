@@ -1,4 +1,4 @@
-"""Complaints: how many, how severe, whose fault, and whether they were put right."""
+"""Complaints: how many, how severe, whose fault, and whether they were resolved."""
 
 from __future__ import annotations
 

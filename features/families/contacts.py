@@ -1,4 +1,4 @@
-"""Contacts: how often a customer was written to, and what became of past offers."""
+"""Contacts: messages and win-back offers sent to a customer so far."""
 
 from __future__ import annotations
 

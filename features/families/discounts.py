@@ -1,4 +1,4 @@
-"""Discounts: how much of what a customer buys is bought at a discount."""
+"""Discounts: the share of orders and of money that a customer buys at a discount."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .family import Family, Feature, Inputs, count_if, currency, sum_if
 
 
 def discounts(inputs: Inputs) -> Family:
-    """Share of orders and of money at a discount; `orders.discount` is money taken off."""
+    """Share of orders at a discount, and money taken off by discounts (`orders.discount`)."""
     if not inputs.has("orders", "discount"):
         return Family("discounts", ())
     days = inputs.trend_days

@@ -1,4 +1,4 @@
-"""What a family of features is made of: entries for the dictionary and sums for the engine."""
+"""The parts of a feature family: its features, the aggregates they use, and its inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Unit = Literal["days", "count", "currency", "share", "ratio", "flag", "category"
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: `value` is an expression over what the family's aggregates and frames give."""
+    """One feature: `value` is an expression over the aggregates and attached columns."""
 
     name: str
     unit: Unit
@@ -27,11 +27,10 @@ class Feature:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """One number per snapshot: `value` of each visible event, reduced by `how`: sum, min or max.
+    """One number per snapshot: the sum, min or max (`how`) of `value` over visible events.
 
-    Sums, and so counts, are taken in float64, which holds whole numbers below 2**53, and sums of
-    them, exactly in any order. DuckDB sums int64 in 128 bits, and CASE costs it more than casting
-    a condition to 0.0 or 1.0.
+    Sums and counts are float64, which is exact in any order for whole numbers below 2**53. DuckDB
+    is slower otherwise: it sums int64 in 128 bits, and CASE costs more than a cast of a condition.
     """
 
     name: str
@@ -41,14 +40,15 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Family:
-    """Features of one kind.
+    """A group of features about one subject.
 
     Attributes
     ----------
     aggregates
-        Per view of `assemble.VIEWS`: what to reduce in the one pass over that view.
+        Aggregates by view of `assemble.VIEWS`; each view is read once.
     attach
-        Called with a frame of snapshots and the bare snapshots: the frame with further columns.
+        Adds columns that are no aggregates: called with the frame so far and with the snapshots,
+        it returns the frame with its columns joined.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What families build from: canonical tables, windows in days, the definition of lost."""
+    """What families are built from: tables, windows in days, churn definition, activity kinds."""
 
     tables: Tables
     windows_days: tuple[int, ...]
@@ -71,11 +71,11 @@ class Inputs:
 
     @property
     def trend_days(self) -> int:
-        """The window of trends and of finer counts: the second shortest, or the only one."""
+        """The window of trends and of counts by kind: the second shortest, or the only one."""
         return sorted(self.windows_days)[min(1, len(self.windows_days) - 1)]
 
     def has(self, table: str, column: str | None = None) -> bool:
-        """Whether the table, and a column of it, is there."""
+        """Whether there is such a table, and such a column in it."""
         if table not in self.tables:
             return False
         return column is None or column in columns_of(self.tables[table])
@@ -111,7 +111,7 @@ def earliest(name: str, column: str) -> Aggregate:
 
 
 def trend(recent: nw.Expr, before: nw.Expr) -> nw.Expr:
-    """Change over sum, from -1 (stopped) to 1 (new); null if both are 0."""
+    """The difference over the sum, from -1 (stopped) to 1 (new); null if both are 0."""
     return ratio(recent - before, recent + before)
 
 

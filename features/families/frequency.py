@@ -1,4 +1,4 @@
-"""Frequency: how often a customer orders and uses the service, and whether that changes."""
+"""Frequency: how often a customer orders and uses the service, and the trend of both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .family import (
 
 
 def frequency(inputs: Inputs) -> Family:
-    """Orders and activities per window, their trend, and the gap beside the customer's own."""
+    """Orders and activities per window, their trends, and gaps between orders."""
     features: list[Feature] = []
     aggregates: dict[str, tuple[Aggregate, ...]] = {}
     if inputs.has("orders"):
@@ -97,7 +97,7 @@ def _finer_activity(inputs: Inputs) -> tuple[tuple[Aggregate, ...], list[Feature
 
 
 def _quantities(short: int, days: int) -> tuple[list[Aggregate], list[Feature]]:
-    """Quantity of activity lately, whether it changes, and how it compares with her own habit."""
+    """Quantity of activity in windows, its trend, and its ratio to the customer's own mean."""
     sums = [
         sum_if(f"activity_quantity_{length}d", "quantity", within(length))
         for length in sorted({short, days})

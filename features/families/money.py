@@ -1,4 +1,4 @@
-"""Money: what a customer spends, what that earns, and whether it changes."""
+"""Money: what a customer spends, its trend, and the margin earned."""
 
 from __future__ import annotations
 

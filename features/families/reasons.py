@@ -1,4 +1,4 @@
-"""Reasons: why a customer last left, as stated."""
+"""Reasons: the reason that a customer stated for the last departure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .family import Family, Feature, Inputs
 
 
 def reasons(inputs: Inputs) -> Family:
-    """The stated reason of the last departure; null if she never left or did not say."""
+    """The stated reason of the last departure; null if the customer never left or gave none."""
     if not inputs.has("departures", "reason"):
         return Family("reasons", ())
 

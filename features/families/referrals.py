@@ -1,4 +1,4 @@
-"""Referrals: whom a customer brought, and whether somebody brought her."""
+"""Referrals: made by a customer, and whether the customer was referred."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tenure: how long a customer has been one, in which lifetime, and since when she is lost."""
+"""Tenure: days as a customer, lifetimes so far, and days since the last departure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .family import Aggregate, Family, Feature, Inputs, earliest, elapsed_days, 
 
 
 def tenure(inputs: Inputs) -> Family:
-    """Days since the beginning, the current or last lifetime, departures and returns so far."""
+    """Days since signing up, length of the current or last lifetime, departures so far."""
     has_signup = inputs.has("customers", "signed_up_at")
     begins: list[nw.Expr] = []
     if has_signup:

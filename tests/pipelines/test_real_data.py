@@ -112,7 +112,7 @@ def test_telco_columns_known_afterwards_are_refused(tmp_path, column):
     name = column.lower().replace(" ", "_")
     path = tmp_path / "telco.yaml"
     path.write_text(text.replace("Contract as contract,", f'Contract, "{column}" as {name},'))
-    message = f"'{name}' must be known before the outcome, found a column known only afterwards"
+    message = f"'{name}' must be known before the outcome, found a column known only after it"
     with pytest.raises(ContractError, match=message):
         ingest(real("telco", path), tmp_path / "tables", truth=tmp_path / "truth")
     assert not (tmp_path / "tables").exists()

@@ -165,14 +165,14 @@ def test_columns_left_out_are_not_features_and_must_exist() -> None:
 
 
 def test_an_attribute_of_no_usable_type_is_refused() -> None:
-    with pytest.raises(ValueError, match="column 'tags' must be a number, a text, a truth or a"):
+    with pytest.raises(ValueError, match="column 'tags' must be a number, text, true or false, or"):
         features(attributes_of(tags=["a", "b"]), snapshots(), **SETTING)
 
 
 def test_an_attribute_may_not_take_the_name_of_another_feature() -> None:
     signed = {"customers": [{"customer_id": 1, "signed_up_at": START}]}
     tables = attributes_of(days_since_signup=3.5) | frames_on("polars", signed)
-    with pytest.raises(ValueError, match="the name 'days_since_signup' is given twice"):
+    with pytest.raises(ValueError, match="the name 'days_since_signup' is used twice"):
         features(tables, snapshots(), **SETTING)
 
 

@@ -1,55 +1,18 @@
+"""The readout of an experiment: levels, effects, pairs, intervals and notes."""
+
 import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from experiments import OFFERS, experiment, policy_experiment, read, row
 from threadpoolctl import threadpool_limits
 
-from winback.models.experiment.readout import ExperimentError, SampleRatioMismatch, readout
+from winback.models.experiment.readout import readout
 from winback.models.intervals import holm
 from winback.models.simulation.simulate import simulate
 from winback.models.simulation.world import World
-
-OFFERS = ["none", "bundle", "discount", "upgrade"]
-REASONS = {
-    "price": {"none": 0.2, "bundle": 0.2, "discount": 0.4, "upgrade": 0.2},
-    "service": {"none": 0.2, "bundle": 0.2, "discount": 0.2, "upgrade": 0.4},
-}
-
-
-def experiment(n=4000, seed=0, effect=0.2):
-    """Four equal arms; the discount works better for those who left for the price."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=n)
-    offer = rng.choice(OFFERS, n)
-    rate = np.clip(0.2 + 0.08 * x + effect * (offer != "none"), 0, 1)
-    returned = (rng.random(n) < rate).astype(int)
-    cost = {"none": 0.0, "bundle": 225.0, "discount": 120.0, "upgrade": 105.0}
-    frame = pd.DataFrame(
-        {
-            "customer_id": np.arange(n),
-            "as_of": pd.Timestamp("2024-01-01"),
-            "offer": offer,
-            "propensity": 0.25,
-            "returned": returned,
-            "value": returned * rng.gamma(4, 200, n),
-            "cost": returned * np.array([cost[name] for name in offer]),
-        }
-    )
-    covariates = pd.DataFrame({"strength": x, "region": rng.choice(["n", "s"], n)})
-    return frame, covariates
-
-
-def read(frame, **options):
-    return readout(frame, control="none", rng=np.random.default_rng(0), **options)
-
-
-def row(table, **where):
-    for name, wanted in where.items():
-        table = table[table[name] == wanted]
-    assert len(table) == 1
-    return table.iloc[0]
 
 
 def test_levels_and_effects_are_means_and_differences_of_means():
@@ -141,30 +104,6 @@ def test_pairs_compare_offers_with_each_other():
     assert (pairs["p_holm"] >= pairs["p_value"]).all()
 
 
-def policy_experiment(n=60_000, seed=1):
-    """Five equal arms, the fifth tailored by the reason; the truth per offer is known."""
-    rng = np.random.default_rng(seed)
-    arm = rng.choice([*OFFERS, "tailored"], n)
-    reason = rng.choice(["price", "service"], n, p=[0.6, 0.4])
-    chosen = np.where(reason == "price", "discount", "upgrade")
-    offer = np.where(arm == "tailored", chosen, arm)
-    rates = {
-        "price": {"none": 0.1, "bundle": 0.5, "discount": 0.5, "upgrade": 0.2},
-        "service": {"none": 0.2, "bundle": 0.5, "discount": 0.2, "upgrade": 0.6},
-    }
-    rate = np.array([rates[r][o] for r, o in zip(reason, offer, strict=True)])
-    frame = pd.DataFrame(
-        {
-            "customer_id": np.arange(n),
-            "offer": offer,
-            "arm": arm,
-            "propensity": [REASONS[r][o] for r, o in zip(reason, offer, strict=True)],
-            "returned": (rng.random(n) < rate).astype(int),
-        }
-    )
-    return frame, pd.DataFrame({"reason": reason})
-
-
 def test_a_tailored_arm_is_read_as_an_arm_and_its_rows_are_pooled_into_their_offers():
     frame, covariates = policy_experiment()
     result = read(frame, covariates=covariates)
@@ -246,122 +185,6 @@ def test_the_simulated_business_is_read_as_it_was_made():
             assert abs(found["estimate"] - expected) < 3.5 * found["se"]
     pooled = row(result.offers, offer="discount", outcome="returned")["se"]
     assert pooled < row(result.effects, arm="discount", outcome="returned")["se"]
-
-
-# The broken experiments.
-
-
-def broken(name):
-    frame, _ = experiment(n=6000)
-    if name == "lost arm":
-        return frame[frame["offer"] != "bundle"]
-    if name == "contamination":
-        frame.loc[frame.index[:5], "customer_id"] = frame["customer_id"].to_numpy()[-5:]
-        frame.loc[frame.index[:5], "offer"] = "bundle"
-        frame.loc[frame.index[-5:], "offer"] = "upgrade"
-    if name == "timing":
-        frame["returned_at"] = frame["as_of"] + pd.Timedelta(days=3)
-        frame.loc[8, "returned_at"] = frame["as_of"][8]
-        frame.loc[7, "returned_at"] = frame["as_of"][7] - pd.Timedelta(seconds=1)
-    if name == "propensities":
-        frame["propensity"] = 0.2
-    if name == "small arm":
-        bundle = frame.index[frame["offer"] == "bundle"]
-        return frame.drop(bundle[12:])
-    if name == "sample ratio":
-        bundle = frame.index[frame["offer"] == "bundle"]
-        return frame.drop(bundle[: len(bundle) // 5])
-    return frame
-
-
-@pytest.mark.parametrize(
-    ("check", "planned", "message"),
-    [
-        ("lost arm", dict.fromkeys(OFFERS, 0.25), r"no row is left of \['bundle'\]"),
-        ("propensities", None, r"must be positive and sum to 1, found .* sum 0\.8"),
-        ("contamination", None, "5 customers stand in more than one arm"),
-        ("timing", None, "1 customers returned before their offer was sent"),
-        ("small arm", None, r"'bundle': 12\} rows, at least 100 are needed"),
-        ("sample ratio", None, r"is below 0\.001; rows found/expected: bundle 1188/1426"),
-    ],
-)
-def test_a_broken_experiment_is_refused_by_name(check, planned, message):
-    with pytest.raises(ExperimentError, match=message) as refusal:
-        read(broken(check), planned=planned)
-    assert refusal.value.check == check
-    assert isinstance(refusal.value, SampleRatioMismatch) == (check == "sample ratio")
-
-
-def test_a_lost_arm_without_a_plan_shows_in_the_sum_of_the_chances():
-    with pytest.raises(ExperimentError, match=r"sum 0\.75; .* find the arm that is missing"):
-        read(broken("lost arm"))
-
-
-def test_a_lost_arm_of_an_experiment_with_a_policy_is_missed_by_name_or_by_the_chances():
-    frame, _ = policy_experiment(n=20_000)
-    frame = frame[frame["arm"] != "bundle"]
-    with pytest.raises(ExperimentError, match=r"no row is left of \['bundle'\]"):
-        read(frame, expected=["bundle", "discount", "tailored", "upgrade"])
-    with pytest.raises(
-        ExperimentError,
-        match=r"adds to 20\d+ for 16\d+ rows.* not be sent every offer",
-    ):
-        read(frame)
-
-
-def test_the_alarm_can_be_overridden_and_is_then_noted():
-    result = read(broken("sample ratio"), allow_mismatch=True)
-    assert result.sample_ratio.mismatch
-    assert any(note.startswith("overridden: sample ratio") for note in result.notes)
-
-
-def test_chances_of_policies_that_do_not_sum_to_one_are_refused():
-    frame, _ = policy_experiment(n=20_000)
-    flat = frame.assign(propensity=0.2)
-    with pytest.raises(ExperimentError, match="logged chances are not those with which") as refusal:
-        read(flat)
-    assert refusal.value.check == "propensities"
-    halved = frame.drop(columns="arm").assign(propensity=frame["propensity"] * 0.8)
-    with pytest.raises(ExperimentError, match=r"1 / propensity is 4\.998 for 4 offers"):
-        read(halved)
-
-
-@pytest.mark.parametrize(
-    ("change", "check", "message"),
-    [
-        ({"returned": np.nan}, "missing values", r"\{'returned': 6000\} rows hold none"),
-        ({"returned": 2}, "columns", "'returned' must be 0 or 1"),
-        ({"cost": 5.0}, "contamination", "rows of the control 'none' have an offer cost"),
-        ({"propensity": 0.0}, "propensities", r"\(0, 1\], found 6000 rows outside"),
-        ({"propensity": np.nan}, "propensities", r"\(0, 1\], found 6000 rows outside"),
-        ({"propensity": 0.001}, "overlap", r"lowest propensity is 0\.001"),
-        ({"offer": "gift"}, "lost arm", r"no row is left of \['none'\], found \['gift'\]"),
-    ],
-)
-def test_rows_that_cannot_be_are_refused(change, check, message):
-    frame, _ = experiment(n=6000)
-    with pytest.raises(ExperimentError, match=message) as refusal:
-        read(frame.assign(**change))
-    assert refusal.value.check == check
-
-
-def test_a_plan_that_contradicts_the_logged_chances_is_refused():
-    frame, _ = experiment()
-    with pytest.raises(ExperimentError, match=r"'none': \(0\.2, 0\.25\)") as refusal:
-        read(frame.assign(propensity=0.2), planned=dict.fromkeys(OFFERS, 0.25))
-    assert refusal.value.check == "propensities"
-
-
-def test_missing_columns_and_unplanned_arms_are_named():
-    frame, covariates = experiment()
-    with pytest.raises(ExperimentError, match=r"\['offer'\] are missing"):
-        read(frame.drop(columns="offer"))
-    with pytest.raises(ExperimentError, match=r"\['upgrade'\] are not in the plan"):
-        read(frame, planned={"none": 0.4, "bundle": 0.3, "discount": 0.3})
-    with pytest.raises(ValueError, match="covariates: must have 4000 rows, found 10"):
-        read(frame, covariates=covariates.head(10))
-    with pytest.raises(ValueError, match=r"outcomes: \['visits'\] must be finite"):
-        read(frame.assign(visits=np.nan), outcomes=["visits"])
 
 
 def test_the_same_customer_may_take_part_in_two_campaigns():

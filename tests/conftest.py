@@ -1,15 +1,24 @@
 """What several tests share: the repository, and one small finished run of the whole pipeline."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import postgres as postgresql
 import pytest
 from filelock import FileLock
 
+from winback.pipelines.cli import main
+
+# As the command line does: threads that spin while they wait cost minutes on a shared machine. It
+# has to be set before LightGBM is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# The small tables of the tests do not repay what a Java machine spends on optimizing.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 ROOT = Path(__file__).parents[1]
 SMALL = {  # a small world, trained quickly
     "source: sources/kumar.yaml": "source: sources/small.yaml",
@@ -30,6 +39,16 @@ def run_in(folder, *command, **environment):
         capture_output=True,
         text=True,
     )
+
+
+def winback(folder, *command):
+    """Exit code of a command of winback in a folder, with the registry of that folder.
+
+    It runs in this process: a new one would spend seconds on imports.
+    """
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        return main(command)
 
 
 def small_project(folder):
@@ -79,6 +98,19 @@ def finished(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def registered(finished, tmp_path_factory):
+    """The finished project with its models registered as version 1.
+
+    A copy of the folder has a registry of its own, which keeps the files of version 1 here.
+    """
+    folder = tmp_path_factory.mktemp("registered") / "project"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache"))
+    with warnings.catch_warnings(action="ignore"):  # what mlflow warns of is not ours to mend
+        assert winback(folder, "register") == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
 def postgres():
     """The uri of a PostgreSQL of our own."""
     if postgresql.programs() is None:
@@ -87,7 +119,7 @@ def postgres():
         yield uri
 
 
-SLOW_FIXTURES = {"finished", "postgres"}
+SLOW_FIXTURES = {"finished", "postgres"}  # and all that are made of them
 
 
 def pytest_collection_modifyitems(items):

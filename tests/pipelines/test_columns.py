@@ -1,7 +1,5 @@
-"""What the registered model makes of columns that are not quite as in training; and Spark."""
+"""What the registered model makes of columns that are not quite as in training."""
 
-import contextlib
-import shutil
 from decimal import Decimal
 
 import mlflow
@@ -10,25 +8,16 @@ import pandas as pd
 import pytest
 
 from winback.models.decision.recommend import DECISION_COLUMNS
-from winback.pipelines.cli import main
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of mlflow and Spark
+pytestmark = pytest.mark.filterwarnings("ignore")  # of mlflow
 TEXT, NUMBER, GAPS = "departure_reason", "orders_total", "complaints_180d"
 
 
 @pytest.fixture(scope="module")
-def model(finished, tmp_path_factory):
+def model(registered):
     """The registered model, as `mlflow.pyfunc.load_model` gives it."""
-    folder = shutil.copytree(
-        finished,
-        tmp_path_factory.mktemp("columns") / "project",
-        ignore=shutil.ignore_patterns("cache"),
-    )
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        assert main(["register", "--allow-dirty"]) == 0
-        uri = mlflow.MlflowClient().get_model_version_download_uri("winback", "1")
-    return mlflow.pyfunc.load_model(uri)
+    client = mlflow.MlflowClient(f"sqlite:///{registered}/mlflow.db")
+    return mlflow.pyfunc.load_model(client.get_model_version_download_uri("winback", "1"))
 
 
 @pytest.fixture(scope="module")
@@ -139,26 +128,3 @@ def test_without_populations_everything_is_answered_for_everybody(model, custome
         pd.testing.assert_series_equal(asked.loc[known, name], answers.loc[known, name])
     decided = list(DECISION_COLUMNS)
     pd.testing.assert_frame_equal(asked.loc[~active, decided], answers.loc[~active, decided])
-
-
-def test_spark_gives_the_same_answers(model, customers):
-    sql = pytest.importorskip("pyspark.sql", reason="no Spark: pip install winback[spark]")
-    if shutil.which("java") is None:
-        pytest.skip("Spark needs Java")
-    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    spark = builder.config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC").getOrCreate()
-    try:
-        names = [column.name for column in model.metadata.get_input_schema().inputs]
-        ask = mlflow.pyfunc.spark_udf(spark, model.metadata.artifact_path, env_manager="local")
-        rows = spark.createDataFrame(customers[[*dict.fromkeys(["customer_id", *names])]])
-        answered = rows.select("customer_id", ask(sql.functions.struct(*names)).alias("answer"))
-        found = answered.select("customer_id", "answer.*").toPandas().set_index("customer_id")
-    finally:
-        spark.stop()
-    expected = model.predict(customers).set_index(customers["customer_id"])
-    # MLflow turns a missing text into the letters nan.
-    texts = [name for name, kind in DECISION_COLUMNS.items() if kind is str]
-    expected[texts] = expected[texts].fillna("nan")
-    pd.testing.assert_frame_equal(
-        found.loc[expected.index, expected.columns], expected, check_exact=True
-    )

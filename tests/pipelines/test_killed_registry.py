@@ -77,20 +77,19 @@ def change(folder, number):
 
 
 @pytest.fixture(scope="module")
-def registered(finished, tmp_path_factory):
+def changed(registered, tmp_path_factory):
     """Version 1 registered, and models of other content in the run."""
     folder = tmp_path_factory.mktemp("killed") / "project"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache"))
-    winback(folder, "register")
+    shutil.copytree(registered, folder)
     change(folder, 2)
     return folder
 
 
 @pytest.fixture(scope="module")
-def promoted(registered, tmp_path_factory):
+def promoted(changed, tmp_path_factory):
     """Version 2 is champion, version 1 the previous one."""
     folder = tmp_path_factory.mktemp("promoted") / "project"
-    shutil.copytree(registered, folder)
+    shutil.copytree(changed, folder)
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     client.set_registered_model_alias("winback", "champion", "1")
     winback(folder, "register")
@@ -104,16 +103,16 @@ def fresh(original, tmp_path):
     return shutil.copytree(original, tmp_path / f"project{len(list(tmp_path.iterdir()))}")
 
 
-def test_a_registration_killed_at_any_commit_is_finished_by_the_next(registered, tmp_path):
-    folder = fresh(registered, tmp_path)
+def test_a_registration_killed_at_any_commit_is_finished_by_the_next(changed, tmp_path):
+    folder = fresh(changed, tmp_path)
     commits = winback(folder, "register")
     whole = state(folder)
     assert whole["aliases"] == {"challenger": "2"}
     assert whole["cards"] == {"1": True, "2": True}
     assert whole["files"]
     assert commits > 10
-    for moment in [1, commits // 2, *range(commits - 4, commits + 1)]:
-        folder = fresh(registered, tmp_path)
+    for moment in [1, commits // 2, *range(commits - 3, commits + 1)]:
+        folder = fresh(changed, tmp_path)
         assert winback(folder, "register", moment=moment) is None
         winback(folder, "register")
         now = state(folder)

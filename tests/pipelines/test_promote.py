@@ -1,6 +1,5 @@
 """Promotion: gates in front of @champion, the figures on the version, and the way back."""
 
-import contextlib
 import json
 import re
 import shutil
@@ -8,22 +7,15 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import winback
 from mlflow import MlflowClient
 
 from winback.models.evaluation.held_out import held_out
-from winback.pipelines.cli import main
 from winback.pipelines.storage.atomic import verify, write_manifest
 
 VETOED, REFUSED = 10, 3
-# In process: each start of mlflow costs seconds. What mlflow warns of is not ours to mend.
+# What mlflow warns of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-def winback(folder, *command):
-    """Exit code of a command of winback in a folder, with the registry of that folder."""
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        return main(command)
 
 
 def registry(folder):
@@ -75,11 +67,10 @@ def train_on_shuffled_labels(folder):
 
 
 @pytest.fixture(scope="module")
-def crowned(finished, tmp_path_factory):
+def crowned(registered, tmp_path_factory):
     """The first promotion, when there is no champion to compare with."""
     folder = tmp_path_factory.mktemp("promote") / "project"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache"))
-    assert winback(folder, "register") == 0
+    shutil.copytree(registered, folder)
     assert winback(folder, "promote") == 0
     return folder
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from conftest import run_in
+from conftest import run_in, winback
 from mlflow.exceptions import MlflowException
 
-from winback.pipelines.cli import main
 from winback.pipelines.job.exit_codes import ModelRefused
 from winback.pipelines.registry.bundle import bundle
 from winback.pipelines.registry.opened_model import open_model
@@ -42,11 +41,10 @@ def another(decision):
 
 
 @pytest.fixture(scope="module")
-def project(finished, tmp_path_factory):
+def project(registered, tmp_path_factory):
     """A registered run, and beside it a second version that sends everybody another offer."""
     folder = tmp_path_factory.mktemp("registry") / "project"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache"))
-    assert winback(folder, "register") == 0
+    shutil.copytree(registered, folder)
     other = shutil.copytree(folder / "artifacts/decision", folder / "other")
     decision = json.loads((other / "decision.json").read_text())
     told = {"personalize": False, "best_single": another(decision)}
@@ -55,13 +53,6 @@ def project(finished, tmp_path_factory):
     write_manifest(other, json.loads((other / "_manifest.json").read_text()))
     assert winback(folder, "register", "--decision", "other") == 0
     return folder
-
-
-def winback(folder, *command):
-    """Exit code of a command in a folder, with the registry of that folder; in process."""
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        return main(command)
 
 
 def test_the_same_models_make_no_second_version(project, capsys):
@@ -94,10 +85,10 @@ def test_uncommitted_changes_are_refused_unless_told(project, tmp_path, capsys):
     assert winback(copy, "register", "--allow-dirty") == 0
 
 
-def test_a_version_says_where_it_came_from_and_what_it_is_good_for(project):
+def test_a_version_says_where_it_came_from_and_what_it_is_good_for(project, registered):
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     found = client.get_model_version("winback", "1")
-    assert folder_of(project, 1).is_relative_to(project / "mlartifacts")
+    assert folder_of(project, 1).is_relative_to(registered / "mlartifacts")
     head = run_in(project, "git", "rev-parse", "HEAD").stdout.strip()
     assert found.tags["winback.git"] == head
     lock = hashlib.sha256((project / "dvc.lock").read_bytes()).hexdigest()

@@ -1,38 +1,29 @@
 """The registered model over HTTP: one customer in, the batch answer out."""
 
 import json
-import shutil
 import urllib.error
 import urllib.request
 
 import pandas as pd
 import pytest
-from conftest import run_in
+from conftest import winback
 from servers import alive, documented_line, free_port, running
 
 from winback.models.decision.recommend import DECISION_COLUMNS
 
 
 @pytest.fixture(scope="module")
-def project(finished, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serve") / "project"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache"))
-    assert run_in(folder, "winback", "register").returncode == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(project):
+def address(registered):
     """A server of the registered model, as the docs start it, on a port of its own."""
     port = free_port()
     line = documented_line("mlflow models serve")
     line = line.replace("5001", port).replace("@champion", "@challenger")
     base = f"http://127.0.0.1:{port}"
     environment = {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{registered}/mlflow.db",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
-    with running(line, ping=f"{base}/ping", folder=project, **environment):
+    with running(line, ping=f"{base}/ping", folder=registered, **environment):
         yield base
 
 
@@ -57,14 +48,13 @@ def record(customer):
     }
 
 
-def test_one_customer_gets_the_batch_answer_over_http(project, address):
+@pytest.mark.filterwarnings("ignore")  # what mlflow warns of is not ours to mend
+def test_one_customer_gets_the_batch_answer_over_http(registered, address, tmp_path):
     given = ("--features", "data/features/current.parquet", "--no-suppressions")
-    scored = run_in(
-        project, "winback", "score", *given, "--model", "models:/winback@challenger", "--out", "s"
-    )
-    assert scored.returncode == 0, scored.stderr
-    batch = pd.read_parquet(project / "s/part-00000.parquet").set_index("customer_id")
-    customers = pd.read_parquet(project / "data/features/current.parquet")
+    where = ("--model", "models:/winback@challenger", "--out", str(tmp_path / "scores"))
+    assert winback(registered, "score", *given, *where) == 0
+    batch = pd.read_parquet(tmp_path / "scores/part-00000.parquet").set_index("customer_id")
+    customers = pd.read_parquet(registered / "data/features/current.parquet")
     for population in ("active", "lost"):
         asked = record(customers[customers["population"] == population].iloc[0])
         (found,) = ask(address, [asked])
@@ -74,9 +64,9 @@ def test_one_customer_gets_the_batch_answer_over_http(project, address):
             assert value == expected[name] or (pd.isna(value) and pd.isna(expected[name])), name
 
 
-def test_every_customer_gets_the_decision_of_the_list_over_http(project, address):
-    listed = pd.read_parquet(project / "data/recommendations.parquet").set_index("customer_id")
-    rows = pd.read_parquet(project / "data/features/current.parquet")
+def test_every_customer_gets_the_decision_of_the_list_over_http(registered, address):
+    listed = pd.read_parquet(registered / "data/recommendations.parquet").set_index("customer_id")
+    rows = pd.read_parquet(registered / "data/features/current.parquet")
     rows = rows[rows["customer_id"].isin(listed.index)].drop(columns="as_of")
     found = []
     for start in range(0, len(rows), 2_000):
@@ -95,8 +85,8 @@ def test_every_customer_gets_the_decision_of_the_list_over_http(project, address
     assert served["holdout"].sum() > 10
 
 
-def test_what_cannot_be_answered_is_named_and_the_server_lives(project, address):
-    good = record(pd.read_parquet(project / "data/features/current.parquet").iloc[0])
+def test_what_cannot_be_answered_is_named_and_the_server_lives(registered, address):
+    good = record(pd.read_parquet(registered / "data/features/current.parquet").iloc[0])
     for change, words in (
         ({"orders_total": "many"}, "orders_total"),
         (None, "columns are missing"),

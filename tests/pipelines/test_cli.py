@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from conftest import ROOT, run_in
+from conftest import ROOT, run_in, winback
 
 from winback.pipelines.cli import COMMANDS, main
 
@@ -22,47 +22,53 @@ def change(path, old, new):
     path.write_text(text.replace(old, new))
 
 
-def refused(folder, *command):
-    done = run_in(folder, "winback", *command)
-    assert "Traceback" not in done.stderr
-    assert done.returncode == 3, done.stderr
-    return done.stderr
+@pytest.fixture
+def refused(folder, capsys):
+    """The message of a command that is refused."""
+
+    def run(*command):
+        assert winback(folder, *command) == 3
+        return capsys.readouterr().err
+
+    return run
 
 
 def test_a_typo_in_params_names_the_section_the_key_and_the_nearest(folder):
     change(folder / "params.yaml", "learning_rate", "lerning_rate")
-    message = refused(folder, "run")
-    assert "train_churn" in message
-    assert "lerning_rate" in message
-    assert "learning_rate" in message
+    done = run_in(folder, "winback", "run")  # as a process, whose exit code and output count
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "train_churn" in done.stderr
+    assert "lerning_rate" in done.stderr
+    assert "learning_rate" in done.stderr
 
 
-def test_a_mistyped_value_says_what_is_expected(folder):
+def test_a_mistyped_value_says_what_is_expected(folder, refused):
     change(folder / "params.yaml", "rounds: 300", "rounds: many")
-    message = refused(folder, "run")
+    message = refused("run")
     assert "rounds" in message
     assert "whole number" in message
 
 
-def test_a_source_that_is_not_there_is_named(folder):
-    assert "sources/nowhere.yaml" in refused(folder, "run", "--source", "sources/nowhere.yaml")
+def test_a_source_that_is_not_there_is_named(folder, refused):
+    assert "sources/nowhere.yaml" in refused("run", "--source", "sources/nowhere.yaml")
 
 
-def test_a_missing_data_file_says_where_to_get_it(folder):
+def test_a_missing_data_file_says_where_to_get_it(folder, refused):
     change(folder / "params.yaml", "sources/kumar.yaml", "sources/hillstrom.yaml")
-    message = refused(folder, "fingerprint", "--out", "f.json")
+    message = refused("fingerprint", "--out", "f.json")
     assert "set HILLSTROM" in message
     assert "https://" in message
     assert not (folder / "f.json").exists()
 
 
-def test_a_database_that_refuses_ends_in_one_message_without_the_password(folder):
+def test_a_database_that_refuses_ends_in_one_message_without_the_password(folder, refused):
     (folder / "sources/db.yaml").write_text(
         "name: db\ntitle: A database\ntables:\n  customers:\n    query: select 1 as customer_id\n"
         "    uri: postgresql://somebody:secret@127.0.0.1:9/nothing\n"
     )
     change(folder / "params.yaml", "sources/kumar.yaml", "sources/db.yaml")
-    message = refused(folder, "fingerprint", "--out", "f.json")
+    message = refused("fingerprint", "--out", "f.json")
     assert "secret" not in message
     assert "127.0.0.1" in message
 
@@ -75,7 +81,7 @@ def test_a_database_that_refuses_ends_in_one_message_without_the_password(folder
     ],
     ids=["a negative amount", "an order of nobody"],
 )
-def test_bad_rows_are_refused_by_name_and_nothing_is_written(folder, row, words):
+def test_bad_rows_are_refused_by_name_and_nothing_is_written(folder, row, words, refused):
     (folder / "sources/shop.yaml").write_text(
         "name: shop\ntitle: A shop\nas_of: 2021-01-01\ntables:\n"
         "  customers:\n    query: select 1 as customer_id\n"
@@ -83,15 +89,15 @@ def test_bad_rows_are_refused_by_name_and_nothing_is_written(folder, row, words)
         "t(customer_id, order_id, ordered_at, amount)\n"
     )
     change(folder / "params.yaml", "sources/kumar.yaml", "sources/shop.yaml")
-    message = refused(folder, "ingest", "--tables", "tables", "--truth", "truth")
+    message = refused("ingest", "--tables", "tables", "--truth", "truth")
     assert "orders" in message
     assert words in message
     assert not (folder / "tables").exists()
 
 
-def test_an_unknown_offer_in_the_experiment_is_refused(folder):
+def test_an_unknown_offer_in_the_experiment_is_refused(folder, refused):
     change(folder / "sources/kumar.yaml", "service: upgrade", "service: gift")
-    assert "unknown offer 'gift'" in refused(folder, "run")
+    assert "unknown offer 'gift'" in refused("run")
 
 
 def test_help_names_every_command(capsys):

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STARTS_WITHIN = 180  # seconds, on a busy machine
-WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # their workers start slowly
 PAGE = Path(__file__).parents[1] / "docs" / "registry.md"
 
 
@@ -39,7 +38,7 @@ def running(line: str, *, ping: str, folder: Path, **environment: str) -> Iterat
         server = subprocess.Popen(
             line.split(),
             cwd=folder,
-            env=os.environ | {"PATH": path, **WITHOUT_JOBS} | environment,
+            env=os.environ | {"PATH": path} | environment,
             stdout=output,
             stderr=output,
             start_new_session=True,

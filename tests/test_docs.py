@@ -105,7 +105,7 @@ def test_the_consumers_lines_run(project, monkeypatch):
 def test_the_example_source_is_a_source():
     from ruamel.yaml import YAML
 
-    (example,) = blocks("yaml")
+    example = next(blocks("yaml"))
     source = from_mapping(Source, YAML(typ="safe").load(example), "own_data.md")
     assert source.churn.inactive_days == 90
 

@@ -92,7 +92,7 @@ def test_ids_of_text_and_moments_with_a_zone_mean_the_same(job, customers, tmp_p
     score(other)
     expected = rows(job.out)
     expected["customer_id"] = "c" + expected["customer_id"].astype("str")
-    drawn = ["holdout", "propensity"]  # by the id, so that other ids draw others
+    drawn = ["holdout", "assigned_offer", "propensity"]  # by the id, so that other ids draw others
     pd.testing.assert_frame_equal(
         rows(other.out).drop(columns=drawn), expected.drop(columns=drawn), check_exact=True
     )

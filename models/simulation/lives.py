@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .people import People
-from .world import BOTH, COMPETITOR, MONTH, MOVED, NEED_GONE, PRICE, REASONS, SERVICE, World
+from .world import BOTH, COMPETITOR, DAY, MONTH, MOVED, NEED_GONE, PRICE, REASONS, SERVICE, World
 
 CONTENT, UPSET, FADING = 0, 1, 2
 ALIVE = -1
@@ -31,6 +31,7 @@ FADE_CHANCE = 0.0032
 CURED_SHARE = 0.55
 RELAPSE = 3.5
 CONTACT_RELIEF = 0.55
+LEAVES_FROM, LEAVES_WITHIN = 0.3, 0.69  # of a month, in which the moments of leaving lie
 
 
 @dataclass(frozen=True)
@@ -186,11 +187,69 @@ def live(people: People, lives: Lives, *, world: World, rng: np.random.Generator
         risk[:, PRICE] *= np.where(after_welcome, AFTER_WELCOME, 1.0)
         risk *= np.where(again[alive] & sent, CONTACT_RELIEF, 1.0)[:, None]
         total = np.cumsum(risk, axis=1)
-        end = lives.started_at[alive] + ((month + 0.3 + 0.69 * part) * MONTH).astype(np.int64)
+        end = lives.started_at[alive] + ((month + LEAVES_FROM + LEAVES_WITHIN * part) * MONTH).astype(np.int64)
         leaves = (leave < total[:, -1]) & (end < world.as_of)
         ended[alive[leaves]] = end[leaves]
         reason[alive[leaves]] = (leave[leaves, None] >= total[leaves]).sum(axis=1)
         alive, month = alive[~leaves], month + 1
+
+
+def next_moods(people: People, customer: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Shares of each mood a month later, (3, lives), of those who do not leave."""
+    upset, calm = people.upset_chance[customer], people.recovery_chance[customer]
+    content, angry, fading = shares
+    return np.stack(
+        [
+            content * (1 - upset - FADE_CHANCE) + angry * calm,
+            angry * (1 - calm) + content * upset,
+            fading + content * FADE_CHANCE,
+        ]
+    )
+
+
+def churn_probability(
+    people: People, lives: Lives, mood: np.ndarray, contacted: np.ndarray, *, world: World
+) -> np.ndarray:
+    """True probability that active customers leave within the churn horizon, (lives,).
+
+    Exact given what no table shows: traits, this month's mood, whether a return was cured.
+
+    Parameters
+    ----------
+    people, lives
+        Traits, and the lifetimes that go on at the end of the data.
+    mood, contacted
+        (lives,) mood of the current month of each, and whether a message was sent in it.
+    world
+        Gives the end of the data and the horizon.
+    """
+    age = (world.as_of - lives.started_at) / MONTH
+    until = age + world.churn_horizon_days * DAY / MONTH
+    month = np.floor(age)
+    month -= month == age  # a month that begins at the end of the data is not lived yet
+    table = hazards(people, lives)
+    price = table[:, PRICE].copy()
+    welcome = people.welcome[lives.customer] & (lives.number == 1)
+    again = lives.number > 1
+    moods = (mood == np.arange(3)[:, None]).astype(float)
+    message = contacted.astype(float)
+    left = np.zeros(len(age))
+    for step in range(int(np.ceil(world.churn_horizon_days * DAY / MONTH)) + 1):
+        if step:
+            moods = next_moods(people, lives.customer, moods)
+            message = lives.contact_chance
+        now = month + step
+        after_welcome = welcome & (now >= WELCOME_MONTHS) & (now < WELCOME_MONTHS + 3)
+        risk = table.sum(axis=1) + price * np.where(after_welcome, AFTER_WELCOME - 1, 0.0)
+        risk *= np.where(again, 1 - message * (1 - CONTACT_RELIEF), 1.0)
+        risk = np.minimum(risk, 1.0)
+        # Share of this month's leavers who leave before the end of the data, and the horizon.
+        before = np.clip((age - now - LEAVES_FROM) / LEAVES_WITHIN, 0.0, 1.0)
+        by_then = np.clip((until - now - LEAVES_FROM) / LEAVES_WITHIN, 0.0, 1.0)
+        still = np.maximum(1 - risk * before, 1e-12)  # 0 in moods that nobody active is in
+        left += (moods * risk * (by_then - before) / still).sum(axis=0)
+        moods = moods * (1 - risk) / still
+    return left
 
 
 def _next_mood(

@@ -1,4 +1,4 @@
-"""What lost customers of the simulated world do after they are sent offers, drawn from the truth."""
+"""Answers of lost customers to the offers sent to them, drawn from the truth."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .events import History
 from .lives import CURED_SHARE
 from .response import DISCOUNT, MATCHED, NONE, UPGRADE
 from .tables import seconds, text

@@ -1,9 +1,9 @@
-"""Lifetimes of simulated customers, month by month: bills, moods, contacts, and why they leave.
+"""Lifetimes of simulated customers, month by month: moods, messages, and why they leave.
 
-A customer is content, upset (a failure of the service; it passes or is mended) or fading (needs
-the service less and less). What a month brings depends on that mood and on the customer's traits,
-and everything that drives leaving also shows in the events: use falls, complaints are opened,
-bills are bought at a discount. All customers live one month of their lifetime at a time.
+A customer is content, upset (after a failure of the service, until it passes or is mended) or
+fading (needs the service less and less). The mood and the customer's traits decide what a month
+brings, and all that makes customers leave shows in the events: use falls, complaints are opened,
+bills are bought at a discount.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEAVES_FROM, LEAVES_WITHIN = 0.3, 0.69  # of a month, in which the moments of le
 
 @dataclass(frozen=True)
 class Lives:
-    """Lifetimes about to be lived, one array element each.
+    """Lifetimes that begin, one array element per lifetime.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Lives:
     previous_reason
         Why the previous lifetime ended (index into REASONS), -1 in the first.
     cured
-        The previous reason is gone for good; without it, it comes back stronger.
+        The previous reason never applies again; where False, it is stronger than before.
     """
 
     customer: np.ndarray
@@ -70,7 +70,7 @@ class Lives:
 
 @dataclass(frozen=True)
 class Lived:
-    """What came of them: one row per lifetime, per month lived, and per spell of being upset.
+    """What came of lifetimes: a row per lifetime, per month lived, and per spell of being upset.
 
     Attributes
     ----------
@@ -98,9 +98,10 @@ class Lived:
 
 
 def hazards(people: People, lives: Lives) -> np.ndarray:
-    """Monthly hazard of leaving by mood and reason, (3, reasons, lives), before what a month adds.
+    """Monthly hazard of leaving by mood and reason, (3, reasons, lives).
 
-    A cured customer does not leave for the previous reason again; another one does so more.
+    A cured customer does not leave for the previous reason again; who is not cured does so more.
+    The end of a welcome discount and messages change it further, see `live`.
     """
     owner = lives.customer
     table = np.repeat(HAZARD[:, :, None], len(owner), axis=2)
@@ -117,7 +118,7 @@ def hazards(people: People, lives: Lives) -> np.ndarray:
 
 @dataclass
 class _Diary:
-    """What the months of all lifetimes bring, collected while they are lived."""
+    """Collects what the months of all lifetimes bring."""
 
     n_lives: int
     months: list[tuple[np.ndarray, ...]] = field(default_factory=list)
@@ -142,7 +143,7 @@ class _Diary:
         self.months.append((life.astype(np.int32), ages, now, sent))
 
     def close(self, ended_at: np.ndarray, reason: np.ndarray) -> Lived:
-        """All that was noted."""
+        """Everything noted, as arrays."""
         life, age, mood, sent = (np.concatenate(parts) for parts in zip(*self.months, strict=True))
         upset_life, upset_month = (np.concatenate(part) for part in zip(*self.begun, strict=True))
         calm_month = np.full(self.n_spells, -1, dtype=np.int16)
@@ -187,7 +188,8 @@ def live(people: People, lives: Lives, *, world: World, rng: np.random.Generator
         risk[:, PRICE] *= np.where(after_welcome, AFTER_WELCOME, 1.0)
         risk *= np.where(again[alive] & sent, CONTACT_RELIEF, 1.0)[:, None]
         total = np.cumsum(risk, axis=1)
-        end = lives.started_at[alive] + ((month + LEAVES_FROM + LEAVES_WITHIN * part) * MONTH).astype(np.int64)
+        age = month + LEAVES_FROM + LEAVES_WITHIN * part
+        end = lives.started_at[alive] + (age * MONTH).astype(np.int64)
         leaves = (leave < total[:, -1]) & (end < world.as_of)
         ended[alive[leaves]] = end[leaves]
         reason[alive[leaves]] = (leave[leaves, None] >= total[leaves]).sum(axis=1)

@@ -213,9 +213,7 @@ class Offered:
         return np.where(self.gone, self.none, answer)
 
 
-def offered(
-    history: History, lapse_days: np.ndarray, intercept: float, *, world: World
-) -> Offered:
+def offered(history: History, lapse_days: np.ndarray, intercept: float, *, world: World) -> Offered:
     """What decides on a return under offers, so many days after leaving.
 
     Parameters

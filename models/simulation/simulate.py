@@ -208,9 +208,7 @@ def simulate(world: World, *, seed: int) -> Simulation:
     lost = np.flatnonzero(business.history.departed_at >= 0)
     moment = np.full(len(lost), world.as_of)
     history = business.history.take(lost)
-    truth.append(
-        truth_of_lost(people, history, lost, moment, solved, world, population="lost")
-    )
+    truth.append(truth_of_lost(people, history, lost, moment, solved, world, population="lost"))
 
     written = tables(people, business.waves, ids, world=world, rng=rng)
     written["departures"] = _departures(business.waves, business.stated, ids)
@@ -325,18 +323,18 @@ def _keep(
     people: People, lives: Lives, lived: Lived, rows: np.ndarray
 ) -> tuple[People, Lives, Lived]:
     """First lifetimes of some customers, renumbered."""
-    place = np.full(len(lives.customer), -1)
-    place[rows] = np.arange(len(rows))
-    months = np.flatnonzero(place[lived.month_life] >= 0)
-    spells = np.flatnonzero(place[lived.upset_life] >= 0)
+    new_row = np.full(len(lives.customer), -1)
+    new_row[rows] = np.arange(len(rows))
+    months = np.flatnonzero(new_row[lived.month_life] >= 0)
+    spells = np.flatnonzero(new_row[lived.upset_life] >= 0)
     kept = Lived(
         ended_at=lived.ended_at[rows],
         reason=lived.reason[rows],
-        month_life=place[lived.month_life[months]],
+        month_life=new_row[lived.month_life[months]],
         month=lived.month[months],
         mood=lived.mood[months],
         contacted=lived.contacted[months],
-        upset_life=place[lived.upset_life[spells]],
+        upset_life=new_row[lived.upset_life[spells]],
         upset_month=lived.upset_month[spells],
         calm_month=lived.calm_month[spells],
     )

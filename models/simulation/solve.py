@@ -137,9 +137,7 @@ def _solve_acceptance(
         return answers.probability(offer, level, for_price, disturbed_from)
 
     discount = _root(
-        lambda level: (
-            accepted(DISCOUNT, level, DISCOUNT_FOR_PRICE).mean() - ACCEPTANCE["discount"]
-        )
+        lambda level: accepted(DISCOUNT, level, DISCOUNT_FOR_PRICE).mean() - ACCEPTANCE["discount"]
     )
     bundle = _root(lambda level: accepted(BUNDLE, level).mean() - ACCEPTANCE["bundle"])
     discounted = accepted(DISCOUNT, discount, DISCOUNT_FOR_PRICE)

@@ -104,9 +104,7 @@ def truth_of_active(
         now = last[alive]
         going_on = Lives(**{name: values[alive] for name, values in vars(lives).items()})
         chances.append(
-            churn_probability(
-                people, going_on, lived.mood[now], lived.contacted[now], world=world
-            )
+            churn_probability(people, going_on, lived.mood[now], lived.contacted[now], world=world)
         )
         customers.append(ids[going_on.customer])
     frame = pd.DataFrame(

@@ -169,7 +169,7 @@ def stated(study: Study) -> Finding:
     slack = widened(0.01, len(lost))
     return Finding(
         "D",
-        "stated reason is the true one, or missing (customers lost in the tail)",
+        "stated reason is the true one, or missing (customers lost now)",
         f"{world.stated_reason_right}, {world.stated_reason_missing}",
         f"{slack:.3f}",
         f"{right:.3f}, {missing:.3f}",

@@ -1,4 +1,4 @@
-"""A simulated experiment as an analyst with the truth beside him would lay it out.
+"""A simulated experiment laid out for the data card, with the truth beside it.
 
 One frame per question of the data card: the customers of the experiment with what happened before
 the offer, the lifetimes that their returns began, and the months of those lifetimes.
@@ -87,8 +87,8 @@ def _sums(orders: pd.DataFrame, moment: pd.Series, *, before: bool) -> pd.DataFr
 
 def _of(values: pd.Series, customers: pd.Series) -> np.ndarray:
     """The value of each row's customer; missing for others."""
-    place = values.index.get_indexer(pd.Index(customers))
-    return pd.array(values).take(place, allow_fill=True)
+    position = values.index.get_indexer(pd.Index(customers))
+    return pd.array(values).take(position, allow_fill=True)
 
 
 def _people(simulation: Simulation, departures: pd.DataFrame) -> pd.DataFrame:

@@ -56,5 +56,5 @@ def test_offers_that_fit_no_customer_are_refused(lost: pd.DataFrame) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="an offer for each of 100000 customers is needed, found"):
         draw_responses(lost, ["none"], world=WORLD, rng=rng)
-    with pytest.raises(ValueError, match="must be among none, discount, .*, found gift"):
+    with pytest.raises(ValueError, match=r"must be among none, discount, .*, found gift"):
         draw_responses(lost, ["gift"] * DRAWS, world=WORLD, rng=rng)

@@ -1,4 +1,4 @@
-"""The law of returning unasked: probabilities and draws agree, and it has no memory but the days."""
+"""The law of returning unasked: draws agree with probabilities; only the days away matter."""
 
 import numpy as np
 import pytest

@@ -180,8 +180,8 @@ def _months_again(
     bills = bills[["customer_id", "ordered_at"]].sort_values("ordered_at")
     month = pd.Timedelta(days=30.4)
     sent = contacts[["customer_id", "contacted_at"]].sort_values("contacted_at")
-    ends = departures[["customer_id", "departed_at"]]
-    for events, moment in ((sent, "contacted_at"), (ends, "departed_at")):
+    left = departures[["customer_id", "departed_at"]]
+    for events, moment in ((sent, "contacted_at"), (left, "departed_at")):
         bills = pd.merge_asof(
             bills,
             events,

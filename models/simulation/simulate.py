@@ -9,12 +9,13 @@ is away at its end is there to be won back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from .events import History, Wave, happen, no_history, remember
+from .business import Business
+from .events import History, Wave, happen
 from .experiment import (
     NEVER,
     Trial,
@@ -23,16 +24,14 @@ from .experiment import (
     offers_table,
     promise,
     randomize,
-    stated_reasons,
 )
-from .lives import ALIVE, CURED_SHARE, Lived, Lives, live
+from .lives import ALIVE, Lived, Lives, live
 from .people import People, draw_people
-from .response import NONE, draw_unasked_return, return_probability
+from .response import NONE, return_probability
 from .solve import solve_offers, solve_unasked
 from .tables import seconds, tables, text
 from .truth import truth_of_active, truth_of_lost
-from .value import CARE, UNASKED_PRICE, second_lives
-from .world import DAY, OFFERS, REASONS, World
+from .world import DAY, REASONS, World
 
 SUPPRESSED_LEAVERS = 0.035
 SUPPRESSED_ACTIVE = 0.004
@@ -71,92 +70,6 @@ class Simulation:
     world: World
 
 
-@dataclass
-class _Business:
-    """All customers with what has happened to them so far; arrays run along `people`.
-
-    `latest` is the reason stated at the last departure, `asked_at` the second at which the
-    business would ask a leaver of the window (NEVER for others), `unasked_at` the second at which
-    a lost customer comes back if nobody asks, -1 for not before the end of the data.
-    """
-
-    people: People
-    world: World
-    rng: np.random.Generator
-    history: History = field(init=False)
-    waves: list[Wave] = field(default_factory=list)
-    stated: list[np.ndarray] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        n = len(self.people.plan)
-        self.history = no_history(n)
-        self.latest = np.full(n, -1)
-        self.asked_at = np.full(n, NEVER)
-        self.unasked_at = np.full(n, -1)
-
-    def add(self, wave: Wave) -> np.ndarray:
-        """Remember a wave of lifetimes; the customers who left at the end of theirs."""
-        customer = wave.lives.customer
-        self.history = remember(self.history, self.people, wave)
-        self.waves.append(wave)
-        self.stated.append(stated_reasons(wave.lived.reason, self.world, rng=self.rng))
-        self.latest[customer] = self.stated[-1]
-        self.asked_at[customer], self.unasked_at[customer] = NEVER, -1
-        return customer[wave.lived.ended_at != ALIVE]
-
-    def leave_alone(
-        self,
-        customer: np.ndarray,
-        intercept: float,
-        *,
-        since_days: np.ndarray,
-        exponential: np.ndarray,
-    ) -> None:
-        """Decide when lost customers come back if nobody asks them, see `draw_unasked_return`."""
-        self.unasked_at[customer] = draw_unasked_return(
-            self.history.take(customer),
-            since_days,
-            intercept,
-            world=self.world,
-            exponential=exponential,
-        )
-
-    def come_back(self, customer: np.ndarray) -> np.ndarray:
-        """Live the lifetimes that unasked returns begin; the customers who left again."""
-        n = len(customer)
-        return self.live_again(
-            customer,
-            offer=np.full(n, NONE),
-            started_at=self.unasked_at[customer],
-            cured=self.rng.random(n) < CURED_SHARE,
-            price_level=np.full(len(OFFERS), UNASKED_PRICE),
-        )
-
-    def live_again(
-        self,
-        customer: np.ndarray,
-        *,
-        offer: np.ndarray,
-        started_at: np.ndarray,
-        cured: np.ndarray,
-        price_level: np.ndarray,
-    ) -> np.ndarray:
-        """Live the lifetimes that returns begin; the customers who left again."""
-        lives = second_lives(
-            self.history.take(customer),
-            self.people,
-            customer,
-            offer=offer,
-            started_at=started_at,
-            contact_chance=self.rng.choice(CARE, len(customer)),
-            cured=cured,
-            price_level=price_level,
-            effect_strength=self.world.effect_strength,
-        )
-        lived = live(self.people, lives, world=self.world, rng=self.rng)
-        return self.add(happen(self.people, lives, lived, world=self.world, rng=self.rng))
-
-
 def simulate(world: World, *, seed: int) -> Simulation:
     """Simulate a world; the same world and seed give the same tables.
 
@@ -176,7 +89,7 @@ def simulate(world: World, *, seed: int) -> Simulation:
     rng = np.random.default_rng(seed)
     people, first = _first_lives(world, rng=rng)
     ids = world.first_customer_id + rng.permutation(len(people.plan)).astype(np.int64)
-    business = _Business(people, world, rng)
+    business = Business(people, world, rng)
     leavers = business.add(first)
     suppressed = _suppressions(business.history, world, rng=rng)
     intercept, rank = _until_asked(business, leavers, suppressed)
@@ -221,7 +134,7 @@ def simulate(world: World, *, seed: int) -> Simulation:
 
 
 def _until_asked(
-    business: _Business, leavers: np.ndarray, suppressed: np.ndarray
+    business: Business, leavers: np.ndarray, suppressed: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Everything up to the moment at which the business would ask whoever is still away.
 
@@ -256,7 +169,7 @@ def _until_asked(
 
 
 def _after_asking(
-    business: _Business, trial: Trial, price_level: np.ndarray, intercept: float
+    business: Business, trial: Trial, price_level: np.ndarray, intercept: float
 ) -> None:
     """Everything from the offers to the end of the data."""
     world, rng = business.world, business.rng

@@ -10,6 +10,9 @@ Where `lifetimes` can be imported, a BG/NBD model's P(alive) is ranked as well (
 of leaving within the horizon, so its log loss and Brier score mean nothing); where `empulse`
 can, our expected maximum profit is compared with its. One thread.
 
+On the simulated telecom, whose true churn probabilities are known, the AUC to be expected among
+today's active customers is told beside that of the truth itself, the best that any model can have.
+
 Data: TELCO (a parquet file) and ONLINE_RETAIL (a folder), else ../shared/data.
 """
 
@@ -33,6 +36,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -209,6 +213,46 @@ def compare_expected_maximum_profit() -> None:
     print(f"\nexpected maximum profit, 50 tables: largest difference to empulse {worst:.2e}")
 
 
+def expected_auc(score: np.ndarray, chance: np.ndarray) -> float:
+    """AUC of a score among customers who leave with these probabilities, on average."""
+    leaves = np.repeat([1, 0], len(chance))
+    weight = np.concatenate([chance, 1 - chance])
+    return float(roc_auc_score(leaves, np.tile(score, 2), sample_weight=weight))
+
+
+def share_of_oracle(scale: float) -> str:
+    """Expected AUC of our churn model on a simulated telecom, as a share of the oracle's."""
+    source = load_source(ROOT / "sources" / "kumar.yaml", overrides={"scale": scale})
+    params = read_params(ROOT / "params.yaml")
+    assert source.churn is not None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ingest(source, folder / "tables", truth=folder / "truth", threads=1)
+        featurize(
+            source,
+            params.featurize,
+            params.machine,
+            tables=folder / "tables",
+            out=folder / "features",
+        )
+        known = pd.read_parquet(folder / "features" / "churn.parquet")
+        today = pd.read_parquet(folder / "features" / "current.parquet")
+        truth = pd.read_parquet(folder / "truth" / "active.parquet")
+    features = [name for name in known if name not in KEYS]
+    gap_days = float(source.churn.maturity_days)
+    model = fit_churn(known, features=features, gap_days=gap_days, slices=(), seed=1)
+    rows = today[today["population"] == "active"].merge(
+        truth.drop(columns="as_of"), on="customer_id", validate="one_to_one"
+    )
+    chance = rows["churn_probability"].to_numpy()
+    ours, oracle = expected_auc(model.predict(rows), chance), expected_auc(chance, chance)
+    return (
+        f"simulated telecom at scale {scale:g}, {len(rows):,} active customers: expected AUC "
+        f"{ours:.3f}, of the true probabilities {oracle:.3f}: {ours / oracle:.1%} of the oracle's, "
+        f"{(ours - 0.5) / (oracle - 0.5):.1%} of its distance from chance"
+    )
+
+
 def main() -> None:
     """Print one table per data set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -243,6 +287,7 @@ def main() -> None:
                 "\nage of the model, same number of training dates\n" + aged.to_string(index=False)
             )
     compare_expected_maximum_profit()
+    print("\n" + share_of_oracle(0.1 if arguments.quick else 1.0))
 
 
 if __name__ == "__main__":

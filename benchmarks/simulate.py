@@ -12,16 +12,34 @@ import argparse
 import os
 import resource
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import numpy as np
 import pandas as pd
 
 from winback.models.simulation.data_card.data_card import data_card
-from winback.models.simulation.simulate import Simulation, simulate, simulate_shards
+from winback.models.simulation.simulate import Simulation, simulate
 from winback.models.simulation.world import World
+
+
+def simulate_shards(world: World, *, seed: int, shards: int) -> Iterator[Simulation]:
+    """The same world in parts that are made one after the other, for sizes beyond memory.
+
+    Each part is a business of `scale / shards` with customer, order and complaint ids of its own;
+    the published means hold in each part, hence in their union.
+    """
+    seeds = np.random.SeedSequence(seed).generate_state(shards)
+    first = world.first_customer_id
+    for part in range(shards):
+        part_world = replace(world, scale=world.scale / shards, first_customer_id=first)
+        simulation = simulate(part_world, seed=int(seeds[part]))
+        yield simulation
+        # Recommended people who never signed up have ids above the customers'.
+        first += 4 * len(simulation.tables["customers"])
 
 
 def measure(simulations: Iterable[Simulation], leavers: int) -> str:

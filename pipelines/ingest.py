@@ -61,7 +61,8 @@ def ingest(
         amounts in another unit, or times in another zone, than in the last run are refused. Remove
         it to accept them.
     truth
-        Folder for what only a simulation knows; empty for real data.
+        Folder for what only a simulation knows: `customers.parquet` (what lost customers would do
+        under each offer) and `active.parquet` (true churn probabilities); empty for real data.
     memory_limit, threads
         For DuckDB, which spills beside `out` when the memory does not suffice.
     seed
@@ -154,7 +155,7 @@ def _simulate(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) 
         connection.register("incoming", frame)
         _create(connection, name, "select * from incoming", (), f"{source.path}: simulate")
         connection.unregister("incoming")
-    return {"customers": simulated.truth}
+    return {"customers": simulated.truth, "active": simulated.active}
 
 
 def _create(

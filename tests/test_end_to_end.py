@@ -102,6 +102,14 @@ def test_offers_are_worth_it_by_the_truth_that_no_stage_read(finished, recommend
     assert (earned - sent["profit_none"]).mean() > 50
 
 
+def test_leavers_outside_the_experiment_come_back_as_often_as_the_model_says(finished):
+    grades = json.loads((finished / "reports/metrics.json").read_text())["leavers"]
+    error = (grades["base_rate"] * (1 - grades["base_rate"]) / grades["rows"]) ** 0.5
+    assert grades["base_rate"] > 0.08
+    # The model learned from 240 customers who were sent nothing, so its own error is as large.
+    assert abs(grades["predicted"] - grades["base_rate"]) < 4 * error + 0.02
+
+
 def test_the_report_opens_offline_and_shows_every_chapter(finished):
     page = (finished / "reports/report.html").read_text()
     assert not re.search(r'(src|href)="(?!#)', page)

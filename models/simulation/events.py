@@ -1,7 +1,6 @@
-"""What simulated lifetimes leave behind: bills, use, complaints, referrals, messages.
+"""Events of simulated lifetimes: bills, use, complaints, referrals, messages.
 
-`happen` draws what a month of each mood brings; `History` sums it up per customer, which is what a
-win-back offer meets.
+`happen` draws them month by month; `History` sums them up per customer, which decides on returns.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ MENDED = 0.40
 
 @dataclass(frozen=True)
 class Wave:
-    """A set of lifetimes with all that happened in them.
+    """A set of lifetimes with their events.
 
     Arrays `promotion`, `use`, `premium` run along `lived.month_life`; `complaint_*` along the
     complaints (`complaint_life` is a row of `lives`, `resolved_at` is -1 while open, `cause` is 1
@@ -128,7 +127,7 @@ def bill_amounts(people: People, wave: Wave) -> tuple[np.ndarray, np.ndarray, np
 
 @dataclass(frozen=True)
 class History:
-    """What is known of each customer (and, in `reason` and `spells`, what is not) when he left.
+    """What happened to customers until they left; `reason` and `spells` show in no table.
 
     Sums run over all lifetimes so far: bills, bills at a promotion, premium uses, money paid,
     margin earned, complaints, harm (see `complaint_harm`), referrals, spells of being upset.

@@ -1,4 +1,4 @@
-"""The simulated experiment: who is in it, which arm each draws, who comes back and when."""
+"""The simulated experiment: whom the business asks and when, who is sent what, who comes back."""
 
 from __future__ import annotations
 
@@ -7,25 +7,39 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .events import History, Wave, happen
-from .horizon import draw_delay
-from .lives import CURED_SHARE, live
-from .people import People
-from .response import DISCOUNT, MATCHED, UPGRADE, Solved
+from .lives import CURED_SHARE
+from .response import DISCOUNT, MATCHED, NONE, UPGRADE
 from .tables import seconds, text
-from .value import CARE, second_lives
+from .value import draw_delay
 from .world import ARMS, BOTH, DAY, MOVED, NEED_GONE, OFFER_COST, OFFERS, REASONS, World
 
 TAILORED_ARM = ARMS.index("tailored")
 SOFT_EXCLUDED = 0.7
+EARLIEST_DAYS = 15
+MEAN_LAPSE_DAYS = 110.0  # beyond the earliest
+NEVER = np.iinfo(np.int64).max
+UNPROMISING, FUTILE_REASONS, TOO_LATE = 1, 2, 3
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The experiment: one element per customer in it; `customer` are rows of `People`."""
+    """The experiment, one element per customer in it.
+
+    Attributes
+    ----------
+    customer
+        Rows of `People`.
+    offered_at
+        Second of the offer.
+    arm, offer, propensity
+        The arm drawn, the offer sent, and its marginal probability given the stated reason.
+    returned_at
+        Second of a return within the return window, -1 for none.
+    cured
+        Whether a return within the window would cure the reason for leaving.
+    """
 
     customer: np.ndarray
-    lapse_days: np.ndarray
     offered_at: np.ndarray
     arm: np.ndarray
     offer: np.ndarray
@@ -43,45 +57,78 @@ def stated_reasons(reason: np.ndarray, world: World, *, rng: np.random.Generator
     return np.where(reason < 0, -1, stated)
 
 
-def choose_eligible(
-    history: History,
-    stated: np.ndarray,
-    suppressed: np.ndarray,
-    world: World,
-    *,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the customers in the experiment, and the days since they left when it meets them.
+def draw_asking(departed_at: np.ndarray, world: World, *, rng: np.random.Generator) -> np.ndarray:
+    """Second at which the business would ask each leaver of the window, NEVER for later ones."""
+    n = len(departed_at)
+    left = np.maximum((world.window_ends_at - departed_at) / DAY, 0.0)
+    wanted = EARLIEST_DAYS + rng.exponential(MEAN_LAPSE_DAYS, n)
+    lapse = np.minimum(wanted, left * (0.3 + 0.7 * rng.random(n)))
+    moment = departed_at + np.floor(lapse * DAY).astype(np.int64)
+    return np.where(departed_at < world.window_ends_at, moment, NEVER)
 
-    Left out first: the suppressed (always), those who state both price and service, and most of
-    those who state that they moved or need it no more.
+
+def promise(
+    departed_at: np.ndarray, stated: np.ndarray, world: World, *, rng: np.random.Generator
+) -> np.ndarray:
+    """Order in which leavers are taken into the experiment, (customers,), all different.
+
+    Its whole part is 0 for the promising, 1 for most of those who state that they moved or need
+    it no more, 2 for those who state both price and service, 3 for who left too late.
     """
     n = len(stated)
-    until = (world.window_ends_at - history.departed_at) / DAY
-    wanted = 15 + rng.exponential(170.0, n)
-    lapse = np.minimum(wanted, np.maximum(until, 0) * (0.3 + 0.7 * rng.random(n)))
-    lapse = np.floor(lapse * DAY) / DAY
-    rank = np.where(np.isin(stated, (MOVED, NEED_GONE)) & (rng.random(n) < SOFT_EXCLUDED), 1, 0)
-    rank = np.where(stated == BOTH, 2, rank)
-    rank = np.where(until < 15, 3, rank)
-    away = (history.departed_at >= 0) & (until > 0) & (suppressed < 0)
-    rows = np.flatnonzero(away)
-    order = np.lexsort((rng.random(len(rows)), rank[rows]))
-    chosen = np.sort(rows[order[: world.n_eligible]])
-    return chosen, lapse[chosen]
+    soft = np.isin(stated, (MOVED, NEED_GONE)) & (rng.random(n) < SOFT_EXCLUDED)
+    rank = np.where(soft, UNPROMISING, 0)
+    rank = np.where(stated == BOTH, FUTILE_REASONS, rank)
+    late = (world.window_ends_at - departed_at) / DAY < EARLIEST_DAYS
+    return np.where(late, TOO_LATE, rank) + rng.random(n)
+
+
+def choose(rank: np.ndarray, lives: np.ndarray, world: World) -> np.ndarray:
+    """Rows of the candidates who are in the experiment, ascending.
+
+    Of those lost for the second time only the wanted share, the others after everybody else who
+    did not leave too late.
+
+    Parameters
+    ----------
+    rank
+        (candidates,) from `promise`.
+    lives
+        (candidates,) lifetimes so far.
+
+    Raises
+    ------
+    ValueError
+        If fewer are left than the experiment needs.
+    """
+    if len(rank) < world.n_eligible:
+        raise ValueError(
+            f"simulate: the experiment needs {world.n_eligible} customers, found {len(rank)} still "
+            "away when the business would ask them; lower 'organic_return' or 'eligible'"
+        )
+    twice = np.flatnonzero(lives >= 2)
+    twice = twice[np.argsort(rank[twice])]
+    order = rank.copy()
+    order[twice[: world.n_lost_twice]] -= TOO_LATE + 1
+    order[twice[world.n_lost_twice :]] += TOO_LATE
+    return np.sort(np.argsort(order)[: world.n_eligible])
 
 
 def randomize(
     customer: np.ndarray,
-    lapse_days: np.ndarray,
-    history: History,
+    offered_at: np.ndarray,
+    unasked_at: np.ndarray,
     stated: np.ndarray,
     probability: np.ndarray,
     world: World,
     *,
     rng: np.random.Generator,
 ) -> Trial:
-    """Arms, the offers really sent with their marginal propensities, and who returned when."""
+    """Arms, the offers really sent with their marginal propensities, and who returned when.
+
+    Whoever is sent nothing is left to the law of returning unasked: he comes back at `unasked_at`
+    (seconds, -1 for never), which counts within the return window.
+    """
     n = len(customer)
     arm = rng.integers(0, len(ARMS), n)
     coin = np.where(rng.random(n) < 0.5, DISCOUNT, UPGRADE)
@@ -91,44 +138,22 @@ def randomize(
     shared = np.where(matched < 0, 0.5, matched == offer)
     either = (offer == DISCOUNT) | (offer == UPGRADE)
     propensity = equal * (1 + np.where(either, shared, 0.0))
-    offered_at = history.departed_at + np.rint(lapse_days * DAY).astype(np.int64)
-    returned = rng.random(n) < probability[np.arange(n), offer]
-    delay = (draw_delay(n, world, rng=rng) * DAY).astype(np.int64)
+    accepts = rng.random(n) < probability[np.arange(n), offer]
+    delay = (draw_delay(offer, world, rng=rng) * DAY).astype(np.int64)
+    in_window = (unasked_at >= 0) & (unasked_at < offered_at + world.return_window_days * DAY)
     return Trial(
         customer=customer,
-        lapse_days=lapse_days,
         offered_at=offered_at,
         arm=arm,
         offer=offer,
         propensity=propensity,
-        returned_at=np.where(returned, offered_at + delay, -1),
+        returned_at=np.where(
+            offer == NONE,
+            np.where(in_window, unasked_at, -1),
+            np.where(accepts, offered_at + delay, -1),
+        ),
         cured=rng.random(n) < CURED_SHARE,
     )
-
-
-def lives_of_returns(
-    history: History,
-    people: People,
-    trial: Trial,
-    solved: Solved,
-    *,
-    world: World,
-    rng: np.random.Generator,
-) -> Wave:
-    """Lifetimes begun by the returns of the experiment, with all that happens in them."""
-    back = np.flatnonzero(trial.returned_at >= 0)
-    lives = second_lives(
-        history.take(back),
-        people,
-        trial.customer[back],
-        offer=trial.offer[back],
-        started_at=trial.returned_at[back],
-        contact_chance=rng.choice(CARE, len(back)),
-        cured=trial.cured[back],
-        price_level=solved.price_level,
-        effect_strength=world.effect_strength,
-    )
-    return happen(people, lives, live(people, lives, world=world, rng=rng), world=world, rng=rng)
 
 
 def offers_table(trial: Trial, ids: np.ndarray) -> pd.DataFrame:

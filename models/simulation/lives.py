@@ -1,9 +1,9 @@
-"""Lifetimes of simulated customers, month by month: bills, moods, contacts, and why they leave.
+"""Lifetimes of simulated customers, month by month: moods, messages, and why they leave.
 
-A customer is content, upset (a failure of the service; it passes or is mended) or fading (needs
-the service less and less). What a month brings depends on that mood and on the customer's traits,
-and everything that drives leaving also shows in the events: use falls, complaints are opened,
-bills are bought at a discount. All customers live one month of their lifetime at a time.
+A customer is content, upset (after a failure of the service, until it passes or is mended) or
+fading (needs the service less and less). The mood and the customer's traits decide what a month
+brings, and all that makes customers leave shows in the events: use falls, complaints are opened,
+bills are bought at a discount.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .people import People
-from .world import BOTH, COMPETITOR, MONTH, MOVED, NEED_GONE, PRICE, REASONS, SERVICE, World
+from .world import BOTH, COMPETITOR, DAY, MONTH, MOVED, NEED_GONE, PRICE, REASONS, SERVICE, World
 
 CONTENT, UPSET, FADING = 0, 1, 2
 ALIVE = -1
@@ -31,11 +31,12 @@ FADE_CHANCE = 0.0032
 CURED_SHARE = 0.55
 RELAPSE = 3.5
 CONTACT_RELIEF = 0.55
+LEAVES_FROM, LEAVES_WITHIN = 0.3, 0.69  # of a month, in which the moments of leaving lie
 
 
 @dataclass(frozen=True)
 class Lives:
-    """Lifetimes about to be lived, one array element each.
+    """Lifetimes that begin, one array element per lifetime.
 
     Attributes
     ----------
@@ -54,7 +55,7 @@ class Lives:
     previous_reason
         Why the previous lifetime ended (index into REASONS), -1 in the first.
     cured
-        The previous reason is gone for good; without it, it comes back stronger.
+        The previous reason never applies again; where False, it is stronger than before.
     """
 
     customer: np.ndarray
@@ -69,7 +70,7 @@ class Lives:
 
 @dataclass(frozen=True)
 class Lived:
-    """What came of them: one row per lifetime, per month lived, and per spell of being upset.
+    """What came of lifetimes: a row per lifetime, per month lived, and per spell of being upset.
 
     Attributes
     ----------
@@ -97,9 +98,10 @@ class Lived:
 
 
 def hazards(people: People, lives: Lives) -> np.ndarray:
-    """Monthly hazard of leaving by mood and reason, (3, reasons, lives), before what a month adds.
+    """Monthly hazard of leaving by mood and reason, (3, reasons, lives).
 
-    A cured customer does not leave for the previous reason again; another one does so more.
+    A cured customer does not leave for the previous reason again; who is not cured does so more.
+    The end of a welcome discount and messages change it further, see `live`.
     """
     owner = lives.customer
     table = np.repeat(HAZARD[:, :, None], len(owner), axis=2)
@@ -116,7 +118,7 @@ def hazards(people: People, lives: Lives) -> np.ndarray:
 
 @dataclass
 class _Diary:
-    """What the months of all lifetimes bring, collected while they are lived."""
+    """Collects what the months of all lifetimes bring."""
 
     n_lives: int
     months: list[tuple[np.ndarray, ...]] = field(default_factory=list)
@@ -141,7 +143,7 @@ class _Diary:
         self.months.append((life.astype(np.int32), ages, now, sent))
 
     def close(self, ended_at: np.ndarray, reason: np.ndarray) -> Lived:
-        """All that was noted."""
+        """Everything noted, as arrays."""
         life, age, mood, sent = (np.concatenate(parts) for parts in zip(*self.months, strict=True))
         upset_life, upset_month = (np.concatenate(part) for part in zip(*self.begun, strict=True))
         calm_month = np.full(self.n_spells, -1, dtype=np.int16)
@@ -186,11 +188,70 @@ def live(people: People, lives: Lives, *, world: World, rng: np.random.Generator
         risk[:, PRICE] *= np.where(after_welcome, AFTER_WELCOME, 1.0)
         risk *= np.where(again[alive] & sent, CONTACT_RELIEF, 1.0)[:, None]
         total = np.cumsum(risk, axis=1)
-        end = lives.started_at[alive] + ((month + 0.3 + 0.69 * part) * MONTH).astype(np.int64)
+        age = month + LEAVES_FROM + LEAVES_WITHIN * part
+        end = lives.started_at[alive] + (age * MONTH).astype(np.int64)
         leaves = (leave < total[:, -1]) & (end < world.as_of)
         ended[alive[leaves]] = end[leaves]
         reason[alive[leaves]] = (leave[leaves, None] >= total[leaves]).sum(axis=1)
         alive, month = alive[~leaves], month + 1
+
+
+def next_moods(people: People, customer: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Shares of each mood a month later, (3, lives), of those who do not leave."""
+    upset, calm = people.upset_chance[customer], people.recovery_chance[customer]
+    content, angry, fading = shares
+    return np.stack(
+        [
+            content * (1 - upset - FADE_CHANCE) + angry * calm,
+            angry * (1 - calm) + content * upset,
+            fading + content * FADE_CHANCE,
+        ]
+    )
+
+
+def churn_probability(
+    people: People, lives: Lives, mood: np.ndarray, contacted: np.ndarray, *, world: World
+) -> np.ndarray:
+    """True probability that active customers leave within the churn horizon, (lives,).
+
+    Exact given what no table shows: traits, this month's mood, whether a return was cured.
+
+    Parameters
+    ----------
+    people, lives
+        Traits, and the lifetimes that go on at the end of the data.
+    mood, contacted
+        (lives,) mood of the current month of each, and whether a message was sent in it.
+    world
+        Gives the end of the data and the horizon.
+    """
+    age = (world.as_of - lives.started_at) / MONTH
+    until = age + world.churn_horizon_days * DAY / MONTH
+    month = np.floor(age)
+    month -= month == age  # a month that begins at the end of the data is not lived yet
+    table = hazards(people, lives)
+    price = table[:, PRICE].copy()
+    welcome = people.welcome[lives.customer] & (lives.number == 1)
+    again = lives.number > 1
+    moods = (mood == np.arange(3)[:, None]).astype(float)
+    message = contacted.astype(float)
+    left = np.zeros(len(age))
+    for step in range(int(np.ceil(world.churn_horizon_days * DAY / MONTH)) + 1):
+        if step:
+            moods = next_moods(people, lives.customer, moods)
+            message = lives.contact_chance
+        now = month + step
+        after_welcome = welcome & (now >= WELCOME_MONTHS) & (now < WELCOME_MONTHS + 3)
+        risk = table.sum(axis=1) + price * np.where(after_welcome, AFTER_WELCOME - 1, 0.0)
+        risk *= np.where(again, 1 - message * (1 - CONTACT_RELIEF), 1.0)
+        risk = np.minimum(risk, 1.0)
+        # Share of this month's leavers who leave before the end of the data, and the horizon.
+        before = np.clip((age - now - LEAVES_FROM) / LEAVES_WITHIN, 0.0, 1.0)
+        by_then = np.clip((until - now - LEAVES_FROM) / LEAVES_WITHIN, 0.0, 1.0)
+        still = np.maximum(1 - risk * before, 1e-12)  # 0 in moods that nobody active is in
+        left += (moods * risk * (by_then - before) / still).sum(axis=0)
+        moods = moods * (1 - risk) / still
+    return left
 
 
 def _next_mood(

@@ -1,4 +1,4 @@
-"""Simulated customers: what they are like and when they sign up, none of it a column by itself."""
+"""Simulated customers: their traits, which no table shows, and when they sign up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAST_MONTHS = 120.0
 
 @dataclass(frozen=True)
 class People:
-    """Traits of customers, one array element each; none of them is a column of any table.
+    """Traits of customers, one array element per customer.
 
     `upset_chance` and `recovery_chance` are monthly; `contact_chance` is the monthly probability
     of a message in the first lifetime; `vocal` customers complain when upset, others never do.
@@ -83,5 +83,5 @@ def _sign_up_months(world: World, *, rng: np.random.Generator) -> np.ndarray:
     active_at_start = world.n_leavers * growth / (MONTHLY_CHURN * (np.exp(growth * window) - 1))
     count = active_at_start * (MONTHLY_CHURN + growth) * (high - low) / growth
     surplus = 1.06 + 6 / np.sqrt(world.n_leavers)
-    place = rng.random(int(np.ceil(count * surplus)))
-    return np.log(low + place * (high - low)) / growth
+    draw = rng.random(int(np.ceil(count * surplus)))
+    return np.log(low + draw * (high - low)) / growth

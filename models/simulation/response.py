@@ -1,7 +1,9 @@
-"""Whether a lost customer of the simulated world comes back, under each offer.
+"""Whether and when a lost customer comes back: unasked, and under each offer.
 
-The wish to return is a logit of what the events show; offers add to it by reason and by taste.
-What is ours in it and what is published stands in the data card.
+One law holds for everybody whom nobody asks: leavers outside the experiment, its control arm, and
+its customers once the answer to an offer is no longer awaited. It is a hazard by the days since
+leaving. An offer replaces it for the length of the return window. What in it is published and what
+is our choice stands in the data card.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .events import History
-from .world import BOTH, MOVED, NEED_GONE, OFFERS, PRICE, REASONS, TAILORED, World
+from .world import BOTH, DAY, MOVED, NEED_GONE, OFFERS, PRICE, REASONS, SERVICE, World
 
 NONE, DISCOUNT, UPGRADE, BUNDLE = range(len(OFFERS))
 REASON_LOGIT = np.array([0.0, -0.38, -0.35, -0.25, 0.0, 0.0])
@@ -20,23 +22,24 @@ GONE_FOR_GOOD = 0.015
 LOST_TWICE = 0.4
 BACKFIRE = 0.5
 TASTE = 0.85
-SELF_RETURN = -2.2
 
+STEP_DAYS = 30  # the hazard of returning unasked is constant within so many days
+HAZARD_DAYS = 90  # the law states a probability per so many days
+SETTLED_STEPS = 1  # nobody returns unasked in the first step after leaving
 
 # Offer that the tailored policy sends by stated reason (the last element: none stated), or -1.
 MATCHED = np.full(len(REASONS) + 1, -1)
-for _reason, _offer in TAILORED.items():
-    MATCHED[REASONS.index(_reason)] = OFFERS.index(_offer)
+MATCHED[PRICE], MATCHED[SERVICE] = DISCOUNT, UPGRADE
 
 
 @dataclass(frozen=True)
 class Solved:
-    """Numbers solved so that the means over the experiment are exact.
+    """Numbers solved so that the means over the experiment are met.
 
     Attributes
     ----------
     intercept
-        (offers,) of the logit.
+        (offers,) of the logit; that of "none" belongs to the law of returning unasked.
     discount_for_price, upgrade_for_price
         What price leavers add to the logit of these two offers.
     price_level
@@ -52,11 +55,16 @@ class Solved:
     disturbed_from: float
 
 
-def inclination(history: History, lapse_days: np.ndarray) -> np.ndarray:
-    """Log odds of returning, up to a constant, (customers,).
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """The logistic function."""
+    return 1 / (1 + np.exp(-values))
 
-    Referrals, a long and rich first relation raise it; complaints (less when mended), the time
-    since leaving and reasons other than price lower it.
+
+def inclination(history: History) -> np.ndarray:
+    """Log odds of returning at the moment of leaving, up to a constant, (customers,).
+
+    Referrals, a long and rich first relation raise it; complaints (less when mended) and reasons
+    other than price lower it.
     """
     months = np.maximum(history.bills, 1)
     tenure = np.clip(np.log(months) - 2.6, -2.0, 1.5)
@@ -68,9 +76,13 @@ def inclination(history: History, lapse_days: np.ndarray) -> np.ndarray:
         - np.minimum(history.harm, 2.5)
         + 0.16 * tenure
         + 0.10 * spend
-        - 0.55 * np.log1p(lapse_days / 120.0)
         + REASON_LOGIT[history.reason]
     )
+
+
+def fading(lapse_days: np.ndarray) -> np.ndarray:
+    """What the days since leaving add to the log odds of returning."""
+    return -0.55 * np.log1p(lapse_days / 120.0)
 
 
 def taste(history: History, lapse_days: np.ndarray) -> np.ndarray:
@@ -89,39 +101,99 @@ def taste(history: History, lapse_days: np.ndarray) -> np.ndarray:
     )
 
 
-def _damped(history: History) -> np.ndarray:
+def damping(history: History) -> np.ndarray:
+    """What multiplies every probability of returning: both reasons at once, lost twice."""
     factor = np.where(history.reason == BOTH, FUTILE, 1.0)
     return factor * np.where(history.lives >= 2, LOST_TWICE, 1.0)
 
 
-def sigmoid(values: np.ndarray) -> np.ndarray:
-    """The logistic function."""
-    return 1 / (1 + np.exp(-values))
-
-
-def self_return_probability(history: History) -> np.ndarray:
-    """Chance that a customer comes back unasked soon after leaving for the first time."""
-    wish = SELF_RETURN + inclination(history, np.full(len(history.bills), 60.0))
-    gone = np.isin(history.reason, (MOVED, NEED_GONE))
-    return np.where(gone, GONE_FOR_GOOD / 3, _damped(history) * sigmoid(wish))
+def gone(history: History) -> np.ndarray:
+    """Who moved or has no need any more: no offer changes the chance of a return."""
+    return np.isin(history.reason, (MOVED, NEED_GONE))
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What decides on a return before any intercept, one row per customer.
+class Unasked:
+    """The law of returning when nobody asks, for some lost customers.
+
+    Attributes
+    ----------
+    logit
+        (customers,) log odds of returning within `HAZARD_DAYS`, before the days since leaving.
+    factor
+        (customers,) multiplies the probability.
+    gone
+        (customers,) whose probability is `GONE_FOR_GOOD`, whatever the days since leaving.
+    """
+
+    logit: np.ndarray
+    factor: np.ndarray
+    gone: np.ndarray
+
+    def hazard(self, rows: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """Hazard of returning per day of some customers, each in one step of `STEP_DAYS`."""
+        logit = self.logit[rows] + fading((step + 0.5) * STEP_DAYS)
+        chance = np.where(self.gone[rows], GONE_FOR_GOOD, self.factor[rows] * sigmoid(logit))
+        return np.where(step < SETTLED_STEPS, 0.0, -np.log1p(-chance) / HAZARD_DAYS)
+
+    def probability(self, since_days: np.ndarray, until_days: np.ndarray) -> np.ndarray:
+        """Probability of returning between two numbers of days since leaving, if still away."""
+        total = np.zeros(len(self.logit))
+        rows, step = np.arange(len(total)), (since_days // STEP_DAYS).astype(np.int64)
+        while len(rows := rows[step[rows] * STEP_DAYS < until_days[rows]]):
+            begins = np.maximum(step[rows] * STEP_DAYS, since_days[rows])
+            ends = np.minimum((step[rows] + 1) * STEP_DAYS, until_days[rows])
+            total[rows] += self.hazard(rows, step[rows]) * (ends - begins)
+            step[rows] += 1
+        return -np.expm1(-total)
+
+    def days_until_return(
+        self, since_days: np.ndarray, until_days: np.ndarray, exponential: np.ndarray
+    ) -> np.ndarray:
+        """Days from leaving to the return, inf if it does not come before `until_days`.
+
+        Parameters
+        ----------
+        since_days, until_days
+            (customers,) away at the first; the last day of interest.
+        exponential
+            (customers,) standard exponential draws; equal draws give equal returns.
+        """
+        needed, result = exponential.copy(), np.full(len(exponential), np.inf)
+        rows, step = np.arange(len(needed)), (since_days // STEP_DAYS).astype(np.int64)
+        while len(rows := rows[step[rows] * STEP_DAYS < until_days[rows]]):
+            begins = np.maximum(step[rows] * STEP_DAYS, since_days[rows])
+            hazard = self.hazard(rows, step[rows])
+            length = (step[rows] + 1) * STEP_DAYS - begins
+            back = needed[rows] < hazard * length
+            result[rows[back]] = begins[back] + needed[rows[back]] / hazard[back]
+            needed[rows] -= hazard * length
+            step[rows] += 1
+            rows = rows[~back]
+        return np.where(result < until_days, result, np.inf)
+
+
+def unasked(history: History, intercept: float) -> Unasked:
+    """The law of returning unasked for lost customers, given its intercept."""
+    return Unasked(intercept + inclination(history), damping(history), gone(history))
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What decides on a return under offers, one row per customer.
 
     Attributes
     ----------
     logit
         (customers, offers) log odds, up to a constant per offer.
-    factor
-        (customers,) multiplies the probability: futile reasons, lost twice.
-    gone
-        (customers,) never comes back, whatever is offered.
+    factor, gone
+        As in `Unasked`.
     for_price
         (customers,) left for the price.
     contacts
         (customers,) messages in the year before leaving.
+    none
+        (customers,) probability of returning unasked within the return window.
     """
 
     logit: np.ndarray
@@ -129,41 +201,81 @@ class Wish:
     gone: np.ndarray
     for_price: np.ndarray
     contacts: np.ndarray
+    none: np.ndarray
 
-    def alone(self, offer: int, intercept: float, for_price: float = 0.0) -> np.ndarray:
-        """Probability under one offer, as if nobody minded being contacted, (customers,)."""
+    def probability(
+        self, offer: int, intercept: float, for_price: float, disturbed_from: float
+    ) -> np.ndarray:
+        """Probability under one offer; it backfires on those who had too many messages."""
         logit = intercept + self.logit[:, offer] + for_price * self.for_price
-        return np.where(self.gone, GONE_FOR_GOOD, self.factor * sigmoid(logit))
-
-    def contacted(self, alone: np.ndarray, none: np.ndarray, disturbed_from: float) -> np.ndarray:
-        """The same, backfiring on those who are contacted too often already."""
-        touchy = (self.contacts >= disturbed_from) & ~self.gone
-        return np.where(touchy, BACKFIRE * none, alone)
+        touchy = self.contacts >= disturbed_from
+        answer = np.where(touchy, BACKFIRE * self.none, self.factor * sigmoid(logit))
+        return np.where(self.gone, self.none, answer)
 
 
-def wish_of(history: History, lapse_days: np.ndarray, *, world: World) -> Wish:
-    """The wish of customers to return, so many days after leaving."""
+def offered(history: History, lapse_days: np.ndarray, intercept: float, *, world: World) -> Offered:
+    """What decides on a return under offers, so many days after leaving.
+
+    Parameters
+    ----------
+    history, lapse_days
+        The customers and the days since they left.
+    intercept
+        Of the law of returning unasked.
+    world
+        Gives the return window, and whether tastes matter.
+    """
     personal = TASTE if world.heterogeneity == "default" else 0.0
-    base = inclination(history, lapse_days)[:, None]
-    return Wish(
+    base = (inclination(history) + fading(lapse_days))[:, None]
+    law = unasked(history, intercept)
+    return Offered(
         logit=base + personal * taste(history, lapse_days),
-        factor=_damped(history),
-        gone=np.isin(history.reason, (MOVED, NEED_GONE)),
+        factor=law.factor,
+        gone=law.gone,
         for_price=history.reason == PRICE,
         contacts=history.contacts_year,
+        none=law.probability(lapse_days, lapse_days + world.return_window_days),
     )
 
 
 def return_probability(
     history: History, lapse_days: np.ndarray, solved: Solved, *, world: World
 ) -> np.ndarray:
-    """True probability of returning under each offer, (customers, offers in order of OFFERS)."""
-    wish = wish_of(history, lapse_days, world=world)
+    """True probability of returning within the return window, (customers, offers as in OFFERS)."""
+    answers = offered(history, lapse_days, float(solved.intercept[NONE]), world=world)
     for_price = (0.0, solved.discount_for_price, solved.upgrade_for_price, 0.0)
-    none = wish.alone(NONE, solved.intercept[NONE])
-    columns = [none]
+    columns = [answers.none]
     for offer in range(1, len(OFFERS)):
-        alone = wish.alone(offer, solved.intercept[offer], for_price[offer])
-        full = wish.contacted(alone, none, solved.disturbed_from)
-        columns.append(none + world.effect_strength * (full - none))
+        full = answers.probability(
+            offer, solved.intercept[offer], for_price[offer], solved.disturbed_from
+        )
+        columns.append(answers.none + world.effect_strength * (full - answers.none))
     return np.column_stack(columns)
+
+
+def draw_unasked_return(
+    history: History,
+    since_days: np.ndarray,
+    intercept: float,
+    *,
+    world: World,
+    exponential: np.ndarray,
+) -> np.ndarray:
+    """Second at which lost customers come back unasked, -1 for not before the end of the data.
+
+    Parameters
+    ----------
+    history
+        Theirs; `departed_at` is the moment of leaving.
+    since_days
+        (customers,) days since leaving up to which they are known to be away.
+    intercept
+        Of the law of returning unasked.
+    exponential
+        (customers,) standard exponential draws.
+    """
+    until = (world.as_of - history.departed_at) / DAY
+    days = unasked(history, intercept).days_until_return(since_days, until, exponential)
+    back = np.isfinite(days)
+    moment = history.departed_at + np.floor(np.where(back, days, 0.0) * DAY).astype(np.int64)
+    return np.where(back & (moment < world.as_of), moment, -1)

@@ -1,28 +1,37 @@
 """A business that loses customers, simulated: event tables in the contract's form, and the truth.
 
-Customers sign up, live month by month, leave, sometimes come back on their own. Of those who left
-within the study window and stayed away, the promising ones are randomized over five equal arms
-(none, discount, upgrade, bundle, and the tailored policy). In the tail after the window life goes
-on: outcomes mature, second lifetimes end, and those who leave then are the ones to win back now.
+Customers sign up, live month by month, leave, and some come back unasked, all by one law. Of those
+who left within the study window, the promising ones who are still away when the business would ask
+them are randomized over five equal arms (none, discount, upgrade, bundle, and the tailored policy).
+In the tail after the window life goes on: outcomes mature, customers leave and come back. Whoever
+is away at its end is there to be won back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from .events import History, Wave, happen, no_history, remember
-from .experiment import choose_eligible, lives_of_returns, offers_table, randomize, stated_reasons
-from .lives import ALIVE, CURED_SHARE, Lived, Lives, live
+from .business import Business
+from .events import History, Wave, happen
+from .experiment import (
+    NEVER,
+    Trial,
+    choose,
+    draw_asking,
+    offers_table,
+    promise,
+    randomize,
+)
+from .lives import ALIVE, Lived, Lives, live
 from .people import People, draw_people
-from .response import Solved, return_probability, self_return_probability
-from .solve import solve
+from .response import NONE, return_probability
+from .solve import solve_offers, solve_unasked
 from .tables import seconds, tables, text
-from .value import CARE, profit, second_lives, value_of_return
-from .world import DAY, OFFERS, REASONS, World
+from .truth import truth_of_active, truth_of_lost
+from .world import DAY, REASONS, World
 
 SUPPRESSED_LEAVERS = 0.035
 SUPPRESSED_ACTIVE = 0.004
@@ -39,20 +48,25 @@ class Simulation:
         complaints, referrals, departures, contacts, offers, suppressions. Times are
         datetime64[us], money is float64 rounded to cents.
     truth
-        One row per customer of the experiment (`as_of` is the moment of the offer) and per
-        customer lost in the tail (`as_of` is the end of the data): `customer_id`, `as_of`,
-        `population` (experiment, lost), and for every offer `return_probability_<offer>`,
-        `value_<offer>` and `months_<offer>` (expected margin and months within the horizon, given
-        a return), `profit_<offer>` (expected, net of accepted cost and contact cost); further
-        `true_reason`, `dissatisfied` (was ever upset), `do_not_disturb`, `complaints`, `harm` and
-        `cured` (a return would last; missing for the lost).
-        No stage may read it.
+        What lost customers would do if each offer were sent to them at `as_of`. One row per
+        customer away at the end of the data (`population` lost), per customer of the experiment
+        at the moment of the offer (experiment), and per leaver of the window outside it, at the
+        moment at which the business would have asked (outside): `customer_id`, `as_of`,
+        `population`, and for every offer `return_probability_<offer>` (within the return window),
+        `value_<offer>` and `months_<offer>` (expected margin and months, within the horizon, of
+        the lifetime that a return begins), `profit_<offer>` (expected, net of accepted cost and
+        contact cost); further `true_reason`, `dissatisfied` (was ever upset), `do_not_disturb`,
+        `complaints`, `harm` and `cured` (a return would last; known in the experiment alone).
+    active
+        One row per customer active at the end of the data: `customer_id`, `as_of`,
+        `churn_probability` (true, within the churn horizon).
     world
         The parameters.
     """
 
     tables: dict[str, pd.DataFrame]
     truth: pd.DataFrame
+    active: pd.DataFrame
     world: World
 
 
@@ -69,71 +83,126 @@ def simulate(world: World, *, seed: int) -> Simulation:
     Raises
     ------
     ValueError
-        If the world is too small, or too few state their reason, to meet the published figures.
+        If the world is too small, or too few state their reason or stay away, to meet the
+        published figures.
     """
     rng = np.random.default_rng(seed)
     people, first = _first_lives(world, rng=rng)
     ids = world.first_customer_id + rng.permutation(len(people.plan)).astype(np.int64)
-    history = remember(no_history(len(ids)), people, first)
-    stated = [stated_reasons(first.lived.reason, world, rng=rng)]
-    suppressed = _suppressions(history, world, rng=rng)
+    business = Business(people, world, rng)
+    leavers = business.add(first)
+    suppressed = _suppressions(business.history, world, rng=rng)
+    intercept, rank = _until_asked(business, leavers, suppressed)
 
-    alone = _self_returns(history, people, world=world, rng=rng)
-    history = remember(history, people, alone)
-    stated.append(stated_reasons(alone.lived.reason, world, rng=rng))
-    latest = stated[0].copy()
-    latest[alone.lives.customer] = stated[1]
-
-    chosen, lapse_days = choose_eligible(history, latest, suppressed, world, rng=rng)
-    before = history.take(chosen)
-    solved = solve(before, people, chosen, lapse_days, latest[chosen], world=world)
+    candidates = np.flatnonzero((business.asked_at != NEVER) & (suppressed < 0))
+    lives = business.history.lives[candidates]
+    chosen = candidates[choose(rank[candidates], lives, world)]
+    before, asked_at = business.history.take(chosen), business.asked_at[chosen]
+    lapse_days = (asked_at - before.departed_at) / DAY
+    stated = business.latest[chosen]
+    solved = solve_offers(before, people, chosen, lapse_days, stated, intercept, world=world)
     probability = return_probability(before, lapse_days, solved, world=world)
-    trial = randomize(chosen, lapse_days, before, latest[chosen], probability, world, rng=rng)
+    trial = randomize(
+        chosen, asked_at, business.unasked_at[chosen], stated, probability, world, rng=rng
+    )
+    outside = np.setdiff1d(np.flatnonzero(business.asked_at != NEVER), chosen)
     truth = [
-        _truth(people, before, chosen, trial.offered_at, solved, world, "experiment", trial.cured)
-    ]
+        truth_of_lost(
+            people, before, chosen, asked_at, solved, world,
+            population="experiment", cured=trial.cured,
+        ),
+        truth_of_lost(
+            people, business.history.take(outside), outside, business.asked_at[outside],
+            solved, world, population="outside",
+        ),
+    ]  # fmt: skip
 
-    back = lives_of_returns(before, people, trial, solved, world=world, rng=rng)
-    history = remember(history, people, back)
-    stated.append(stated_reasons(back.lived.reason, world, rng=rng))
-    lost = np.flatnonzero(history.departed_at >= world.window_ends_at)
+    _after_asking(business, trial, solved.price_level, intercept)
+    lost = np.flatnonzero(business.history.departed_at >= 0)
     moment = np.full(len(lost), world.as_of)
-    truth.append(_truth(people, history.take(lost), lost, moment, solved, world, "lost", None))
+    history = business.history.take(lost)
+    truth.append(truth_of_lost(people, history, lost, moment, solved, world, population="lost"))
 
-    waves = [first, alone, back]
-    written = tables(people, waves, ids, world=world, rng=rng)
-    written["departures"] = _departures(waves, stated, ids)
+    written = tables(people, business.waves, ids, world=world, rng=rng)
+    written["departures"] = _departures(business.waves, business.stated, ids)
     written["offers"] = offers_table(trial, ids)
     written["suppressions"] = _suppression_table(suppressed, ids, rng=rng)
     known = pd.concat(truth, ignore_index=True)
     known["customer_id"] = ids[known["customer_id"]]
-    return Simulation(
-        written, known.sort_values(["customer_id", "as_of"], ignore_index=True), world
-    )
+    known = known.sort_values(["customer_id", "as_of"], ignore_index=True)
+    return Simulation(written, known, truth_of_active(people, business.waves, ids, world), world)
 
 
-def simulate_shards(world: World, *, seed: int, shards: int) -> Iterator[Simulation]:
-    """The same world in parts that are made one after the other, for sizes beyond memory.
+def _until_asked(
+    business: Business, leavers: np.ndarray, suppressed: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Everything up to the moment at which the business would ask whoever is still away.
 
-    Each part is a business of `scale / shards` with customer, order and complaint ids of its own;
-    the published means hold in each part, hence in their union. Write one before asking for the
-    next.
-
-    Raises
-    ------
-    ValueError
-        If there is no part, or the parts are too small to simulate.
+    Returns
+    -------
+    float, np.ndarray
+        Intercept of the law of returning unasked, and (customers,) the order in which leavers are
+        taken into the experiment.
     """
-    if shards < 1:
-        raise ValueError(f"simulate: 'shards' must be at least 1, found {shards}")
-    seeds = np.random.SeedSequence(seed).generate_state(shards)
-    first = world.first_customer_id
-    for part in range(shards):
-        part_world = replace(world, scale=world.scale / shards, first_customer_id=first)
-        simulation = simulate(part_world, seed=int(seeds[part]))
-        yield simulation
-        # Recommended people who never signed up have ids above the customers'.
-        first += 4 * len(simulation.tables["customers"])
+    world, rng = business.world, business.rng
+    rank = np.zeros(len(suppressed))
+    intercept = np.nan
+    while len(leavers):
+        left = business.history.departed_at[leavers]
+        business.asked_at[leavers] = draw_asking(left, world, rng=rng)
+        rank[leavers] = promise(left, business.latest[leavers], world, rng=rng)
+        exponential = rng.standard_exponential(len(leavers))
+        if np.isnan(intercept):
+            some = (business.asked_at[leavers] != NEVER) & (suppressed[leavers] < 0)
+            rows = leavers[some]
+            lapse_days = (business.asked_at[rows] - left[some]) / DAY
+            intercept = solve_unasked(
+                business.history.take(rows), lapse_days, exponential[some], rank[rows], world=world
+            )
+        business.leave_alone(
+            leavers, intercept, since_days=np.zeros(len(leavers)), exponential=exponential
+        )
+        back = business.unasked_at[leavers]
+        early = leavers[(back >= 0) & (back < business.asked_at[leavers])]
+        leavers = business.come_back(early) if len(early) else early
+    return intercept, rank
+
+
+def _after_asking(
+    business: Business, trial: Trial, price_level: np.ndarray, intercept: float
+) -> None:
+    """Everything from the offers to the end of the data."""
+    world, rng = business.world, business.rng
+    silent = np.flatnonzero((trial.returned_at < 0) & (trial.offer != NONE))
+    customer = trial.customer[silent]
+    waited = trial.offered_at[silent] + world.return_window_days * DAY
+    business.leave_alone(
+        customer,
+        intercept,
+        since_days=(waited - business.history.departed_at[customer]) / DAY,
+        exponential=rng.standard_exponential(len(customer)),
+    )
+    back = np.flatnonzero(trial.returned_at >= 0)
+    business.unasked_at[trial.customer[back]] = -1
+    unasked = np.flatnonzero(business.unasked_at >= 0)
+    leavers = business.live_again(
+        trial.customer[back],
+        offer=trial.offer[back],
+        started_at=trial.returned_at[back],
+        cured=trial.cured[back],
+        price_level=price_level,
+    )
+    while True:
+        business.leave_alone(
+            leavers,
+            intercept,
+            since_days=np.zeros(len(leavers)),
+            exponential=rng.standard_exponential(len(leavers)),
+        )
+        unasked = np.concatenate([unasked, leavers[business.unasked_at[leavers] >= 0]])
+        if not len(unasked):
+            return
+        leavers, unasked = business.come_back(unasked), unasked[:0]
 
 
 def _first_lives(world: World, *, rng: np.random.Generator) -> tuple[People, Wave]:
@@ -167,18 +236,18 @@ def _keep(
     people: People, lives: Lives, lived: Lived, rows: np.ndarray
 ) -> tuple[People, Lives, Lived]:
     """First lifetimes of some customers, renumbered."""
-    place = np.full(len(lives.customer), -1)
-    place[rows] = np.arange(len(rows))
-    months = np.flatnonzero(place[lived.month_life] >= 0)
-    spells = np.flatnonzero(place[lived.upset_life] >= 0)
+    new_row = np.full(len(lives.customer), -1)
+    new_row[rows] = np.arange(len(rows))
+    months = np.flatnonzero(new_row[lived.month_life] >= 0)
+    spells = np.flatnonzero(new_row[lived.upset_life] >= 0)
     kept = Lived(
         ended_at=lived.ended_at[rows],
         reason=lived.reason[rows],
-        month_life=place[lived.month_life[months]],
+        month_life=new_row[lived.month_life[months]],
         month=lived.month[months],
         mood=lived.mood[months],
         contacted=lived.contacted[months],
-        upset_life=place[lived.upset_life[spells]],
+        upset_life=new_row[lived.upset_life[spells]],
         upset_month=lived.upset_month[spells],
         calm_month=lived.calm_month[spells],
     )
@@ -194,69 +263,6 @@ def _suppressions(history: History, world: World, *, rng: np.random.Generator) -
     chosen = draw < np.where(left, SUPPRESSED_LEAVERS, SUPPRESSED_ACTIVE)
     since = np.where(left, history.departed_at + days * 10 * DAY, world.as_of - days * 365 * DAY)
     return np.where(chosen, np.minimum(since, world.as_of - 1).astype(np.int64), -1)
-
-
-def _self_returns(
-    history: History, people: People, *, world: World, rng: np.random.Generator
-) -> Wave:
-    """Second lifetimes of those who come back on their own within half a year."""
-    n = len(history.lives)
-    chance = self_return_probability(history)
-    gap = (45 + 120 * rng.random(n)) * DAY
-    started = history.departed_at + gap.astype(np.int64)
-    returns = (history.departed_at >= 0) & (rng.random(n) < chance) & (started < world.as_of)
-    customer = np.flatnonzero(returns)
-    lives = second_lives(
-        history.take(customer),
-        people,
-        customer,
-        offer=np.zeros(len(customer), dtype=np.int64),
-        started_at=started[customer],
-        contact_chance=rng.choice(CARE, len(customer)),
-        cured=rng.random(len(customer)) < CURED_SHARE,
-        price_level=np.ones(len(OFFERS)),
-        effect_strength=0.0,
-    )
-    return happen(people, lives, live(people, lives, world=world, rng=rng), world=world, rng=rng)
-
-
-def _truth(
-    people: People,
-    history: History,
-    customer: np.ndarray,
-    as_of: np.ndarray,
-    solved: Solved,
-    world: World,
-    population: str,
-    cured: np.ndarray | None,
-) -> pd.DataFrame:
-    """What no table shows: probability, value and profit under every offer, true reasons."""
-    lapse_days = (as_of - history.departed_at) / DAY
-    probability = return_probability(history, lapse_days, solved, world=world)
-    value, months = value_of_return(history, people, customer, solved.price_level, world=world)
-    earned = profit(probability, value, world=world)
-    columns: dict[str, object] = {
-        "customer_id": customer,
-        "as_of": seconds(as_of),
-        "population": text(np.zeros(len(customer), dtype=int), (population,)),
-        "true_reason": text(history.reason, REASONS),
-    }
-    per_offer = {
-        "return_probability": probability,
-        "value": value,
-        "months": months,
-        "profit": earned,
-    }
-    for name, values in per_offer.items():
-        columns |= {f"{name}_{offer}": values[:, i] for i, offer in enumerate(OFFERS)}
-    columns |= {
-        "dissatisfied": history.spells > 0,
-        "do_not_disturb": history.contacts_year >= solved.disturbed_from,
-        "complaints": history.complaints,
-        "harm": history.harm,
-        "cured": pd.array(np.full(len(customer), pd.NA) if cured is None else cured, "boolean"),
-    }
-    return pd.DataFrame(columns)
 
 
 def _departures(waves: list[Wave], stated: list[np.ndarray], ids: np.ndarray) -> pd.DataFrame:

@@ -176,7 +176,7 @@ def _referrals(
     *,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Two in five referrals bring the next customer who signs up; the others nobody we know."""
+    """Two in five referrals bring the next customer who signs up, the others nobody."""
     referrer = np.concatenate(
         [owner[wave.referral_life] for wave, owner in zip(waves, owners, strict=True)]
     )
@@ -188,8 +188,8 @@ def _referrals(
     rank = np.arange(len(converts))
     following = np.searchsorted(people.signed_up_at[by_time], moment[converts], side="right")
     following = np.maximum.accumulate(following - rank) + rank
-    found = following < len(ids)
-    converts, newcomer = converts[found], by_time[following[found]]
+    signs_up = following < len(ids)
+    converts, newcomer = converts[signs_up], by_time[following[signs_up]]
     referred = int(ids.max(initial=0)) + 1 + np.arange(len(moment))
     converted = np.full(len(moment), -1)
     referred[converts] = ids[newcomer]

@@ -29,10 +29,10 @@ PUBLISHED_ROI: Mapping[str, float] = MappingProxyType(
     {"discount": 6.68, "upgrade": 7.93, "bundle": 3.02, "tailored": 5.96}
 )
 VALUE_OF_RETURN: Mapping[str, float] = MappingProxyType(
-    {"none": 935.0}
-    | {offer: OFFER_COST[offer] * (1 + PUBLISHED_ROI[offer]) for offer in OFFERS[1:]}
+    {offer: OFFER_COST[offer] * (1 + PUBLISHED_ROI[offer]) for offer in OFFERS[1:]}
 )
-TAILORED: Mapping[str, str] = MappingProxyType({"price": "discount", "service": "upgrade"})
+
+LOST_TWICE_SHARE = 0.03  # of the experiment
 
 DAY = 86_400
 MONTH = 2_629_800
@@ -50,7 +50,8 @@ class World:
     scale
         Size: 1.0 is 53,000 leavers in the study window, 40,000 of them in the experiment.
     organic_return
-        Mean probability that a leaver of the experiment comes back without any offer.
+        Mean probability that a leaver of the experiment comes back unasked within the return
+        window; met up to what chance does to the choice of the customers.
     heterogeneity
         "default": effects also differ by what events show (share bought at a discount, use of
         premium features, lapse, contacts); "reason_only": by the reason for leaving alone.
@@ -65,6 +66,8 @@ class World:
         the tail after the window, so that every outcome is complete.
     return_window_days
         A return counts when it happens within so many days of the offer.
+    churn_horizon_days
+        The true probability of leaving looks so many days ahead of the end of the data.
     monthly_growth
         Growth of the number of sign-ups, a month.
     contact_cost, tailoring_cost
@@ -86,6 +89,7 @@ class World:
     window_months: int = 84
     value_horizon_days: int = 730
     return_window_days: int = 90
+    churn_horizon_days: int = 90
     monthly_growth: float = 0.0152
     contact_cost: float = 2.0
     tailoring_cost: float = 8.0
@@ -98,7 +102,7 @@ class World:
         """Refuse a world that cannot be simulated, naming the parameter."""
         bounds = {
             "scale": (0.002, 200.0),
-            "organic_return": (0.01, 0.40),
+            "organic_return": (0.01, 0.30),
             "effect_strength": (0.0, 1.0),
             "do_not_disturb": (0.0, 0.2),
             "stated_reason_right": (0.0, 1.0),
@@ -107,6 +111,7 @@ class World:
             "window_months": (24, 240),
             "return_window_days": (30, 365),
             "value_horizon_days": (2 * self.return_window_days, 1_825),
+            "churn_horizon_days": (1, 365),
             "monthly_growth": (0.0, 0.03),
             "first_customer_id": (1, 2_000_000_000),
         }
@@ -146,6 +151,11 @@ class World:
     def n_eligible(self) -> int:
         """Customers of the experiment."""
         return round(self.eligible * self.scale)
+
+    @property
+    def n_lost_twice(self) -> int:
+        """Customers of the experiment lost for the second time."""
+        return round(LOST_TWICE_SHARE * self.n_eligible)
 
 
 def _second(month: np.datetime64) -> int:

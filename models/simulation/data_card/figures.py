@@ -47,14 +47,14 @@ def no_offer(study: Study) -> Finding:
     none = people["arm"] == "none"
     share, true = float(none.mean()), float(chance(people, "none").mean())
     seen = float(people.loc[none, "returned_at"].notna().mean())
-    slack = widened(0.012, len(people))
+    slack, close = widened(0.012, len(people)), widened(0.003, len(people))
     return Finding(
         "D",
         "no-offer arm: share, mean return in the truth, in the sample",
         f"0.2, {wanted}",
-        f"share and sample {slack:.4f}; truth 1e-6",
+        f"share and sample {slack:.4f}; truth {close:.4f}",
         f"share {share:.4f}, truth {true:.4f}, sample {seen:.4f}",
-        abs(share - 0.2) <= slack and abs(true - wanted) <= 1e-6 and abs(seen - wanted) <= slack,
+        abs(share - 0.2) <= slack and abs(true - wanted) <= close and abs(seen - wanted) <= slack,
     )
 
 
@@ -169,7 +169,7 @@ def stated(study: Study) -> Finding:
     slack = widened(0.01, len(lost))
     return Finding(
         "D",
-        "stated reason is the true one, or missing (customers lost in the tail)",
+        "stated reason is the true one, or missing (customers lost now)",
         f"{world.stated_reason_right}, {world.stated_reason_missing}",
         f"{slack:.3f}",
         f"{right:.3f}, {missing:.3f}",

@@ -1,4 +1,4 @@
-"""One row of a data card: what is claimed, what was found, and whether the two agree."""
+"""A row of the data card: what is claimed, what was measured, and whether the two agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..world import OFFERS
 
 @dataclass(frozen=True)
 class Finding:
-    """What a row says and what was found.
+    """What a row claims and what was measured.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ def said(numbers: Mapping[str, float], digits: int = 3) -> str:
     return ", ".join(f"{name} {number:.{digits}f}" for name, number in numbers.items())
 
 
-def near(found: Mapping[str, float], wanted: Mapping[str, float], tolerance: float) -> bool:
-    """Whether every wanted number was found within the tolerance."""
-    return all(abs(found[name] - wanted[name]) <= tolerance for name in wanted)
+def near(measured: Mapping[str, float], wanted: Mapping[str, float], tolerance: float) -> bool:
+    """Whether every wanted number is met within the tolerance."""
+    return all(abs(measured[name] - wanted[name]) <= tolerance for name in wanted)
 
 
 def by_level(values: pd.Series) -> dict[str, float]:
@@ -58,16 +58,16 @@ def by_level(values: pd.Series) -> dict[str, float]:
 
 def falls(numbers: Sequence[float]) -> bool:
     """Whether each number is below the one before."""
-    return all(one > other for one, other in pairwise(numbers))
+    return all(before > after for before, after in pairwise(numbers))
 
 
 def chance(people: pd.DataFrame, offer: str) -> pd.Series:
-    """True probability of returning under one offer."""
+    """True probability of returning under an offer."""
     return people[f"return_probability_{offer}"]
 
 
 def given_return(people: pd.DataFrame, name: str, offer: str) -> float:
-    """Mean over returners of an expectation given return, under one offer for all."""
+    """Mean over returners of an expectation given return, under the same offer for all."""
     return float(np.average(people[f"{name}_{offer}"], weights=chance(people, offer)))
 
 

@@ -63,8 +63,8 @@ def _regression(people: pd.DataFrame) -> dict[str, float]:
 
 def drivers(study: Study) -> Finding:
     """Referrals and complaints, other things equal."""
-    found = _regression(study.people.assign(human=0.0, severity=0.0))
-    kept = {name: found[name] for name in ("referrals", "unresolved", "resolved")}
+    effects = _regression(study.people.assign(human=0.0, severity=0.0))
+    kept = {name: effects[name] for name in ("referrals", "unresolved", "resolved")}
     return Finding(
         "S",
         "return: referrals +, complaints -, resolved less bad, never better than no complaint",
@@ -158,15 +158,15 @@ def lapse_and_faults(study: Study) -> Finding:
     people = study.people
     windows = pd.cut(people["lapse_days"], [0, 90, 180, 360, np.inf], labels=False)
     means = people["expected"].groupby(windows).mean().tolist()
-    found = _regression(people)
+    effects = _regression(people)
     return Finding(
         "S",
         "return falls over lapses of 90, 180, 360 days; faults of people and grave ones are worse",
         "falling; human < 0, severity < 0",
         "order and sign in the truth",
-        f"{', '.join(f'{mean:.3f}' for mean in means)}; human {found['human']:.3f}, "
-        f"severity {found['severity']:.3f}",
-        falls(means) and found["human"] < 0 and found["severity"] < 0,
+        f"{', '.join(f'{mean:.3f}' for mean in means)}; human {effects['human']:.3f}, "
+        f"severity {effects['severity']:.3f}",
+        falls(means) and effects["human"] < 0 and effects["severity"] < 0,
     )
 
 
@@ -217,8 +217,8 @@ def contacts(study: Study) -> Finding:
 
 def first_relation(study: Study) -> Finding:
     """A long and rich first lifetime."""
-    found = _regression(study.people)
-    kept = {name: found[name] for name in ("tenure", "spend")}
+    effects = _regression(study.people)
+    kept = {name: effects[name] for name in ("tenure", "spend")}
     return Finding(
         "D",
         "return: tenure + and spend + of the first lifetime",

@@ -1,4 +1,4 @@
-"""A simulated experiment as an analyst with the truth beside him would lay it out.
+"""A simulated experiment laid out for the data card, with the truth beside it.
 
 One frame per question of the data card: the customers of the experiment with what happened before
 the offer, the lifetimes that their returns began, and the months of those lifetimes.
@@ -32,8 +32,9 @@ class Study:
         `severity` (sums over complaints of faults of people and of severity above 1), `months`,
         `spend` (bills before the offer and their mean).
     returns
-        One row per return: `customer_id`, `arm`, `offer`, `value` (margin within the horizon),
-        `margin` and `months` to the end of the data, `ended`, `cured`.
+        One row per return, about the lifetime that it began: `customer_id`, `arm`, `offer`,
+        `value` (margin within the horizon), `margin` and `months` to its end or that of the data,
+        `ended`, `cured`.
     again
         One row per month of a lifetime begun by a return: `contacted`, `ended` (in this month).
     first
@@ -61,7 +62,7 @@ def lay_out(simulation: Simulation) -> Study:
     tables, world = simulation.tables, simulation.world
     departures = tables["departures"].sort_values("departed_at")
     people = _people(simulation, departures)
-    orders = tables["orders"]
+    ends, orders = _ends(people, departures), tables["orders"]
     first = departures.drop_duplicates("customer_id")
     first = first[first["departed_at"] < pd.Timestamp(world.window_ends_at, unit="s")]
     return Study(
@@ -69,8 +70,8 @@ def lay_out(simulation: Simulation) -> Study:
         tables=tables,
         truth=simulation.truth,
         people=people,
-        returns=_returns(people, orders, departures, world.value_horizon_days),
-        again=_months_again(people, orders, departures, tables["contacts"]),
+        returns=_returns(people, orders, ends, world.value_horizon_days),
+        again=_months_again(people, orders, ends, departures, tables["contacts"]),
         first=_sums(orders, first.set_index("customer_id")["departed_at"], before=True),
     )
 
@@ -86,8 +87,8 @@ def _sums(orders: pd.DataFrame, moment: pd.Series, *, before: bool) -> pd.DataFr
 
 def _of(values: pd.Series, customers: pd.Series) -> np.ndarray:
     """The value of each row's customer; missing for others."""
-    place = values.index.get_indexer(pd.Index(customers))
-    return pd.array(values).take(place, allow_fill=True)
+    position = values.index.get_indexer(pd.Index(customers))
+    return pd.array(values).take(position, allow_fill=True)
 
 
 def _people(simulation: Simulation, departures: pd.DataFrame) -> pd.DataFrame:
@@ -132,14 +133,14 @@ def _count(rows: pd.DataFrame, people: pd.DataFrame) -> pd.Series:
 
 
 def _returns(
-    people: pd.DataFrame, orders: pd.DataFrame, departures: pd.DataFrame, horizon_days: int
+    people: pd.DataFrame, orders: pd.DataFrame, ends: pd.Series, horizon_days: int
 ) -> pd.DataFrame:
     back = people[people["returned_at"].notna()]
-    until = back["offered_at"] + pd.Timedelta(days=horizon_days)
+    orders = orders[_within(orders["ordered_at"], orders["customer_id"], back, ends)]
     whole = _sums(orders, back["returned_at"], before=False)
+    until = back["offered_at"] + pd.Timedelta(days=horizon_days)
     within = orders[orders["ordered_at"] < _of(until, orders["customer_id"])]
     value = _sums(within, back["returned_at"], before=False)["margin"]
-    last = departures.groupby("customer_id")["departed_at"].max().reindex(back.index)
     return pd.DataFrame(
         {
             "arm": back["arm"],
@@ -147,25 +148,40 @@ def _returns(
             "value": value,
             "margin": whole["margin"],
             "months": whole["months"],
-            "ended": last > back["returned_at"],
+            "ended": ends.reindex(back.index).notna(),
             "cured": back["cured"].astype(bool),
         }
     )
 
 
+def _ends(people: pd.DataFrame, departures: pd.DataFrame) -> pd.Series:
+    """When the lifetime ended that each return of the experiment began, by customer."""
+    since = _of(people["returned_at"], departures["customer_id"])
+    return departures[departures["departed_at"] > since].groupby("customer_id")["departed_at"].min()
+
+
+def _within(
+    moment: pd.Series, customer: pd.Series, people: pd.DataFrame, ends: pd.Series
+) -> np.ndarray:
+    """Whether a moment lies in the lifetime that a return of the experiment began."""
+    end = pd.Series(_of(ends, customer), index=moment.index)
+    since = pd.Series(_of(people["returned_at"], customer), index=moment.index)
+    return ((moment >= since) & ~(moment >= end)).to_numpy()
+
+
 def _months_again(
     people: pd.DataFrame,
     orders: pd.DataFrame,
+    ends: pd.Series,
     departures: pd.DataFrame,
     contacts: pd.DataFrame,
 ) -> pd.DataFrame:
-    since = people["returned_at"].dropna()
-    bills = orders[orders["ordered_at"] >= _of(since, orders["customer_id"])]
+    bills = orders[_within(orders["ordered_at"], orders["customer_id"], people, ends)]
     bills = bills[["customer_id", "ordered_at"]].sort_values("ordered_at")
     month = pd.Timedelta(days=30.4)
     sent = contacts[["customer_id", "contacted_at"]].sort_values("contacted_at")
-    ends = departures[["customer_id", "departed_at"]]
-    for events, moment in ((sent, "contacted_at"), (ends, "departed_at")):
+    left = departures[["customer_id", "departed_at"]]
+    for events, moment in ((sent, "contacted_at"), (left, "departed_at")):
         bills = pd.merge_asof(
             bills,
             events,

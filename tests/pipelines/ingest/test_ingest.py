@@ -200,6 +200,8 @@ def test_a_simulated_source_keeps_the_contract_and_its_truth_apart(tmp_path):
     assert rows["offers"] == 400
     truth = pq.read_schema(tmp_path / "out" / "truth" / "customers.parquet")
     assert "return_probability_none" in truth.names
+    active = pq.read_schema(tmp_path / "out" / "truth" / "active.parquet")
+    assert active.names == ["customer_id", "as_of", "churn_probability"]
     tables = [
         pq.read_schema(file).names for file in (tmp_path / "out" / "tables").glob("*.parquet")
     ]

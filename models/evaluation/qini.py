@@ -119,17 +119,15 @@ def multi_armed_qini(effects: Any, costs: Any, scores: Any, *, weights: Any = No
     )
 
 
-def average_qini(effects: Any, costs: Any, scores: Any, *, weights: Any = None) -> QiniCurve:
+def average_qini(effects: Any, costs: Any, scores: Any) -> QiniCurve:
     """The curve without personalization: offers given at random to ever more customers.
 
-    Every customer counts as the (weighted) average one, so the hull of the average effects and
-    costs decides; between two offers the mixture of them. Arguments as in `multi_armed_qini`.
+    Every customer counts as the average one, so the hull of the average effects and costs decides;
+    between two offers the mixture of them. Arguments as in `multi_armed_qini`.
     """
-    reward, price, score, weight = _checked(effects, costs, scores, weights)
-    mean_effect = np.average(reward, axis=0, weights=weight)
-    mean_cost = np.average(price, axis=0, weights=weight)
-    flat = np.broadcast_to(mean_effect, reward.shape)
-    return multi_armed_qini(flat, mean_cost, score, weights=weight)
+    reward, price, score, _ = _checked(effects, costs, scores, None)
+    flat = np.broadcast_to(reward.mean(axis=0), reward.shape)
+    return multi_armed_qini(flat, price.mean(axis=0), score)
 
 
 def gain_at(curve: QiniCurve, budgets: Any) -> np.ndarray:
@@ -147,15 +145,6 @@ def gain_at(curve: QiniCurve, budgets: Any) -> np.ndarray:
             f"found {asked.min():.6g}; ask for more money"
         )
     return np.interp(asked, curve.spend, curve.gain)
-
-
-def area(curve: QiniCurve, budget: float) -> float:
-    """Mean gain over all budgets from the cheapest plan to `budget`, in the unit of the gain."""
-    start = float(curve.spend[0])
-    inside = curve.spend[(curve.spend > start) & (curve.spend < budget)]
-    knots = np.concatenate([[start], inside, [budget]])
-    heights = gain_at(curve, knots)
-    return float(np.trapezoid(heights, knots) / (budget - start))
 
 
 def _checked(

@@ -152,14 +152,6 @@ def policy_gates(
     return [*gates, Gate("policy_over_champion", bool(gain.hi >= 0), _interval(gain))]
 
 
-def log_loss(outcome: ArrayLike, probability: ArrayLike) -> np.ndarray:
-    """Surprise of each row in nats, (n,)."""
-    y = np.asarray(outcome, dtype=np.float64)
-    p = np.clip(np.asarray(probability, dtype=np.float64), 1e-9, 1 - 1e-9)
-    loss: np.ndarray = -np.where(y == 1, np.log(p), np.log1p(-p))
-    return loss
-
-
 def earned(scores: np.ndarray, names: tuple[str, ...], chosen: ArrayLike) -> np.ndarray:
     """Score of the offer chosen for each row, (n,), of the (n, K) scores of the K names."""
     places = pd.Index(names).get_indexer(pd.Index(np.asarray(chosen)))

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, vstack
 
+from ..concave_hull import efficient_steps
+
 CORE_GROUPS = 1_000  # groups of equal customers that the linear program settles, at first
 GAP_SHARE = 1e-5  # of the gain at stake: the program's total is this near the bound, or it grows
 PRICE_STEPS = 200
@@ -126,61 +128,20 @@ def limit_prices(
 
 def _money_price(profit: np.ndarray, cost: np.ndarray, budget: float) -> float:
     """Gain per money of the first step that the budget does not pay for."""
-    start, _, _, slopes, costs = efficient_steps(profit, cost)
-    order = np.argsort(-slopes, kind="stable")
-    spent = cost[np.arange(len(profit)), start].sum() + np.cumsum(costs[order])
+    steps = efficient_steps(profit, cost)
+    order = np.argsort(-steps.slopes, kind="stable")
+    spent = cost[np.arange(len(profit)), steps.start].sum() + np.cumsum(steps.costs[order])
     paid = int(np.searchsorted(spent, budget, "right"))
-    return float(slopes[order[paid]]) if paid < len(order) else 0.0
-
-
-def efficient_steps(
-    profit: np.ndarray, cost: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Corners of each customer's concave hull of profit over cost, as steps.
-
-    Returns
-    -------
-    start
-        (rows,) the cheapest option, of the best profit.
-    rows, options, slopes, costs
-        One entry per step from there, falling slopes within a row: the row, the option that the
-        step leads to, gain per money, and money.
-    """
-    everyone = np.arange(len(profit))
-    allowed = np.isfinite(profit)
-    cheapest = np.where(allowed, cost, np.inf).min(axis=1, keepdims=True)
-    start = np.argmax(np.where(cost <= cheapest, profit, -np.inf), axis=1)
-    current, open_rows = start.copy(), everyone
-    found: list[tuple[np.ndarray, ...]] = []
-    for _ in range(profit.shape[1] - 1):
-        extra = cost[open_rows] - cost[open_rows, current[open_rows]][:, None]
-        gain = profit[open_rows] - profit[open_rows, current[open_rows]][:, None]
-        rising = (extra > 0) & (gain > 0)
-        slope = np.where(rising, gain / np.where(rising, extra, 1.0), -np.inf)
-        best = slope.max(axis=1)
-        reach = np.where(slope >= best[:, None], extra, -np.inf)
-        option = np.argmax(reach, axis=1)
-        going = best > 0
-        open_rows, option = open_rows[going], option[going]
-        if not len(open_rows):
-            break
-        step_cost = np.take_along_axis(extra[going], option[:, None], axis=1)[:, 0]
-        found.append((open_rows, option, best[going], step_cost))
-        current[open_rows] = option
-    if not found:
-        empty = np.empty(0)
-        return start, empty.astype(int), empty.astype(int), empty, empty
-    rows, options, slopes, costs = (np.concatenate(part) for part in zip(*found, strict=True))
-    return start, rows, options, slopes, costs
+    return float(steps.slopes[order[paid]]) if paid < len(order) else 0.0
 
 
 def _climb_hulls(profit: np.ndarray, cost: np.ndarray, budget: float) -> np.ndarray:
-    chosen, rows, options, slopes, costs = efficient_steps(profit, cost)
-    order = np.lexsort((rows, -slopes))
-    spent = cost[np.arange(len(profit)), chosen].sum() + np.cumsum(costs[order])
+    steps = efficient_steps(profit, cost)
+    order = np.lexsort((steps.rows, -steps.slopes))
+    spent = cost[np.arange(len(profit)), steps.start].sum() + np.cumsum(steps.costs[order])
     taken = order[: int(np.searchsorted(spent, budget * (1 + TOLERANCE) + TOLERANCE, "right"))]
-    chosen = chosen.copy()
-    chosen[rows[taken]] = options[taken]  # later steps of a row come later, so the last one stays
+    chosen = steps.start.copy()
+    chosen[steps.rows[taken]] = steps.after[taken]  # of several steps of a row the last one stays
     return chosen
 
 

@@ -132,7 +132,7 @@ def test_hulls_do_not_depend_on_the_size_of_the_pieces(monkeypatch):
     rng = np.random.default_rng(8)
     arrays = [rng.normal(0, 1, (100, 3)) for _ in range(3)]
     whole = multi_armed_qini(*arrays)
-    monkeypatch.setattr("winback.models.evaluation.qini.CHUNK_ROWS", 7)
+    monkeypatch.setattr("winback.models.concave_hull.CHUNK_ROWS", 7)
     assert (multi_armed_qini(*arrays).gain == whole.gain).all()
 
 

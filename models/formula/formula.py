@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -295,15 +294,6 @@ def _compile(formula: Formula) -> _Compiled:
         forest=plant(given, len(formula.columns)),
         curves=gather(list(sums.values())),
     )
-
-
-def booster_text(booster: lgb.Booster, *, rounds: int | None = None) -> str:
-    """LightGBM text of a booster, the same whatever number of threads grew it.
-
-    `rounds` keeps the first ones only.
-    """
-    text: str = booster.model_to_string(num_iteration=rounds)
-    return re.sub(r"\n\[num_threads: \d+\]", "", text)
 
 
 def to_files(formula: Formula) -> dict[str, bytes]:

@@ -20,12 +20,12 @@ from ..formula.formula import (
     Column,
     Expression,
     Formula,
-    booster_text,
     encode,
     evaluate,
     learn_columns,
 )
 from .additive import additive_expression, basis_matrix, learn_basis
+from .boosting import booster_text, dataset, reproducible
 
 BOOSTER = "boosting.txt"
 LOG_ODDS = "log_odds"
@@ -114,6 +114,7 @@ def grow(
 ) -> lgb.Booster:
     """Gradient boosting of a 0/1 outcome on encoded rows."""
     settings = {
+        **reproducible(seed=seed, threads=threads),
         "objective": "binary",
         "learning_rate": boosting.learning_rate,
         "num_leaves": boosting.num_leaves,
@@ -121,20 +122,8 @@ def grow(
         "feature_fraction": boosting.feature_share,
         "lambda_l2": boosting.ridge,
         "max_bin": 127,
-        "seed": seed,
-        "num_threads": threads,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
     }
-    categories = [place for place, column in enumerate(columns) if column.levels is not None]
-    data = lgb.Dataset(
-        matrix,
-        outcome,
-        feature_name=[f"f{place}" for place in range(len(columns))],
-        categorical_feature=categories,
-        params=settings,
-    )
+    data = dataset(matrix, columns, settings, outcome)
     return lgb.train(settings, data, num_boost_round=boosting.rounds)
 
 

@@ -25,9 +25,6 @@ def staleness(
     features: Sequence[str],
     gap_days: float,
     months: Sequence[float] = (0, 1, 3, 6, 12),
-    label: str = "churned",
-    customer_id: str = "customer_id",
-    as_of: str = "as_of",
     test_share: float = 0.2,
     boosting: Boosting = PLAIN,
     max_rows: int = 12_000,
@@ -57,9 +54,9 @@ def staleness(
     ValueError
         On unsound snapshots.
     """
-    rows = ordered_snapshots(snapshots, features, label=label, customer_id=customer_id, as_of=as_of)
-    outcome = rows[label].to_numpy(dtype=np.float64)
-    days = day_numbers(rows[as_of])
+    rows = ordered_snapshots(snapshots, features)
+    outcome = rows["churned"].to_numpy(dtype=np.float64)
+    days = day_numbers(rows["as_of"])
     dates = np.unique(days)
     first_test = dates[-max(1, round(test_share * len(dates)))]
     windows = _windows(dates, first_test - gap_days, months)
@@ -68,7 +65,7 @@ def staleness(
     largest = max(((days >= first) & (days <= last)).sum() for first, last in windows.values())
     some = np.ones(len(rows), dtype=bool)
     if largest > max_rows:
-        some = held_out(rows[customer_id], share=max_rows / largest, seed=seed)
+        some = held_out(rows["customer_id"], share=max_rows / largest, seed=seed)
     test = some & (days >= first_test)
     probabilities, records = {}, []
     for age, (first, last) in windows.items():
@@ -89,7 +86,7 @@ def staleness(
     grades = bootstrap_grades(
         outcome[test],
         probabilities,
-        cluster=rows.loc[test, customer_id].to_numpy(),
+        cluster=rows.loc[test, "customer_id"].to_numpy(),
         repeats=repeats,
         seed=seed,
         metrics=("auc",),

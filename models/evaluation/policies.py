@@ -63,14 +63,14 @@ def grade_rows(
     objective: str,
     rule: Mapping[str, str],
     rule_cost: float = 0.0,
-    reason: str = "departure_reason",
 ) -> Graded:
     """Rows of an experiment with predictions that did not learn from them, ready to grade by.
 
     Parameters
     ----------
     rows
-        (n, ...) columns offer, propensity, returned (0/1), and for money value and cost.
+        (n, ...) columns offer, propensity, returned (0/1), for money value and cost, and for the
+        tailored rule departure_reason.
     predictions
         (n, ...) outputs of the win-back formula, same row order.
     offers
@@ -84,8 +84,6 @@ def grade_rows(
         The tailored rule, stated reason -> offer; empty where there is none.
     rule_cost
         Cost per contact of finding out what the rule needs.
-    reason
-        Column of `rows` with the stated reason.
     """
     options = with_control(offers, control)
     names = (*options,)
@@ -96,8 +94,8 @@ def grade_rows(
         return offer_scores(sent, outcome, rows["propensity"], offers=names, predictions=expected)
 
     tailored = None
-    if rule and reason in rows.columns:
-        tailored = tailored_rule(rows[reason], rule=rule, names=names)
+    if rule and "departure_reason" in rows.columns:
+        tailored = tailored_rule(rows["departure_reason"], rule=rule, names=names)
     if objective == "returns":
         gained = scores(rows["returned"].to_numpy(float), response)
         return Graded(names, gained, response, response, tailored)

@@ -35,6 +35,7 @@ from .storage.atomic import NewFolder, replace_folder, verify
 from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import CustomerRanges
+from .tables.engine import open_duckdb
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _today(setting: Setting, now: int, path: Path) -> None:
 
 
 def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) -> Setting:
-    connection = frames.duckdb_connection(machine.memory_limit, None, machine.threads)
+    connection = open_duckdb(machine.memory_limit, machine.threads)
     tables = frames.open_tables(folder, session=connection)
     as_of = verify(folder).get("as_of")
     attributes = tables["attributes"].collect_schema().names() if "attributes" in tables else []

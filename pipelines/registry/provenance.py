@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..settings.params import PARAMS_FILE
+from ..storage.atomic import file_hash
 
 CODE = ("features", "models", "pipelines", "dvc.yaml")
 
@@ -32,7 +33,7 @@ def origin(features: Mapping[str, Any], *, dirty: bool) -> dict[str, str]:
         "winback.as_of": features["as_of"],
         "winback.version": version("winback"),
         "winback.git": _git("rev-parse", "HEAD").strip() + ("-dirty" if dirty else ""),
-        "winback.dvc_lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
+        "winback.dvc_lock": file_hash(lock) if lock.exists() else "",
         "winback.dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
         "winback.data": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
     }

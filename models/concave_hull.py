@@ -1,4 +1,4 @@
-"""Concave hulls of profit over cost: the options of a customer that are worth their money.
+"""Concave hulls of profit over cost: the options of a customer that can be worth their cost.
 
 Of the options of a customer only those on the upper concave hull of (cost, profit) can be the best
 at some price of money (Sinha & Zoltners 1979); from the cheapest one on, each step to the next

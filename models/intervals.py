@@ -1,4 +1,4 @@
-"""How sure a figure is: every confidence interval, p-value and smallest detectable effect.
+"""Confidence intervals, p-values and smallest detectable effects.
 
 Estimates here are means of one number per row (a score). The spread of the scores is then the
 standard error, also of a ratio (`ratio_scores`) and of a difference on the same rows.
@@ -151,7 +151,7 @@ def two_sided(estimate: Estimate) -> float:
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """P-values adjusted for being several (Holm 1979); NaN stays out of the family.
+    """P-values adjusted for multiple tests (Holm 1979); NaN stays out of the family.
 
     Rejecting where the adjusted value is below alpha keeps the chance of any false rejection in
     the family below alpha.

@@ -1,4 +1,4 @@
-"""`winback erase`: customers removed from everything that this project keeps of them.
+"""`winback erase`: remove customers from everything that this project keeps of them.
 
 Tables, features, recommendations, truth, scores, reports, the cache of DVC and the reports that
 MLflow keeps. Each folder and file is replaced at once, so a job that was killed leaves it as it was

@@ -1,4 +1,4 @@
-"""Stage featurize: as-of features of the training sets and of the customers of today.
+"""Stage featurize: features of the training sets and of today's customers.
 
 Writes `churn.parquet` (many as-of dates, matured labels), `winback.parquet` (one row per offer
 made, as it was known then, with what came of it), `leavers.parquet` (customers who left and were
@@ -53,7 +53,7 @@ class Setting:
     kinds: tuple[str, ...]
 
     def told(self, tables: Mapping[str, nw.LazyFrame]) -> Mapping[str, nw.LazyFrame]:
-        """Tables as the features see them: to be offered nothing is no offer."""
+        """Tables as the features see them: an offer of nothing is no offer."""
         if self.control is None or "offers" not in tables:
             return tables
         return {**tables, "offers": tables["offers"].filter(nw.col("offer") != self.control)}

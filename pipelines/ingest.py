@@ -1,4 +1,4 @@
-"""Stage 1: raw data, wherever they lie, become the tables of the contract, checked and sorted."""
+"""Stage ingest: raw data become the checked and sorted tables of the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a churn model has to beat: a regression on recency, frequency, money, and an alert rule."""
+"""Baselines that a churn model has to beat: a logistic regression on RFM, and an alert rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALERT_MULTIPLE = 2.0
 def rfm_logistic(
     train: pd.DataFrame, outcome: np.ndarray, test: pd.DataFrame, columns: Sequence[str]
 ) -> np.ndarray:
-    """Probability (rows of test,) by logistic regression on a few columns.
+    """Churn probability (rows of test,) by a logistic regression on a few columns.
 
     Columns enter as signed logarithms, standardized; a missing value is the median plus a flag.
     """
@@ -39,7 +39,7 @@ def alert_rule(
     silence: str,
     own_gap: str,
 ) -> np.ndarray:
-    """Probability (rows of test,) by the rule of practice: silent for longer than usual.
+    """Churn probability (rows of test,) by an alert rule: silent for longer than usual.
 
     An alert is a silence longer than `ALERT_MULTIPLE` times the customer's own mean gap between
     purchases; customers with one purchase or none are a group of their own. Each group gets the

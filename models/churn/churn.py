@@ -1,4 +1,4 @@
-"""Who is about to leave: learned on snapshots, calibrated, and graded on later ones."""
+"""The churn model: fitted on snapshots, calibrated, and graded on later snapshots."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RETENTION = RetentionProfit()
 
 @dataclass(frozen=True)
 class ChurnModel:
-    """A fitted churn model and how it did.
+    """A fitted churn model and its grades.
 
     Attributes
     ----------
@@ -178,7 +178,7 @@ def fit_calibrated(
     seed: int,
     threads: int = 1,
 ) -> Formula:
-    """Fit the blend on the rows `train`; settle it and calibrate it on the rows `known`.
+    """Fit the blend on the rows `train`; choose its weights and calibrate on the rows `known`.
 
     With up to `REFIT_ROWS` rows the blend is fitted again on both, under the settings
     and the calibration found.
@@ -202,7 +202,7 @@ def fit_calibrated(
 
 
 def ordered_snapshots(snapshots: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Snapshots in the order of their keys, once they are found sound.
+    """Snapshots sorted by their keys, after a check of columns, labels and keys.
 
     Raises
     ------

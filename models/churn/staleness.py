@@ -1,4 +1,4 @@
-"""How fast a churn model ages: one test part, scored by models trained longer and longer ago."""
+"""How fast a churn model ages: models trained up to earlier dates, graded on one test part."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def staleness(
     seed: int,
     threads: int = 1,
 ) -> pd.DataFrame:
-    """AUC on the latest as-of dates of models whose training ended earlier and earlier.
+    """AUC on the latest as-of dates of models whose training data end earlier and earlier.
 
     All models see the same number of as-of dates, as many as there are for the oldest, so that
     only their age differs. Ages for which there are no dates are left out, and where no as-of date

@@ -1,4 +1,4 @@
-"""Better settings of the churn model by a seeded random search within a budget of fits."""
+"""Hyperparameters of the churn model by seeded random search within a number of fits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tune_churn(
     seed: int,
     threads: int = 1,
 ) -> pd.DataFrame:
-    """Try settings on the training part, graded by log loss on the calibration part.
+    """Random search on the training part, graded by log loss on the calibration part.
 
     The first fit has the settings of `start`; the test part is never looked at, so that the grade
     of the model fitted afterwards stays honest.

@@ -1,4 +1,4 @@
-"""Which offer for whom when money and offers are limited: the multiple-choice knapsack.
+"""Which customer gets which offer under a budget and capacities (multiple-choice knapsack).
 
 With a budget alone the efficient steps of all customers are taken in order of gain per money.
 With capacities the problem is priced (a price for money and one per offer), and the few customers
@@ -24,7 +24,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class _Limits:
-    """What may be used: money in all, and number of customers per option (inf: no limit)."""
+    """Limits: money in all, and number of customers per option (inf: no limit)."""
 
     budget: float
     capacity: np.ndarray
@@ -37,7 +37,7 @@ def allocate(
     budget: float | None = None,
     capacity: ArrayLike | None = None,
 ) -> np.ndarray:
-    """One option per customer, of the largest total profit within the limits.
+    """One option per customer, with the largest total profit within the limits.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def limit_prices(
     budget: float | None = None,
     capacity: ArrayLike | None = None,
 ) -> tuple[float, np.ndarray]:
-    """Prices with which everybody's own best option keeps to the limits.
+    """Prices at which every customer's own best option keeps to the limits.
 
     Arguments as in `allocate`. Whoever takes the first option of the largest
     `profit - money * cost - place` stays within the limits, row by row and without regard to the

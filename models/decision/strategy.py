@@ -1,4 +1,4 @@
-"""Rules of practice: what to do with a customer at all, who comes first, what a lapse is worth.
+"""Rules of practice: Buttle's strategies, priorities A, B and C, discounts by time since lapsing.
 
 The words are those of the field: Buttle's seven strategies, Mann's A, B and C, the classes of
 Stauss and Friege. Every threshold is an argument.

@@ -1,4 +1,4 @@
-"""How far today's customers lie from those a model learned from, feature by feature."""
+"""Drift: the distance of each feature between the training set and the customers of today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an offer adds in groups of held-out customers: by a stated fact, and by predicted effect."""
+"""Effects of offers in groups of held-out customers: by a stated fact, or by predicted effect."""
 
 from __future__ import annotations
 

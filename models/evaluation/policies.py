@@ -1,4 +1,4 @@
-"""Policies side by side on rows that none of them learned from, with paired intervals.
+"""Policies compared on rows that none of them learned from, with paired intervals.
 
 Ours stands beside treating nobody, each single offer for all, a random offer, a response model
 and, where reasons for leaving steer the offer, the tailored rule. The same function makes the
@@ -24,7 +24,7 @@ from .personal_gain import is_believed, is_evident
 
 @dataclass(frozen=True)
 class Graded:
-    """Held-out rows with everything that a policy can be graded by.
+    """Held-out rows with everything that is needed to grade a policy.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def grade_rows(
     rule: Mapping[str, str],
     rule_cost: float = 0.0,
 ) -> Graded:
-    """Rows of an experiment with predictions that did not learn from them, ready to grade by.
+    """Rows of an experiment with out-of-sample predictions, ready to grade policies by.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def compare(
 def rule_prices(
     graded: Graded, deployed: np.ndarray, without: Mapping[str, np.ndarray], *, level: float = 0.95
 ) -> pd.DataFrame:
-    """What each rule costs: the value without it less the value with it, paired.
+    """Cost of each rule: value of the policy without the rule less its value with it, paired.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def decide(graded: Graded) -> dict[str, Any]:
 def tailored_rule(
     reason: pd.Series, *, rule: Mapping[str, str], names: Sequence[str]
 ) -> np.ndarray:
-    """The offer by stated reason; where the reason names none, a fair draw among the rule's offers.
+    """Offer by stated reason; for other reasons a random draw among the offers of the rule.
 
     Returns
     -------

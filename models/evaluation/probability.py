@@ -1,4 +1,4 @@
-"""Grades of a probability: how well it ranks, how honest it is, and what acting on it earns.
+"""Metrics of predicted probabilities: ranking, calibration, and profit of acting on them.
 
 Rows are sorted once and everything is a cumulative sum over them, so that a bootstrap of hundreds
 of draws costs seconds; the tests hold the classic measures equal to scikit-learn's.
@@ -78,7 +78,7 @@ def grade_probabilities(
     profit: RetentionProfit | None = None,
     metrics: Sequence[str] = METRICS,
 ) -> dict[str, float]:
-    """Rows, base rate and the metrics asked for.
+    """Number of rows, base rate and the metrics asked for.
 
     auc, pr_auc (average precision), log_loss, brier, ece (15 bins of equal size), lift_10 (share
     of the outcome in the top tenth over the base rate), emp (expected maximum profit of a churn
@@ -107,7 +107,7 @@ def bootstrap_grades(
     profit: RetentionProfit | None = None,
     metrics: Sequence[str] = METRICS,
 ) -> pd.DataFrame:
-    """Metrics of several models on the same rows, with intervals, and paired gains on the first.
+    """Metrics of several models on the same rows, with intervals, and gains over the first.
 
     Whole clusters (a customer's snapshots) are drawn with replacement, the same draw for every
     model, so that gains are paired. Intervals are percentiles; the calibration error has none,

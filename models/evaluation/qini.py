@@ -1,4 +1,4 @@
-"""What each further unit of money buys when offers are handed out in the best order.
+"""Multi-armed Qini curve: gain against money when offers are given in the best order.
 
 The multi-armed Qini curve with costs of Sverdrup, Wu, Athey and Wager (2025, "Qini curves for
 multi-armed treatment rules", JCGS 34(3)): predicted effects and costs of every offer decide who
@@ -60,12 +60,12 @@ class QiniCurve:
 
     @property
     def n(self) -> int:
-        """Customers."""
+        """Number of customers."""
         return len(self.steps.weights)
 
 
 def multi_armed_qini(effects: Any, costs: Any, scores: Any, *, weights: Any = None) -> QiniCurve:
-    """The curve of an allocation by predicted effects and costs, judged by scores.
+    """The curve of an allocation by predicted effects and costs, graded by scores.
 
     Parameters
     ----------

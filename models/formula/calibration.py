@@ -1,4 +1,4 @@
-"""Calibration: turning a score into what really happens at that score, and showing how well.
+"""Calibration of scores to probabilities, and tables that show how well it worked.
 
 Every map here is monotone and small, and ends as an expression of `models.formula`, so that what
 is learned is what is saved and what predicts.

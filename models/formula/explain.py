@@ -1,4 +1,4 @@
-"""Why a model says what it says: each feature's share in an output, per customer and overall.
+"""Explanation of outputs: each feature's contribution (SHAP), per customer and on average.
 
 Boosters give SHAP values (LightGBM's own TreeSHAP). They are carried through whatever a formula
 does after its boosters - sums, calibration maps, differences of two probabilities - so that the
@@ -30,7 +30,7 @@ class _Shares:
 
 
 def contributions(formula: Formula, frame: pd.DataFrame, output: str) -> tuple[pd.DataFrame, float]:
-    """Share of every input column in one output.
+    """Contribution of every input column to one output.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def importance(
     most_rows: int = MOST_ROWS,
     threads: int = 1,
 ) -> pd.DataFrame:
-    """Mean absolute share of each feature in each output, in the unit of the output.
+    """Mean absolute contribution of each feature to each output, in the unit of the output.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def family_importance(
     outputs: Sequence[str],
     threads: int = 1,
 ) -> pd.DataFrame:
-    """Mean absolute share of whole families of features in each output.
+    """Mean absolute contribution of each family of features to each output.
 
     Features of a family often say nearly the same and pull against each other; their sum does not.
 

@@ -1,4 +1,4 @@
-"""A fitted model as data: a formula over boosters that NumPy and LightGBM alone evaluate.
+"""A fitted model as data: a formula over boosters, evaluated with NumPy alone.
 
 Every estimator of this package ends as one `Formula`: how raw columns become numbers, a few
 LightGBM text models, and a small expression per output. It is what predicts in the estimators,
@@ -85,7 +85,7 @@ class Formula:
         return self._parsed[file]
 
     def compile(self) -> None:
-        """Make the tables that `evaluate` looks up, which else happens when it is first called.
+        """Make the tables that `evaluate` looks up; otherwise its first call does.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A smooth additive model of the outcome under every offer, shrunk as far as the rows ask.
+"""A smooth additive regression with coefficients per offer, shrunk by empirical Bayes.
 
 Each numeric column enters through its normal score, its square and its cube, each category
 through its levels. The coefficients of the offers are a common part, an effect that all offers

@@ -1,4 +1,4 @@
-"""Boosting and a smooth additive model, blended: the chance of an event from a table of features.
+"""Probability of an event: gradient boosting and an additive model, averaged in log odds.
 
 On a few thousand rows the additive model is hard to beat, on many the boosting finds what it
 misses, and their mean in log odds is better than either. How much of each, and after how many
@@ -128,7 +128,7 @@ def grow(
 
 
 def choose(blend: Blend, frame: pd.DataFrame, outcome: np.ndarray) -> Choice:
-    """The weight and the rounds of least log loss on held-out rows.
+    """The weight and the number of rounds with the least log loss on held-out rows.
 
     Ties and near ties go to equal weights and fewer rounds: another choice must gain at least a
     thousandth of the loss.

@@ -1,4 +1,4 @@
-"""Training of LightGBM boosters that come out the same, byte for byte, every time."""
+"""Training of LightGBM boosters that are reproducible byte for byte."""
 
 from __future__ import annotations
 

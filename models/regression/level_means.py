@@ -1,4 +1,4 @@
-"""Columns of many levels as one number: the mean outcome of each level, shrunk to that of all.
+"""Target encoding of columns with many levels: mean outcome per level, shrunk.
 
 An indicator per level would cost a coefficient each. Rows that a model is fitted on get the mean of
 the other rows alone (four fifths of them), so that a level of few rows does not predict itself.

@@ -1,4 +1,4 @@
-"""Who returns under which offer, what that is worth and what it earns: one formula.
+"""The win-back model: return, uplift, value and expected profit per offer, as one formula.
 
 P(return | customer, offer) is the calibrated probability without an offer plus the uplift of the
 offer; value given return comes from `value`; money is

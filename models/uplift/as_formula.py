@@ -1,4 +1,4 @@
-"""Writes the learners of an uplift ensemble down as one formula."""
+"""The formula of a fitted uplift ensemble."""
 
 from __future__ import annotations
 

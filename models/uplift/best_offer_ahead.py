@@ -1,4 +1,4 @@
-"""Effects that keep the best offer for all ahead where nothing backs a choice by customer.
+"""Effects adjusted so that the best single offer stays first where personalizing does not gain.
 
 When a choice by customer does not gain on held-out rows, the customers for whom another offer
 looks better are most likely noise, and whoever picks the greatest effect would follow it (the

@@ -1,4 +1,4 @@
-"""How large the effect is among customers with much the same predicted effect, with an interval.
+"""Confidence intervals of the effect among customers with similar predicted effects.
 
 Held-out rows are grouped by their out-of-fold effect, and each group gets the mean of its doubly
 robust scores with a standard error (sorted group averages, Chernozhukov et al. 2018). Groups are

@@ -1,4 +1,4 @@
-"""Weights of the learners and how far their effects are shrunk, from out-of-fold rows alone.
+"""Stacking: weights of the learners and shrinkage of their effects, from out-of-fold rows.
 
 Effects are split into what all offers share and each offer's own part. Each part gets
 non-negative weights that explain what the customer alone leaves of the outcome (see `residuals`)

@@ -1,4 +1,4 @@
-"""What each offer changes, customer by customer, from a randomized experiment.
+"""Uplift model: the effect of each offer per customer, from a randomized experiment.
 
 `OfferUplift` fits several learners of the effect of every offer, weighs them by how well they
 explain out-of-fold rows, shrinks the result towards each offer's average as far as those rows ask,

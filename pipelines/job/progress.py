@@ -1,4 +1,4 @@
-"""What a run says while it works: one line on standard error as each step ends."""
+"""Progress messages: one line on standard error as each step ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The code that a registered model carries: one text, and the hashes of the files beside it.
+"""The code of a registered model as one text, with the hashes of the files beside it.
 
 Consumers run it without this package. Before it parses anything it compares every file of the
 model, and its own text, with the hashes that were written into it at registration. Whoever may

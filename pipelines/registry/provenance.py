@@ -1,4 +1,4 @@
-"""Where a model came from: the code, the settings and the data that made it."""
+"""Provenance of a model: the code, the settings and the data that made it, as tags."""
 
 from __future__ import annotations
 

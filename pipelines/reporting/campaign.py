@@ -1,4 +1,4 @@
-"""Chapters of the report on decisions: what to send to whom, and which policy earns most."""
+"""Chapters of the report on decisions: what to send to whom, and what each policy earns."""
 
 from __future__ import annotations
 

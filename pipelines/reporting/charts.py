@@ -1,4 +1,4 @@
-"""The charts of the report: tables in, SVG text out, the same bytes for the same table.
+"""The charts of the report: tables in, reproducible SVG text out.
 
 matplotlib by choice: its SVG needs no script, prints, follows the page's colours and is small.
 Colours are written as variables of the page, so that a chart turns dark with it.

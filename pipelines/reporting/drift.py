@@ -1,4 +1,4 @@
-"""Chapter of the report: how far today's customers lie from those whom the models learned from."""
+"""Chapter of the report on drift: the distance of today's customers from the training sets."""
 
 from __future__ import annotations
 

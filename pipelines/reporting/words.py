@@ -1,4 +1,4 @@
-"""Numbers and names as a reader of the report meets them: money, shares, intervals, policies."""
+"""Numbers and names in the words of the report: money, shares, intervals, policies."""
 
 from __future__ import annotations
 

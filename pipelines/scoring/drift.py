@@ -1,4 +1,4 @@
-"""How far the customers to be scored lie from those for whom the model was registered."""
+"""Drift of the customers to be scored from those of the registration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import input_rows as batch
 def distance_from_registration(
     opened: Opened, files: Sequence[Path], *, rows: int, limit: float
 ) -> dict[str, Any]:
-    """The worst feature among the customers in the files, by population.
+    """The feature with the largest drift, and its population.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Reading customers of any number in bounded memory: parquet files as one stream of rows."""
+"""Reading customers from parquet files in chunks of bounded memory."""
 
 from __future__ import annotations
 

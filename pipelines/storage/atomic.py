@@ -1,4 +1,4 @@
-"""Old or new, never half: how files and folders of results are replaced and later verified.
+"""Atomic replacement of files and folders of results, and their verification by manifest.
 
 A result is first written beside its place, flushed to the disk, and then takes the place in one
 rename. A process killed at any moment leaves what stood before, or what is new, and perhaps a

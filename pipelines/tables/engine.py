@@ -1,4 +1,4 @@
-"""The one way in which DuckDB is opened: in memory, within limits, in UTC, loading nothing."""
+"""Opening DuckDB: in memory, within limits, in UTC, without extensions to install."""
 
 from __future__ import annotations
 

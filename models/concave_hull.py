@@ -57,7 +57,7 @@ def _chunk_steps(
     start = np.where(cost <= cheapest, profit, -np.inf).argmax(axis=0)
     rows = np.arange(count)
     current, gain_here, cost_here = start, profit[start, rows], cost[start, rows]
-    steps = []
+    steps: list[tuple[np.ndarray, ...]] = []
     while len(rows):
         steepest, furthest = np.zeros(len(rows)), np.zeros(len(rows))
         following = np.zeros(len(rows), dtype=np.int64)

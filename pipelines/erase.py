@@ -86,8 +86,8 @@ def _processes(held: Any) -> Iterator[int]:
             yield held["pid"]
         held = list(held.values())
     if isinstance(held, list):
-        for each in held:
-            yield from _processes(each)
+        for inner in held:
+            yield from _processes(inner)
 
 
 def _folders() -> Iterator[Path]:
@@ -171,8 +171,8 @@ def _from_cache(customers: Collection[str]) -> Counter[str]:
     if not (root() / ".dvc").is_dir():
         return Counter()
     asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    told = subprocess.run(asked, cwd=root(), capture_output=True, text=True, check=True)
-    cache = (root() / told.stdout.strip()).resolve()
+    answer = subprocess.run(asked, cwd=root(), capture_output=True, text=True, check=True)
+    cache = (root() / answer.stdout.strip()).resolve()
     places = [cache, root() / ".dvc/tmp"]
     files = [file for place in places for file in place.rglob("*") if file.is_file()]
     doomed = [file for file in files if _held(file, customers)]

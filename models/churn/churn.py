@@ -247,17 +247,19 @@ def _baselines(
     rfm_columns: Sequence[str],
     alert_columns: tuple[str, str],
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    found, notes = {}, []
+    probabilities, notes = {}, []
     if missing := [name for name in rfm_columns if name not in train.columns]:
         notes.append(f"baseline rfm_logistic left out: no column {', '.join(missing)}")
     else:
-        found["rfm_logistic"] = rfm_logistic(train, outcome, test, rfm_columns)
+        probabilities["rfm_logistic"] = rfm_logistic(train, outcome, test, rfm_columns)
     silence, own_gap = alert_columns
     if missing := [name for name in alert_columns if name not in train.columns]:
         notes.append(f"baseline alert_rule left out: no column {', '.join(missing)}")
     else:
-        found["alert_rule"] = alert_rule(train, outcome, test, silence=silence, own_gap=own_gap)
-    return found, notes
+        probabilities["alert_rule"] = alert_rule(
+            train, outcome, test, silence=silence, own_gap=own_gap
+        )
+    return probabilities, notes
 
 
 def _metrics(

@@ -63,13 +63,13 @@ def staleness(
     if not windows:
         return pd.DataFrame(columns=COLUMNS)
     largest = max(((days >= first) & (days <= last)).sum() for first, last in windows.values())
-    some = np.ones(len(rows), dtype=bool)
+    sampled = np.ones(len(rows), dtype=bool)
     if largest > max_rows:
-        some = held_out(rows["customer_id"], share=max_rows / largest, seed=seed)
-    test = some & (days >= first_test)
+        sampled = held_out(rows["customer_id"], share=max_rows / largest, seed=seed)
+    test = sampled & (days >= first_test)
     probabilities, records = {}, []
     for age, (first, last) in windows.items():
-        train = some & (days >= first) & (days <= last)
+        train = sampled & (days >= first) & (days <= last)
         blend = fit_blend(
             rows.loc[train, list(features)],
             outcome[train],

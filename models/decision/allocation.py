@@ -152,10 +152,10 @@ def _price_and_settle(profit: np.ndarray, cost: np.ndarray, limits: _Limits) -> 
     )
     options = profit.shape[1]
     gains, costs = groups[:, :options], groups[:, options:]
-    money, each, bound = 0.0, np.zeros(options), np.inf
+    money, places, bound = 0.0, np.zeros(options), np.inf
     if len(groups) > CORE_GROUPS:
-        money, each, bound = _prices(gains, costs, counts, limits)
-    reduced = gains - money * costs - each
+        money, places, bound = _prices(gains, costs, counts, limits)
+    reduced = gains - money * costs - places
     first = np.argmax(reduced, axis=1)
     ordered = np.sort(reduced, axis=1)
     by_margin = np.argsort(ordered[:, -1] - ordered[:, -2], kind="stable")
@@ -204,8 +204,8 @@ def _prices(
     prices, best_prices, best_bound = np.zeros(len(room)), np.zeros(len(room)), np.inf
     slopes, offsets = [], []
     for _ in range(PRICE_STEPS):
-        money, each = _named(prices, with_budget, finite, options)
-        reduced = profit - money * cost - each
+        money, places = _named(prices, with_budget, finite, options)
+        reduced = profit - money * cost - places
         chosen = np.argmax(reduced, axis=1)
         rows = np.arange(len(profit))
         value = float(counts @ reduced[rows, chosen] + prices @ room)
@@ -244,9 +244,9 @@ def _highest_prices(
 def _named(
     prices: np.ndarray, with_budget: bool, finite: np.ndarray, options: int
 ) -> tuple[float, np.ndarray]:
-    each = np.zeros(options)
-    each[finite] = prices[int(with_budget) :]
-    return (float(prices[0]) if with_budget else 0.0), each
+    places = np.zeros(options)
+    places[finite] = prices[int(with_budget) :]
+    return (float(prices[0]) if with_budget else 0.0), places
 
 
 def _settle(
@@ -269,12 +269,12 @@ def _settle(
     if np.isfinite(limits.budget):
         above = vstack([uses, csr_array(cost[rows, options][None, :])])
         room = np.r_[room, limits.budget]
-    each = csr_array((np.ones(len(rows)), (rows, number)), shape=(len(profit), len(rows)))
+    one_option = csr_array((np.ones(len(rows)), (rows, number)), shape=(len(profit), len(rows)))
     found = linprog(
         -profit[rows, options],
         A_ub=above,
         b_ub=room,
-        A_eq=each,
+        A_eq=one_option,
         b_eq=counts,
         bounds=(0, None),
         method="highs-ds",

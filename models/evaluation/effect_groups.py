@@ -80,7 +80,7 @@ def effects_by_predicted(
         for part, members in enumerate(np.array_split(order, PARTS), start=1):
             gained = judged.scores[members, position] - judged.scores[members, 0]
             mean = mean_estimate(gained, level=level)
-            told = float(effect[members].mean())
-            rows.append((offer, part, len(members), told, mean.value, mean.lo, mean.hi))
+            predicted_mean = float(effect[members].mean())
+            rows.append((offer, part, len(members), predicted_mean, mean.value, mean.lo, mean.hi))
     columns = ["offer", "part", "rows", "predicted", "observed", "lo", "hi"]
     return pd.DataFrame(rows, columns=columns)

@@ -92,13 +92,15 @@ def fit_blend(
     columns = learn_columns(frame)
     matrix = encode(columns, frame)
     rng = np.random.default_rng(seed)
-    some = _sample(len(matrix), boosting.max_rows, rng)
-    booster = grow(matrix[some], outcome[some], columns, boosting, seed=seed, threads=threads)
-    few = _sample(len(matrix), ADDITIVE_ROWS, rng)
-    basis = learn_basis(columns, matrix[few])
+    boosted_rows = _sample(len(matrix), boosting.max_rows, rng)
+    booster = grow(
+        matrix[boosted_rows], outcome[boosted_rows], columns, boosting, seed=seed, threads=threads
+    )
+    additive_rows = _sample(len(matrix), ADDITIVE_ROWS, rng)
+    basis = learn_basis(columns, matrix[additive_rows])
     smooth = LogisticRegression(C=1 / PRECISION, max_iter=500)
     with threadpool_limits(limits=1, user_api="blas"):  # BLAS rounds by its number of threads
-        smooth.fit(basis_matrix(basis, matrix[few])[:, 1:], outcome[few])
+        smooth.fit(basis_matrix(basis, matrix[additive_rows])[:, 1:], outcome[additive_rows])
     coefficients = np.r_[smooth.intercept_, smooth.coef_[0]]
     return Blend(columns, booster, additive_expression(basis, coefficients), threads)
 

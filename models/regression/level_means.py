@@ -44,8 +44,8 @@ def level_means(
         spread = max(float(ys[codes].std()), 1e-9)
         centre = float(ys[codes].mean())
         own = np.empty(len(matrix))
-        for one in range(_PARTS):
-            rest = part != one
+        for number in range(_PARTS):
+            rest = part != number
             own[~rest] = _shrunk(codes[rest], outcome[rest], levels)[codes[~rest]]
         values.append((own - centre) / spread)
         ys = (ys - centre) / spread

@@ -193,12 +193,12 @@ def _calibration_map(
 
 def _held_out_return(uplift: OfferUplift, xs: list[float], ys: list[float]) -> pd.DataFrame:
     chance = np.interp(uplift.means_[:, 0], xs, ys)
-    found = {f"return_probability_{uplift.control_}": chance}
+    outputs = {f"return_probability_{uplift.control_}": chance}
     for arm in uplift.offers_:
         effect = uplift.held_out_raw_[arm].to_numpy()
-        found[f"return_probability_{arm}"] = np.clip(chance + effect, 0.0, 1.0)
-        found[f"uplift_{arm}"] = effect
-    return pd.DataFrame(found, index=uplift.held_out_.index)
+        outputs[f"return_probability_{arm}"] = np.clip(chance + effect, 0.0, 1.0)
+        outputs[f"uplift_{arm}"] = effect
+    return pd.DataFrame(outputs, index=uplift.held_out_.index)
 
 
 def _fit_values(
@@ -243,12 +243,12 @@ def _fit_values(
 
 def _summary(uplift: OfferUplift, names: np.ndarray, valued: ValueModel | None) -> dict[str, Any]:
     arms, counts = np.unique(names, return_counts=True)
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "rows": dict(zip(arms.tolist(), counts.tolist(), strict=True)),
         "average_effects": uplift.average_effects_.to_dict("index"),
         "weights": uplift.weights_.to_dict("index"),
         "calibration": uplift.calibration_.to_dict("index"),
     }
     if valued is not None:
-        found["value"] = {"way": valued.way, "slope": valued.slope}
-    return found
+        summary["value"] = {"way": valued.way, "slope": valued.slope}
+    return summary

@@ -106,7 +106,7 @@ class _Regression:
         raw = offer_expressions(self.basis, self.coefficients)
         if not self.logarithmic:
             return raw
-        return [["product", ["const", self.smear], ["exp", one]] for one in raw]
+        return [["product", ["const", self.smear], ["exp", part]] for part in raw]
 
 
 class _MonthsTimesMargin:
@@ -239,7 +239,7 @@ class _Line:
     def expressions(self, predicted: Sequence[Expression]) -> list[Expression]:
         """The same as expressions, one per offer."""
         common = (self.slope - self.own) / len(predicted)
-        shared = [[common, one] for one in predicted]
+        shared = [[common, part] for part in predicted]
         return [
             [
                 "clip",

@@ -80,8 +80,8 @@ def out_of_fold(experiment: Experiment, fold: np.ndarray, learners: Sequence[str
         if name != "x"
     }
     effects = {name: np.empty((rows, offers - 1)) for name in learners}
-    for one in np.unique(fold):
-        train, test = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
+    for number in np.unique(fold):
+        train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         models = fit_models(experiment, train, learners=learners)
         outcome[test] = models.tempered(experiment, test)
         for name, mean in means.items():

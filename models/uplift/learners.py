@@ -144,7 +144,7 @@ class Models:
     def effects(self, experiment: Experiment, learner: str, rows: np.ndarray) -> np.ndarray:
         """Effect of each offer against the control, (rows, offers - 1)."""
         if learner == "x":
-            raw = np.column_stack([experiment.bins.raw(one, rows) for one in self.x])
+            raw = np.column_stack([experiment.bins.raw(booster, rows) for booster in self.x])
             return raw * experiment.unit
         means = self.means(experiment, learner, rows)
         return means[:, 1:] - means[:, :1]

@@ -63,7 +63,7 @@ def _no_name_twice(modules: list[Path]) -> None:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names = [node.name]
             elif isinstance(node, ast.Assign):
-                names = [each.id for each in node.targets if isinstance(each, ast.Name)]
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
             else:
                 continue
             for name in names:

@@ -28,7 +28,7 @@ def origin(features: Mapping[str, Any], *, dirty: bool) -> dict[str, str]:
         Whether files differ from the last commit, see `uncommitted`.
     """
     lock = Path("dvc.lock")
-    files = {name: each["sha256"] for name, each in features["files"].items()}
+    files = {name: facts["sha256"] for name, facts in features["files"].items()}
     return {
         "winback.as_of": features["as_of"],
         "winback.version": version("winback"),

@@ -46,7 +46,11 @@ def write_parquet_without(file: Path, target: Path | BinaryIO, customers: Collec
 
 
 def page_without(page: str, customers: Collection[str]) -> tuple[str, int]:
-    """The HTML of a report without the customers' rows in its tables, and the number of these."""
+    """The HTML of a report without the customers' rows in its tables, and the number of these.
+
+    A report is not rendered anew: its data may have moved on since, and of reports that MLflow or
+    DVC's cache keep there are no data any more.
+    """
     removed = 0
 
     def table_without(match: re.Match[str]) -> str:

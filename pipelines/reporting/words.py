@@ -15,11 +15,6 @@ POLICIES = {
     "ours": "our policy",
     "before_rules": "our policy before rules",
 }
-OUTCOMES = {
-    "returned": "share returned",
-    "cost": "cost of the offer",
-    "roi": "return on investment",
-}
 
 
 def policy_name(policy: str) -> str:

@@ -43,11 +43,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from winback.models.churn.churn import fit_churn
 from winback.models.churn.staleness import staleness
 from winback.models.evaluation.held_out import held_out
-from winback.models.evaluation.probability import (
-    RetentionProfit,
-    expected_maximum_profit,
-    grade_probabilities,
-)
+from winback.models.evaluation.probability import RetentionProfit, grade_probabilities
 from winback.models.evaluation.time_split import split_by_time
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
@@ -201,7 +197,7 @@ def compare_expected_maximum_profit() -> None:
             incentive_cost=float(rng.uniform(1, 40)),
             contact_cost=float(rng.uniform(0.1, 5)),
         )
-        ours = expected_maximum_profit(outcome, score, profit)[0]
+        ours = grade_probabilities(outcome, score, profit=profit, metrics=("emp",))["emp"]
         theirs = empc_score(
             outcome,
             score,

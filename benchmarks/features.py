@@ -123,9 +123,10 @@ def run_features(folder: Path, out: Path, threads: int, memory_limit: str = "250
     from winback.pipelines.settings.moments import seconds
     from winback.pipelines.tables import frames
     from winback.pipelines.tables.customer_ranges import CustomerRanges
+    from winback.pipelines.tables.engine import open_duckdb
 
     with tempfile.TemporaryDirectory(dir=folder) as spill:
-        connection = frames.duckdb_connection(memory_limit, Path(spill), threads)
+        connection = open_duckdb(memory_limit, threads, spill=Path(spill))
         ranges = CustomerRanges(connection, frames.open_tables(folder, session=connection))
         as_of = nw.lit(seconds(AS_OF), dtype=nw.Int64)
         snapshots = ranges.tables["customers"].select("customer_id", as_of=as_of)

@@ -72,7 +72,7 @@ def clock(rows: int, rows_bootstrap: int) -> list[tuple[str, float]]:
     budgets = np.linspace(0, 0.5, 101)
 
     def paired() -> None:
-        bootstrap(curves, budgets, rng=np.random.default_rng(1), replicates=200).leads()
+        bootstrap(curves, budgets, rng=np.random.default_rng(1), replicates=200)
 
     return [
         (

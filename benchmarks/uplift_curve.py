@@ -26,10 +26,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from scipy.special import ndtri
-
-from winback.models.evaluation.qini_bootstrap import half_samples
 
 
 @dataclass(frozen=True)
@@ -90,62 +86,7 @@ def uplift_curve(uplift: Any, offered: Any, outcome: Any, *, weights: Any = None
     return UpliftCurve(share, lift, gain, qini, *areas.tolist(), *normalized.tolist())
 
 
-def uplift_scores(
-    rankings: dict[str, Any],
-    offered: Any,
-    outcome: Any,
-    *,
-    rng: np.random.Generator,
-    weights: Any = None,
-    clusters: Any = None,
-    replicates: int = 200,
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """AUUC and Qini of several rankings with intervals, and the lead of the first over the others.
-
-    Half-sample bootstrap; every ranking sees the same halves, so leads are paired.
-
-    Parameters
-    ----------
-    rankings
-        Predicted uplift of each ranking, n numbers by name; the first one is compared.
-    offered, outcome, weights
-        As in `uplift_curve`.
-    clusters
-        n labels of groups that are kept or dropped together, such as households.
-    rng, replicates, level
-        Source and number of the halves; confidence level.
-
-    Returns
-    -------
-    DataFrame with columns ranking, against (None or the ranking led), metric (auuc, qini), value,
-    lo, hi, se; values are per customer (divided by n), so that samples can be compared.
-    """
-    names = list(rankings)
-    rows = len(np.asarray(outcome))
-    halves = np.ascontiguousarray(half_samples(rows, clusters, replicates, rng).T > 0)
-    points, draws = {}, {}
-    for name in names:
-        order, ranked = _order(rankings[name]), _ranked(rankings[name], offered, outcome, weights)
-        points[name] = _areas(*_curves(*ranked)[2:], ranked[2]) / rows
-        draws[name] = np.stack([_replicate(ranked, half[order]) for half in halves])
-    pairs = [(name, None) for name in names] + [(names[0], other) for other in names[1:]]
-    table = []
-    for name, other in pairs:
-        estimate = points[name] - (0.0 if other is None else points[other])
-        spread = (draws[name] - (0.0 if other is None else draws[other])).std(axis=0, ddof=1)
-        reach = float(ndtri(0.5 + level / 2)) * spread
-        columns = {"value": estimate, "lo": estimate - reach, "hi": estimate + reach, "se": spread}
-        names_of = {"ranking": name, "against": other, "metric": ["auuc", "qini"]}
-        table.append(pd.DataFrame({**names_of, **columns}))
-    return pd.concat(table, ignore_index=True)
-
-
 Ranked = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def _order(uplift: Any) -> np.ndarray:
-    return np.argsort(-np.asarray(uplift, dtype=np.float64), kind="stable")
 
 
 def _ranked(uplift: Any, offered: Any, outcome: Any, weights: Any) -> Ranked:
@@ -170,7 +111,7 @@ def _ranked(uplift: Any, offered: Any, outcome: Any, weights: Any) -> Ranked:
             "keep the rows of one offer and of the control"
         )
     columns["weights"] = columns["weights"] / columns["weights"].mean()
-    order = _order(columns["uplift"])
+    order = np.argsort(-columns["uplift"], kind="stable")
     sent, y, weight, score = (column[order] for column in columns.values())
     return sent, y, weight, score
 
@@ -206,10 +147,3 @@ def _areas(gain: np.ndarray, qini: np.ndarray, weight: np.ndarray) -> np.ndarray
     """AUUC and Qini score: mean heights over the n + 1 points."""
     straight = qini[-1] * np.cumsum(weight) / weight.sum()
     return np.array([weight @ gain[1:], weight @ (qini[1:] - straight)]) / (len(weight) + 1)
-
-
-def _replicate(ranked: Ranked, kept: np.ndarray) -> np.ndarray:
-    """Areas of a half, per customer."""
-    sent, y, weight, score = (column[kept] for column in ranked)
-    weight = weight / weight.mean()
-    return _areas(*_curves(sent, y, weight, score)[2:], weight) / len(y)

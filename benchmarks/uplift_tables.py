@@ -18,7 +18,7 @@ from winback.features.families.assemble import features, with_features
 from winback.features.snapshots import offer_snapshots
 from winback.models.simulation.simulate import simulate
 from winback.models.simulation.world import World
-from winback.pipelines.tables.frames import collect, last_event, open_tables, persist
+from winback.pipelines.tables.frames import last_event, open_tables, write
 
 CONTROL = "none"
 
@@ -73,17 +73,16 @@ def kumar_world(seed: int, rows: int) -> Table:
             frame.to_parquet(folder / f"{table}.parquet")
         tables = open_tables(folder, engine="duckdb", threads=1)
         definition = ChurnDefinition()
-        snapshots = persist(
-            offer_snapshots(
-                tables,
-                now=last_event(tables),
-                definition=definition,
-                return_window_days=90,
-                value_horizon_days=730,
-            )
+        snapshots = offer_snapshots(
+            tables,
+            now=last_event(tables),
+            definition=definition,
+            return_window_days=90,
+            value_horizon_days=730,
         )
         found = features(tables, snapshots, windows_days=[30, 90, 365], definition=definition)
-        rows_found = collect(with_features(snapshots, found))
+        write(with_features(snapshots, found), folder / "rows.parquet")
+        rows_found = pd.read_parquet(folder / "rows.parquet")
     truth = sim.truth[sim.truth["population"] == "experiment"]
     truth = truth.set_index("customer_id").loc[rows_found["customer_id"]].reset_index()
     columns = list(rows_found.columns)

@@ -1,4 +1,4 @@
-"""How sure a figure is: every confidence interval, p-value and smallest detectable effect.
+"""Confidence intervals, p-values and smallest detectable effects.
 
 Estimates here are means of one number per row (a score). The spread of the scores is then the
 standard error, also of a ratio (`ratio_scores`) and of a difference on the same rows.
@@ -78,17 +78,15 @@ def mean_estimate(scores: ArrayLike, *, clusters: Any = None, level: float = 0.9
     return Estimate(mean, mean - reach, mean + reach, se, len(values))
 
 
-def paired_difference(
-    scores: ArrayLike, baseline: ArrayLike, *, clusters: Any = None, level: float = 0.95
-) -> Estimate:
+def paired_difference(scores: ArrayLike, baseline: ArrayLike, *, level: float = 0.95) -> Estimate:
     """Mean of the scores less that of the baseline's on the same rows, paired row by row.
 
     Parameters
     ----------
     scores, baseline
         n numbers each, for the same customers in the same order.
-    clusters, level
-        As in `mean_estimate`.
+    level
+        Confidence level.
 
     Raises
     ------
@@ -99,7 +97,7 @@ def paired_difference(
     theirs = np.asarray(baseline, dtype=np.float64)
     if len(ours) != len(theirs):
         raise ValueError(f"baseline: must have {len(ours)} rows, found {len(theirs)}")
-    return mean_estimate(ours - theirs, clusters=clusters, level=level)
+    return mean_estimate(ours - theirs, level=level)
 
 
 def ratio_scores(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -153,7 +151,7 @@ def two_sided(estimate: Estimate) -> float:
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """P-values adjusted for being several (Holm 1979); NaN stays out of the family.
+    """P-values adjusted for multiple tests (Holm 1979); NaN stays out of the family.
 
     Rejecting where the adjusted value is below alpha keeps the chance of any false rejection in
     the family below alpha.
@@ -167,15 +165,13 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def detectable_effect(se: Any, *, alpha: float = 0.05, power: float = 0.8) -> Any:
-    """Smallest true effect that a two-sided test notices with chance `power`, by standard error."""
-    return float(ndtri(1 - alpha / 2) + ndtri(power)) * se
+def detectable_effect(se: Any) -> Any:
+    """Smallest true effect, by standard error, that a two-sided test at 5% notices 4 times in 5."""
+    return float(ndtri(1 - 0.05 / 2) + ndtri(0.8)) * se
 
 
-def detectable_difference(
-    spread: float, rows: int, rows_control: int, *, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """Smallest true difference of two arms' means that a test notices with chance `power`.
+def detectable_difference(spread: float, rows: int, rows_control: int) -> float:
+    """Smallest true difference of two arms' means that a test at 5% notices 4 times in 5.
 
     Parameters
     ----------
@@ -184,5 +180,4 @@ def detectable_difference(
     rows, rows_control
         Rows in the two arms.
     """
-    se = spread * float(np.sqrt(1 / rows + 1 / rows_control))
-    return float(detectable_effect(se, alpha=alpha, power=power))
+    return float(detectable_effect(spread * np.sqrt(1 / rows + 1 / rows_control)))

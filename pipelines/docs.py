@@ -1,4 +1,4 @@
-"""`make docs`: the pages that are generated from the code, so that they cannot disagree with it."""
+"""`make docs`: pages of docs/ that are generated from the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`winback erase`: customers removed from everything that this project keeps of them.
+"""`winback erase`: remove customers from everything that this project keeps of them.
 
 Tables, features, recommendations, truth, scores, reports, the cache of DVC and the reports that
 MLflow keeps. Each folder and file is replaced at once, so a job that was killed leaves it as it was
@@ -86,8 +86,8 @@ def _processes(held: Any) -> Iterator[int]:
             yield held["pid"]
         held = list(held.values())
     if isinstance(held, list):
-        for each in held:
-            yield from _processes(each)
+        for inner in held:
+            yield from _processes(inner)
 
 
 def _folders() -> Iterator[Path]:
@@ -171,8 +171,8 @@ def _from_cache(customers: Collection[str]) -> Counter[str]:
     if not (root() / ".dvc").is_dir():
         return Counter()
     asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    told = subprocess.run(asked, cwd=root(), capture_output=True, text=True, check=True)
-    cache = (root() / told.stdout.strip()).resolve()
+    answer = subprocess.run(asked, cwd=root(), capture_output=True, text=True, check=True)
+    cache = (root() / answer.stdout.strip()).resolve()
     places = [cache, root() / ".dvc/tmp"]
     files = [file for place in places for file in place.rglob("*") if file.is_file()]
     doomed = [file for file in files if _held(file, customers)]

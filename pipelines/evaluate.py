@@ -1,4 +1,4 @@
-"""Stage evaluate: how good the models and the policies are, on rows that they never saw.
+"""Stage evaluate: grade models and policies on held-out rows.
 
 Writes one file of figures for `dvc metrics`, the policies side by side, and the tables behind the
 plots (CSV, one per plot). Chapters without a model are left out of all three.

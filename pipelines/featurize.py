@@ -1,4 +1,4 @@
-"""Stage featurize: as-of features of the training sets and of the customers of today.
+"""Stage featurize: features of the training sets and of today's customers.
 
 Writes `churn.parquet` (many as-of dates, matured labels), `winback.parquet` (one row per offer
 made, as it was known then, with what came of it), `leavers.parquet` (customers who left and were
@@ -35,6 +35,7 @@ from .storage.atomic import NewFolder, replace_folder, verify
 from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import CustomerRanges
+from .tables.engine import open_duckdb
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Setting:
     kinds: tuple[str, ...]
 
     def told(self, tables: Mapping[str, nw.LazyFrame]) -> Mapping[str, nw.LazyFrame]:
-        """Tables as the features see them: to be offered nothing is no offer."""
+        """Tables as the features see them: an offer of nothing is no offer."""
         if self.control is None or "offers" not in tables:
             return tables
         return {**tables, "offers": tables["offers"].filter(nw.col("offer") != self.control)}
@@ -119,7 +120,7 @@ def _today(setting: Setting, now: int, path: Path) -> None:
 
 
 def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) -> Setting:
-    connection = frames.duckdb_connection(machine.memory_limit, None, machine.threads)
+    connection = open_duckdb(machine.memory_limit, machine.threads)
     tables = frames.open_tables(folder, session=connection)
     as_of = verify(folder).get("as_of")
     attributes = tables["attributes"].collect_schema().names() if "attributes" in tables else []

@@ -1,4 +1,4 @@
-"""Stage fingerprint: a hash of the raw data, so that ingest reruns when it changed, only then."""
+"""Stage fingerprint: a hash of the raw data, so that ingest reruns only when they change."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Stage 1: raw data, wherever they lie, become the tables of the contract, checked and sorted."""
+"""Stage ingest: raw data become the checked and sorted tables of the contract."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .settings.yaml_dataclasses import from_mapping
 from .storage.atomic import MANIFEST, replace_folder
 from .tables.campaign_log import add_campaigns
 from .tables.database import open_databases, run
+from .tables.engine import open_duckdb
 
 _SPILL = "spill"
 _STORED: dict[Kind, str] = {
@@ -83,7 +84,7 @@ def ingest(
     with replace_folder(out) as new:
         spill = new.path / _SPILL
         spill.mkdir()
-        with _engine(memory_limit, threads, spill) as connection:
+        with closing(open_duckdb(memory_limit, threads, spill=spill)) as connection:
             with step(f"{'reading' if source.tables else 'simulating'} {source.title}"):
                 known_only_here = _load(source, connection, seed)
                 add_campaigns(source, connection)
@@ -199,23 +200,6 @@ def _numerics(schema: pa.Schema) -> set[str]:
     return {
         field.name for field in schema if "numeric" in str(getattr(field.type, "type_name", ""))
     }
-
-
-@contextmanager
-def _engine(memory_limit: str, threads: int, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    connection = duckdb.connect(
-        config={
-            "memory_limit": memory_limit,
-            "threads": threads,
-            "temp_directory": str(spill.resolve()),
-            "autoinstall_known_extensions": False,
-        }
-    )
-    try:
-        connection.execute("set TimeZone = 'UTC'")
-        yield connection
-    finally:
-        connection.close()
 
 
 def _close_to_the_world(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:

@@ -23,13 +23,13 @@ from ..models.evaluation.gates import (
     Gate,
     baseline_gate,
     earned,
-    log_loss,
     moment_gates,
     policy_gates,
     probability_gates,
     slice_gate,
 )
 from ..models.evaluation.held_out import value_is_known
+from ..models.evaluation.probability import log_loss
 from ..models.evaluation.slices import SLICE_COLUMNS, levels
 from ..models.evaluation.unseen import unseen
 from ..models.formula.answers import Answers, answer

@@ -142,7 +142,9 @@ def _end_killed_runs(client: MlflowClient) -> None:
     experiment = client.get_experiment_by_name(MODEL_NAME)
     if experiment is None:
         return
-    versions = {each.run_id for each in client.search_model_versions(f"name = '{MODEL_NAME}'")}
+    versions = {
+        version.run_id for version in client.search_model_versions(f"name = '{MODEL_NAME}'")
+    }
     for run in client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'"):
         if CONTENT in run.data.tags:
             status = "FINISHED" if run.info.run_id in versions else "KILLED"

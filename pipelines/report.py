@@ -1,4 +1,4 @@
-"""Stage report: everything that was found, on one page that opens anywhere, and in a few lines.
+"""Stage report: the results as one self-contained HTML page and a short summary.
 
 Each chapter reads the files of one stage; a chapter without files is left out.
 """

@@ -1,4 +1,4 @@
-"""`winback run`: the whole pipeline with dvc, then what it found, in a few lines."""
+"""`winback run`: run the whole pipeline with dvc and print a summary."""
 
 from __future__ import annotations
 

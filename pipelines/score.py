@@ -1,4 +1,4 @@
-"""`winback score`: the answers of a model for every customer, as a job that runs unattended.
+"""`winback score`: score every customer with a model, as an unattended job.
 
 The rows are read as one stream and answered in parts of equal size. Each part is written beside
 the output as it is done, so that a job that was killed goes on where it stopped; at the end all of

@@ -1,4 +1,4 @@
-"""Features of today's customers made on the way to their scores, and gone when these are done."""
+"""Temporary features of today's customers, for scoring from tables."""
 
 from __future__ import annotations
 

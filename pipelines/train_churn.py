@@ -1,4 +1,4 @@
-"""Stage train_churn: who is about to leave, learned from many dates and graded on later ones."""
+"""Stage train_churn: fit and grade the churn model."""
 
 from __future__ import annotations
 

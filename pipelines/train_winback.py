@@ -1,4 +1,4 @@
-"""Stage train_winback: who of the lost returns, worth what, with which offer.
+"""Stage train_winback: fit the models of return, value and effects of the offers.
 
 The experiment is read out first; a broken one stops the run before anything is fitted. A share of
 its customers is held out by a hash and never trained on: the policies are graded on them later, and

@@ -1,4 +1,4 @@
-"""`winback tune`: better settings of the churn model within a budget of fits; writes nothing."""
+"""`winback tune`: search better settings of the churn model; writes nothing."""
 
 from __future__ import annotations
 

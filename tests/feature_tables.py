@@ -1,6 +1,8 @@
 """Canonical tables from rows, on any engine, and strategies that draw awkward ones."""
 
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -10,6 +12,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from winback.features.churn_definition import ChurnDefinition
+from winback.pipelines.tables import frames
 
 Row = dict[str, Any]
 DAY = 86_400
@@ -67,6 +70,13 @@ def on_engine(engine: str, table: pa.Table, session: Any = None) -> nw.LazyFrame
     if engine == "spark":
         return nw.from_native(session.createDataFrame(table))
     return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+
+
+def written(frame: nw.LazyFrame) -> pd.DataFrame:
+    """A frame of features as the pipeline writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        frames.write(frame, Path(folder) / "rows.parquet")
+        return pd.read_parquet(Path(folder) / "rows.parquet")
 
 
 def moments(earliest: int = -2, latest: int = 14) -> st.SearchStrategy[int]:

@@ -1,4 +1,4 @@
-"""What a churn model has to beat: a regression on recency, frequency, money, and an alert rule."""
+"""Baselines that a churn model has to beat: a logistic regression on RFM, and an alert rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALERT_MULTIPLE = 2.0
 def rfm_logistic(
     train: pd.DataFrame, outcome: np.ndarray, test: pd.DataFrame, columns: Sequence[str]
 ) -> np.ndarray:
-    """Probability (rows of test,) by logistic regression on a few columns.
+    """Churn probability (rows of test,) by a logistic regression on a few columns.
 
     Columns enter as signed logarithms, standardized; a missing value is the median plus a flag.
     """
@@ -38,27 +38,26 @@ def alert_rule(
     *,
     silence: str,
     own_gap: str,
-    multiple: float = ALERT_MULTIPLE,
 ) -> np.ndarray:
-    """Probability (rows of test,) by the rule of practice: silent for longer than usual.
+    """Churn probability (rows of test,) by an alert rule: silent for longer than usual.
 
-    An alert is a silence longer than `multiple` times the customer's own mean gap between
+    An alert is a silence longer than `ALERT_MULTIPLE` times the customer's own mean gap between
     purchases; customers with one purchase or none are a group of their own. Each group gets the
     churn rate that it had in training.
     """
     overall = float(outcome.mean())
-    groups = _alert_groups(train, silence, own_gap, multiple)
+    groups = _alert_groups(train, silence, own_gap)
     rates = pd.Series(outcome).groupby(groups).agg(["sum", "count"])
     share = (rates["sum"] + overall) / (rates["count"] + 1)
-    asked = pd.Series(_alert_groups(test, silence, own_gap, multiple))
+    asked = pd.Series(_alert_groups(test, silence, own_gap))
     return asked.map(share).fillna(overall).to_numpy(dtype=np.float64)
 
 
-def _alert_groups(frame: pd.DataFrame, silence: str, own_gap: str, multiple: float) -> np.ndarray:
+def _alert_groups(frame: pd.DataFrame, silence: str, own_gap: str) -> np.ndarray:
     quiet = frame[silence].to_numpy(dtype=np.float64, na_value=np.nan)
     usual = frame[own_gap].to_numpy(dtype=np.float64, na_value=np.nan)
     unknown = np.isnan(quiet) | np.isnan(usual)
-    return np.where(unknown, 2, (quiet > multiple * usual).astype(int))
+    return np.where(unknown, 2, (quiet > ALERT_MULTIPLE * usual).astype(int))
 
 
 def _median(values: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Who is about to leave: learned on snapshots, calibrated, and graded on later ones."""
+"""The churn model: fitted on snapshots, calibrated, and graded on later snapshots."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RETENTION = RetentionProfit()
 
 @dataclass(frozen=True)
 class ChurnModel:
-    """A fitted churn model and how it did.
+    """A fitted churn model and its grades.
 
     Attributes
     ----------
@@ -68,9 +68,9 @@ class ChurnModel:
     split: str
     notes: tuple[str, ...]
 
-    def predict(self, frame: pd.DataFrame, *, threads: int = 1) -> np.ndarray:
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Churn probability (rows,), columns taken by name."""
-        return evaluate(self.formula, frame, threads=threads)[OUTPUT].to_numpy()
+        return evaluate(self.formula, frame)[OUTPUT].to_numpy()
 
 
 def fit_churn(
@@ -78,9 +78,6 @@ def fit_churn(
     *,
     features: Sequence[str],
     gap_days: float,
-    label: str = "churned",
-    customer_id: str = "customer_id",
-    as_of: str = "as_of",
     boosting: Boosting = PLAIN,
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
@@ -97,8 +94,8 @@ def fit_churn(
     Parameters
     ----------
     snapshots
-        One row per customer and as-of date: the keys, the label (0/1) and the features, in any
-        order of rows.
+        One row per customer and as-of date: customer_id, as_of, churned (0/1) and the features, in
+        any order of rows.
     features
         Columns to learn from.
     gap_days
@@ -107,7 +104,7 @@ def fit_churn(
     boosting
         Settings of the boosting; the calibration part may choose fewer rounds.
     calibrate_share, test_share
-        See `timesplit.split_by_time`.
+        See `time_split.split_by_time`.
     rfm_columns, alert_columns
         Columns of the baselines; a baseline whose columns are absent is left out and noted.
     slices
@@ -124,18 +121,16 @@ def fit_churn(
         If columns are missing, the label is not 0/1, a key is repeated, or a part of the split
         lacks leavers or stayers.
     """
-    rows = ordered_snapshots(
-        snapshots, [*features, *(slices or ())], label=label, customer_id=customer_id, as_of=as_of
-    )
+    rows = ordered_snapshots(snapshots, [*features, *(slices or ())])
     split = split_by_time(
-        rows[as_of],
-        rows[customer_id],
+        rows["as_of"],
+        rows["customer_id"],
         gap_days=gap_days,
         calibrate_share=calibrate_share,
         test_share=test_share,
         seed=seed,
     )
-    outcome = rows[label].to_numpy(dtype=np.float64)
+    outcome = rows["churned"].to_numpy(dtype=np.float64)
     _check_parts(split.part, outcome)
     train, known, test = (split.part == part for part in PARTS)
     formula = fit_calibrated(
@@ -154,7 +149,7 @@ def fit_churn(
     metrics = _metrics(
         outcome[test],
         probabilities,
-        asked[customer_id].to_numpy(),
+        asked["customer_id"].to_numpy(),
         slice_levels(rows[train], asked, slices),
         profit,
         repeats,
@@ -166,7 +161,7 @@ def fit_churn(
         metrics=metrics,
         reliability=reliability_table(probabilities["churn"], outcome[test]),
         cutoffs=_cutoffs(outcome[test], probabilities, profit),
-        parts=_describe_parts(rows, split.part, outcome, customer_id, as_of),
+        parts=_describe_parts(rows, split.part, outcome),
         importance=drivers,
         split=split.how,
         notes=tuple(notes),
@@ -183,7 +178,7 @@ def fit_calibrated(
     seed: int,
     threads: int = 1,
 ) -> Formula:
-    """Fit the blend on the rows `train`; settle it and calibrate it on the rows `known`.
+    """Fit the blend on the rows `train`; choose its weights and calibrate on the rows `known`.
 
     With up to `REFIT_ROWS` rows the blend is fitted again on both, under the settings
     and the calibration found.
@@ -206,30 +201,28 @@ def fit_calibrated(
     return Formula(formula.columns, expressions, (OUTPUT,), formula.boosters)
 
 
-def ordered_snapshots(
-    snapshots: pd.DataFrame, columns: Sequence[str], *, label: str, customer_id: str, as_of: str
-) -> pd.DataFrame:
-    """Snapshots in the order of their keys, once they are found sound.
+def ordered_snapshots(snapshots: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Snapshots sorted by their keys, after a check of columns, labels and keys.
 
     Raises
     ------
     ValueError
         If columns are missing, the label is not 0/1, or a key is repeated.
     """
-    needed = [label, customer_id, as_of, *columns]
+    needed = ["churned", "customer_id", "as_of", *columns]
     missing = [name for name in needed if name not in snapshots.columns]
     if missing:
         raise ValueError(
             f"snapshots: columns {', '.join(missing)} are missing; build them in featurize or "
             "correct the names"
         )
-    if not snapshots[label].isin([0, 1]).all():
+    if not snapshots["churned"].isin([0, 1]).all():
         raise ValueError(
-            f"snapshots: label '{label}' must be 0 or 1 in every row; leave out snapshots whose "
+            "snapshots: label 'churned' must be 0 or 1 in every row; leave out snapshots whose "
             "label has not matured"
         )
-    rows = snapshots.sort_values([customer_id, as_of], kind="stable", ignore_index=True)
-    repeated = rows.duplicated([customer_id, as_of])
+    rows = snapshots.sort_values(["customer_id", "as_of"], kind="stable", ignore_index=True)
+    repeated = rows.duplicated(["customer_id", "as_of"])
     if repeated.any():
         raise ValueError(
             f"snapshots: {int(repeated.sum())} rows repeat a customer at the same as_of; keep one"
@@ -254,17 +247,19 @@ def _baselines(
     rfm_columns: Sequence[str],
     alert_columns: tuple[str, str],
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    found, notes = {}, []
+    probabilities, notes = {}, []
     if missing := [name for name in rfm_columns if name not in train.columns]:
         notes.append(f"baseline rfm_logistic left out: no column {', '.join(missing)}")
     else:
-        found["rfm_logistic"] = rfm_logistic(train, outcome, test, rfm_columns)
+        probabilities["rfm_logistic"] = rfm_logistic(train, outcome, test, rfm_columns)
     silence, own_gap = alert_columns
     if missing := [name for name in alert_columns if name not in train.columns]:
         notes.append(f"baseline alert_rule left out: no column {', '.join(missing)}")
     else:
-        found["alert_rule"] = alert_rule(train, outcome, test, silence=silence, own_gap=own_gap)
-    return found, notes
+        probabilities["alert_rule"] = alert_rule(
+            train, outcome, test, silence=silence, own_gap=own_gap
+        )
+    return probabilities, notes
 
 
 def _metrics(
@@ -302,13 +297,11 @@ def _cutoffs(
     )
 
 
-def _describe_parts(
-    rows: pd.DataFrame, part: np.ndarray, outcome: np.ndarray, customer_id: str, as_of: str
-) -> pd.DataFrame:
-    seconds = np.round(day_numbers(rows[as_of]) * DAY_SECONDS).astype(np.int64)
+def _describe_parts(rows: pd.DataFrame, part: np.ndarray, outcome: np.ndarray) -> pd.DataFrame:
+    seconds = np.round(day_numbers(rows["as_of"]) * DAY_SECONDS).astype(np.int64)
     days = pd.to_datetime(seconds, unit="s")
     table = pd.DataFrame(
-        {"part": part, "as_of": days, "customer": rows[customer_id], "churned": outcome}
+        {"part": part, "as_of": days, "customer": rows["customer_id"], "churned": outcome}
     )
     grouped = table.groupby("part").agg(
         first=("as_of", "min"),

@@ -1,4 +1,4 @@
-"""How fast a churn model ages: one test part, scored by models trained longer and longer ago."""
+"""How fast a churn model ages: models trained up to earlier dates, graded on one test part."""
 
 from __future__ import annotations
 
@@ -25,9 +25,6 @@ def staleness(
     features: Sequence[str],
     gap_days: float,
     months: Sequence[float] = (0, 1, 3, 6, 12),
-    label: str = "churned",
-    customer_id: str = "customer_id",
-    as_of: str = "as_of",
     test_share: float = 0.2,
     boosting: Boosting = PLAIN,
     max_rows: int = 12_000,
@@ -35,7 +32,7 @@ def staleness(
     seed: int,
     threads: int = 1,
 ) -> pd.DataFrame:
-    """AUC on the latest as-of dates of models whose training ended earlier and earlier.
+    """AUC on the latest as-of dates of models whose training data end earlier and earlier.
 
     All models see the same number of as-of dates, as many as there are for the oldest, so that
     only their age differs. Ages for which there are no dates are left out, and where no as-of date
@@ -57,22 +54,22 @@ def staleness(
     ValueError
         On unsound snapshots.
     """
-    rows = ordered_snapshots(snapshots, features, label=label, customer_id=customer_id, as_of=as_of)
-    outcome = rows[label].to_numpy(dtype=np.float64)
-    days = day_numbers(rows[as_of])
+    rows = ordered_snapshots(snapshots, features)
+    outcome = rows["churned"].to_numpy(dtype=np.float64)
+    days = day_numbers(rows["as_of"])
     dates = np.unique(days)
     first_test = dates[-max(1, round(test_share * len(dates)))]
     windows = _windows(dates, first_test - gap_days, months)
     if not windows:
         return pd.DataFrame(columns=COLUMNS)
     largest = max(((days >= first) & (days <= last)).sum() for first, last in windows.values())
-    some = np.ones(len(rows), dtype=bool)
+    sampled = np.ones(len(rows), dtype=bool)
     if largest > max_rows:
-        some = held_out(rows[customer_id], share=max_rows / largest, seed=seed)
-    test = some & (days >= first_test)
+        sampled = held_out(rows["customer_id"], share=max_rows / largest, seed=seed)
+    test = sampled & (days >= first_test)
     probabilities, records = {}, []
     for age, (first, last) in windows.items():
-        train = some & (days >= first) & (days <= last)
+        train = sampled & (days >= first) & (days <= last)
         blend = fit_blend(
             rows.loc[train, list(features)],
             outcome[train],
@@ -89,7 +86,7 @@ def staleness(
     grades = bootstrap_grades(
         outcome[test],
         probabilities,
-        cluster=rows.loc[test, customer_id].to_numpy(),
+        cluster=rows.loc[test, "customer_id"].to_numpy(),
         repeats=repeats,
         seed=seed,
         metrics=("auc",),

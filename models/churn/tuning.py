@@ -1,4 +1,4 @@
-"""Better settings of the churn model by a seeded random search within a budget of fits."""
+"""Hyperparameters of the churn model by seeded random search within a number of fits."""
 
 from __future__ import annotations
 
@@ -26,16 +26,13 @@ def tune_churn(
     features: Sequence[str],
     gap_days: float,
     fits: int = 20,
-    label: str = "churned",
-    customer_id: str = "customer_id",
-    as_of: str = "as_of",
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
     start: Boosting = PLAIN,
     seed: int,
     threads: int = 1,
 ) -> pd.DataFrame:
-    """Try settings on the training part, graded by log loss on the calibration part.
+    """Random search on the training part, graded by log loss on the calibration part.
 
     The first fit has the settings of `start`; the test part is never looked at, so that the grade
     of the model fitted afterwards stays honest.
@@ -53,16 +50,16 @@ def tune_churn(
     """
     if fits < 1:
         raise ValueError(f"tune_churn: fits must be at least 1, found {fits}")
-    rows = ordered_snapshots(snapshots, features, label=label, customer_id=customer_id, as_of=as_of)
+    rows = ordered_snapshots(snapshots, features)
     split = split_by_time(
-        rows[as_of],
-        rows[customer_id],
+        rows["as_of"],
+        rows["customer_id"],
         gap_days=gap_days,
         calibrate_share=calibrate_share,
         test_share=test_share,
         seed=seed,
     )
-    outcome = rows[label].to_numpy(dtype=np.float64)
+    outcome = rows["churned"].to_numpy(dtype=np.float64)
     train, known = split.part == "train", split.part == "calibrate"
     frame, asked = rows.loc[train, list(features)], rows.loc[known, list(features)]
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Which offer for whom when money and offers are limited: the multiple-choice knapsack.
+"""Which customer gets which offer under a budget and capacities (multiple-choice knapsack).
 
 With a budget alone the efficient steps of all customers are taken in order of gain per money.
 With capacities the problem is priced (a price for money and one per offer), and the few customers
@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, vstack
 
+from ..concave_hull import efficient_steps
+
 CORE_GROUPS = 1_000  # groups of equal customers that the linear program settles, at first
 GAP_SHARE = 1e-5  # of the gain at stake: the program's total is this near the bound, or it grows
 PRICE_STEPS = 200
@@ -22,7 +24,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class _Limits:
-    """What may be used: money in all, and number of customers per option (inf: no limit)."""
+    """Limits: money in all, and number of customers per option (inf: no limit)."""
 
     budget: float
     capacity: np.ndarray
@@ -35,7 +37,7 @@ def allocate(
     budget: float | None = None,
     capacity: ArrayLike | None = None,
 ) -> np.ndarray:
-    """One option per customer, of the largest total profit within the limits.
+    """One option per customer, with the largest total profit within the limits.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def limit_prices(
     budget: float | None = None,
     capacity: ArrayLike | None = None,
 ) -> tuple[float, np.ndarray]:
-    """Prices with which everybody's own best option keeps to the limits.
+    """Prices at which every customer's own best option keeps to the limits.
 
     Arguments as in `allocate`. Whoever takes the first option of the largest
     `profit - money * cost - place` stays within the limits, row by row and without regard to the
@@ -126,61 +128,20 @@ def limit_prices(
 
 def _money_price(profit: np.ndarray, cost: np.ndarray, budget: float) -> float:
     """Gain per money of the first step that the budget does not pay for."""
-    start, _, _, slopes, costs = efficient_steps(profit, cost)
-    order = np.argsort(-slopes, kind="stable")
-    spent = cost[np.arange(len(profit)), start].sum() + np.cumsum(costs[order])
+    steps = efficient_steps(profit, cost)
+    order = np.argsort(-steps.slopes, kind="stable")
+    spent = cost[np.arange(len(profit)), steps.start].sum() + np.cumsum(steps.costs[order])
     paid = int(np.searchsorted(spent, budget, "right"))
-    return float(slopes[order[paid]]) if paid < len(order) else 0.0
-
-
-def efficient_steps(
-    profit: np.ndarray, cost: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Corners of each customer's concave hull of profit over cost, as steps.
-
-    Returns
-    -------
-    start
-        (rows,) the cheapest option, of the best profit.
-    rows, options, slopes, costs
-        One entry per step from there, falling slopes within a row: the row, the option that the
-        step leads to, gain per money, and money.
-    """
-    everyone = np.arange(len(profit))
-    allowed = np.isfinite(profit)
-    cheapest = np.where(allowed, cost, np.inf).min(axis=1, keepdims=True)
-    start = np.argmax(np.where(cost <= cheapest, profit, -np.inf), axis=1)
-    current, open_rows = start.copy(), everyone
-    found: list[tuple[np.ndarray, ...]] = []
-    for _ in range(profit.shape[1] - 1):
-        extra = cost[open_rows] - cost[open_rows, current[open_rows]][:, None]
-        gain = profit[open_rows] - profit[open_rows, current[open_rows]][:, None]
-        rising = (extra > 0) & (gain > 0)
-        slope = np.where(rising, gain / np.where(rising, extra, 1.0), -np.inf)
-        best = slope.max(axis=1)
-        reach = np.where(slope >= best[:, None], extra, -np.inf)
-        option = np.argmax(reach, axis=1)
-        going = best > 0
-        open_rows, option = open_rows[going], option[going]
-        if not len(open_rows):
-            break
-        step_cost = np.take_along_axis(extra[going], option[:, None], axis=1)[:, 0]
-        found.append((open_rows, option, best[going], step_cost))
-        current[open_rows] = option
-    if not found:
-        empty = np.empty(0)
-        return start, empty.astype(int), empty.astype(int), empty, empty
-    rows, options, slopes, costs = (np.concatenate(part) for part in zip(*found, strict=True))
-    return start, rows, options, slopes, costs
+    return float(steps.slopes[order[paid]]) if paid < len(order) else 0.0
 
 
 def _climb_hulls(profit: np.ndarray, cost: np.ndarray, budget: float) -> np.ndarray:
-    chosen, rows, options, slopes, costs = efficient_steps(profit, cost)
-    order = np.lexsort((rows, -slopes))
-    spent = cost[np.arange(len(profit)), chosen].sum() + np.cumsum(costs[order])
+    steps = efficient_steps(profit, cost)
+    order = np.lexsort((steps.rows, -steps.slopes))
+    spent = cost[np.arange(len(profit)), steps.start].sum() + np.cumsum(steps.costs[order])
     taken = order[: int(np.searchsorted(spent, budget * (1 + TOLERANCE) + TOLERANCE, "right"))]
-    chosen = chosen.copy()
-    chosen[rows[taken]] = options[taken]  # later steps of a row come later, so the last one stays
+    chosen = steps.start.copy()
+    chosen[steps.rows[taken]] = steps.after[taken]  # of several steps of a row the last one stays
     return chosen
 
 
@@ -191,10 +152,10 @@ def _price_and_settle(profit: np.ndarray, cost: np.ndarray, limits: _Limits) -> 
     )
     options = profit.shape[1]
     gains, costs = groups[:, :options], groups[:, options:]
-    money, each, bound = 0.0, np.zeros(options), np.inf
+    money, places, bound = 0.0, np.zeros(options), np.inf
     if len(groups) > CORE_GROUPS:
-        money, each, bound = _prices(gains, costs, counts, limits)
-    reduced = gains - money * costs - each
+        money, places, bound = _prices(gains, costs, counts, limits)
+    reduced = gains - money * costs - places
     first = np.argmax(reduced, axis=1)
     ordered = np.sort(reduced, axis=1)
     by_margin = np.argsort(ordered[:, -1] - ordered[:, -2], kind="stable")
@@ -243,8 +204,8 @@ def _prices(
     prices, best_prices, best_bound = np.zeros(len(room)), np.zeros(len(room)), np.inf
     slopes, offsets = [], []
     for _ in range(PRICE_STEPS):
-        money, each = _named(prices, with_budget, finite, options)
-        reduced = profit - money * cost - each
+        money, places = _named(prices, with_budget, finite, options)
+        reduced = profit - money * cost - places
         chosen = np.argmax(reduced, axis=1)
         rows = np.arange(len(profit))
         value = float(counts @ reduced[rows, chosen] + prices @ room)
@@ -283,9 +244,9 @@ def _highest_prices(
 def _named(
     prices: np.ndarray, with_budget: bool, finite: np.ndarray, options: int
 ) -> tuple[float, np.ndarray]:
-    each = np.zeros(options)
-    each[finite] = prices[int(with_budget) :]
-    return (float(prices[0]) if with_budget else 0.0), each
+    places = np.zeros(options)
+    places[finite] = prices[int(with_budget) :]
+    return (float(prices[0]) if with_budget else 0.0), places
 
 
 def _settle(
@@ -308,12 +269,12 @@ def _settle(
     if np.isfinite(limits.budget):
         above = vstack([uses, csr_array(cost[rows, options][None, :])])
         room = np.r_[room, limits.budget]
-    each = csr_array((np.ones(len(rows)), (rows, number)), shape=(len(profit), len(rows)))
+    one_option = csr_array((np.ones(len(rows)), (rows, number)), shape=(len(profit), len(rows)))
     found = linprog(
         -profit[rows, options],
         A_ub=above,
         b_ub=room,
-        A_eq=each,
+        A_eq=one_option,
         b_eq=counts,
         bounds=(0, None),
         method="highs-ds",

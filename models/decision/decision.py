@@ -19,7 +19,7 @@ OBJECTIVES = ("profit", "roi", "returns")
 
 @dataclass(frozen=True)
 class Prices:
-    """What a unit of a scarce thing must earn: money, and a place of each offer."""
+    """What a unit of a limited resource must earn: of money, and of the capacity of each offer."""
 
     money: float = 0.0
     offers: Mapping[str, float] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Decision:
-    """Everything that decides on a customer beside the forecasts.
+    """Everything beside the forecasts that decides what a customer is sent.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How many customers of the experiment were of a customer's kind.
+"""How many customers of the experiment resemble a customer, by reason and time since lapsing.
 
 Where there were none, nobody knows what an offer does.
 """

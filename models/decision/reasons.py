@@ -1,4 +1,4 @@
-"""Why a customer gets an offer or none, in a sentence that a marketer can read."""
+"""The sentence that tells a marketer why a customer gets an offer, or none."""
 
 from __future__ import annotations
 

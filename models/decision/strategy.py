@@ -1,4 +1,4 @@
-"""Rules of practice: what to do with a customer at all, who comes first, what a lapse is worth.
+"""Rules of practice: Buttle's strategies, priorities A, B and C, discounts by time since lapsing.
 
 The words are those of the field: Buttle's seven strategies, Mann's A, B and C, the classes of
 Stauss and Friege. Every threshold is an argument.
@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 RANK_POINTS = 201  # quantiles kept: a rank is exact to half a percent
 LAPSE_DAYS = (90.0, 180.0, 360.0)
 LAPSE_DISCOUNT_PERCENT = (10.0, 15.0, 20.0)
-STRATEGIES = ("start", "protect", "re-engineer", "enhance", "harvest", "end", "win back")
 DEPARTURE_CLASSES = {
     "price": "bought away",
     "service": "unintentionally pushed away",
@@ -77,7 +76,7 @@ def strategies(
     worth_winning: np.ndarray,
     limits: StrategyLimits,
 ) -> np.ndarray:
-    """Buttle's strategy for every customer, of `STRATEGIES`.
+    """Buttle's strategy: start, protect, re-engineer, enhance, harvest, end or win back.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a budget buys: gain over sending nothing, against money spent, on held-out customers."""
+"""Gain over sending nothing against money spent, on held-out customers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def budget_curve(
     level: float = 0.95,
     seed: int,
 ) -> pd.DataFrame:
-    """Gain per customer over spend per customer, personal offers beside the same for everybody.
+    """Gain against spend per customer, for personal offers and for the same offer to everybody.
 
     Where some offer costs nothing, what is spent is contacts.
 

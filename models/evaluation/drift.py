@@ -1,4 +1,4 @@
-"""How far today's customers lie from those a model learned from, feature by feature."""
+"""Drift: the distance of each feature between the training set and the customers of today."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import pandas as pd
 from scipy.stats import wasserstein_distance
 
 LEVELS = ("ok", "warn", "alarm")
+WARN, ALARM = 0.1, 0.25  # by custom: worth a look, and an alarm
 BINS = 10
 MOST_VALUES = 20
 
 
 def drift(
-    reference: pd.DataFrame, current: pd.DataFrame, *, warn: float, alarm: float
+    reference: pd.DataFrame, current: pd.DataFrame, *, warn: float = WARN, alarm: float = ALARM
 ) -> pd.DataFrame:
     """Effect-size distance of each feature of `current` from `reference`; no p-values.
 
     `distance` is the population stability index: sum of (p - q) * log(p / q) over bins, where a
     missing value is a bin of its own, a category or one of at most 20 distinct numbers is a bin,
     and other numbers fall between the deciles of the reference. What sampling alone adds on
-    average, (bins - 1) * (1/n + 1/m), is taken off, so that small samples do not cry wolf. By
-    custom .1 is worth a look and .25 an alarm.
+    average, (bins - 1) * (1/n + 1/m), is taken off, so that small samples do not cry wolf.
 
     Parameters
     ----------

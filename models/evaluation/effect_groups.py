@@ -1,4 +1,4 @@
-"""What an offer adds in groups of held-out customers: by a stated fact, and by predicted effect."""
+"""Effects of offers in groups of held-out customers: by a stated fact, or by predicted effect."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pandas as pd
 from ..intervals import mean_estimate
 from .policies import Graded
 
+PARTS = 5  # of equal size, by predicted effect
 FEWEST_ROWS = 50  # a mean over fewer customers says nothing
 
 
@@ -42,9 +43,9 @@ def effects_by_group(judged: Graded, groups: pd.Series, *, level: float = 0.95) 
 
 
 def effects_by_predicted(
-    judged: Graded, predicted: pd.DataFrame, *, parts: int = 5, level: float = 0.95
+    judged: Graded, predicted: pd.DataFrame, *, level: float = 0.95
 ) -> pd.DataFrame:
-    """Predicted against observed effect of every offer, in equal parts by predicted effect.
+    """Predicted against observed effect of every offer, in fifths by predicted effect.
 
     Parameters
     ----------
@@ -52,15 +53,13 @@ def effects_by_predicted(
         Held-out rows with their scores.
     predicted
         (n, offers) predicted effects, one column per offer in the order of `judged.names[1:]`.
-    parts
-        Equal parts, the customers with the smallest predicted effect in part 1.
     level
         Confidence level of the intervals.
 
     Returns
     -------
     DataFrame
-        offer, part, rows, predicted, observed, lo, hi.
+        offer, part (1: the smallest predicted effects), rows, predicted, observed, lo, hi.
 
     Raises
     ------
@@ -72,16 +71,16 @@ def effects_by_predicted(
             f"predicted: expected {len(judged.scores)} rows and one column for each of "
             f"{', '.join(judged.names[1:])}, found {predicted.shape}"
         )
-    if len(predicted) < 2 * parts:
-        raise ValueError(f"predicted: expected at least {2 * parts} rows, found {len(predicted)}")
+    if len(predicted) < 2 * PARTS:
+        raise ValueError(f"predicted: expected at least {2 * PARTS} rows, found {len(predicted)}")
     rows = []
     for position, offer in enumerate(judged.names[1:], start=1):
         effect = predicted.iloc[:, position - 1].to_numpy()
         order = np.argsort(effect, kind="stable")
-        for part, members in enumerate(np.array_split(order, parts), start=1):
+        for part, members in enumerate(np.array_split(order, PARTS), start=1):
             gained = judged.scores[members, position] - judged.scores[members, 0]
             mean = mean_estimate(gained, level=level)
-            told = float(effect[members].mean())
-            rows.append((offer, part, len(members), told, mean.value, mean.lo, mean.hi))
+            predicted_mean = float(effect[members].mean())
+            rows.append((offer, part, len(members), predicted_mean, mean.value, mean.lo, mean.hi))
     columns = ["offer", "part", "rows", "predicted", "observed", "lo", "hi"]
     return pd.DataFrame(rows, columns=columns)

@@ -1,4 +1,4 @@
-"""What a new model has to show before it may replace the old one, each with its figure.
+"""Gates: the conditions under which a challenger may replace the champion, each with a figure.
 
 The challenger and the champion answer for the same customers, whom the challenger has never seen.
 A gate against chance or a baseline asks the challenger to be better; a gate against the champion
@@ -26,7 +26,7 @@ FALSE_ALARMS = 0.05  # of all slices together, where the two are equally good
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition: whether it holds, and the figure that says so."""
+    """One condition: its name, whether it holds, and the figure that shows it."""
 
     name: str
     passed: bool
@@ -42,7 +42,7 @@ def probability_gates(
     cluster: ArrayLike | None = None,
     seed: int,
 ) -> list[Gate]:
-    """Ranking better than chance, honest probabilities, ranking not worse than the champion's.
+    """AUC above chance, calibration, and AUC not below the champion's.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def probability_gates(
 
 
 def baseline_gate(metrics: pd.DataFrame, *, model: str) -> Gate:
-    """AUC above that of every baseline of the training's own table of grades.
+    """AUC above that of every baseline, from the training stage's table of grades.
 
     Parameters
     ----------
@@ -152,16 +152,8 @@ def policy_gates(
     return [*gates, Gate("policy_over_champion", bool(gain.hi >= 0), _interval(gain))]
 
 
-def log_loss(outcome: ArrayLike, probability: ArrayLike) -> np.ndarray:
-    """Surprise of each row in nats, (n,)."""
-    y = np.asarray(outcome, dtype=np.float64)
-    p = np.clip(np.asarray(probability, dtype=np.float64), 1e-9, 1 - 1e-9)
-    loss: np.ndarray = -np.where(y == 1, np.log(p), np.log1p(-p))
-    return loss
-
-
 def earned(scores: np.ndarray, names: tuple[str, ...], chosen: ArrayLike) -> np.ndarray:
-    """Score of the offer chosen for each row, (n,), of the (n, K) scores of the K names."""
+    """Score of the offer chosen for each row, (n,), from the (n, K) scores of the K offers."""
     places = pd.Index(names).get_indexer(pd.Index(np.asarray(chosen)))
     earns: np.ndarray = scores[np.arange(len(scores)), places]
     return earns
@@ -174,7 +166,7 @@ def slice_gate(
     *,
     cluster: ArrayLike | None = None,
 ) -> Gate:
-    """No slice of customers is worse off with the challenger than with the champion, beyond noise.
+    """No slice of customers has significantly worse results with the challenger.
 
     Parameters
     ----------
@@ -219,7 +211,7 @@ def slice_gate(
 def moment_gates(
     *, as_of: pd.Timestamp, champion: pd.Timestamp | None, today: pd.Timestamp, oldest_days: float
 ) -> list[Gate]:
-    """Trained for a moment not before the champion's, and not too long before today's data.
+    """Trained on data no older than the champion's, and not too long before today's.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Who is held out: by a seeded hash of the customer, whatever the order of the rows."""
+"""Choice of the held-out customers by a seeded hash of their id, whatever the order of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a policy would have earned, judged on customers whose offers were randomized.
+"""Off-policy evaluation: what a policy would have earned, from randomized offers.
 
 On an experiment with known propensities each customer yields one score per offer, whose mean
 estimates what that offer is worth sent to everybody:

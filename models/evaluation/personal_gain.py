@@ -1,4 +1,4 @@
-"""Whether offers by customer gain over the best single one, and how sure that is.
+"""Tests of whether personal offers gain over the best single one.
 
 Two questions are kept apart. What to do: with equal costs of either error the better guess is done,
 however faint; what the model forecasts and what held-out rows say are weighed by their precision.
@@ -14,7 +14,7 @@ _SPREADS = np.geomspace(0.02, 5.0, 40)  # of the arms' means, in units of their 
 
 
 def is_believed(gain: float, error: float, forecast: float) -> bool:
-    """Whether the expected gain is positive, and held-out rows do not deny it.
+    """Whether the expected gain is positive and the held-out rows do not contradict it.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def is_believed(gain: float, error: float, forecast: float) -> bool:
 
 
 def is_evident(gain: float, error: float) -> bool:
-    """Whether the gain lies beyond the noise of held-out rows."""
+    """Whether the gain on held-out rows is statistically significant."""
     return error > 0 and gain > EVIDENCE * error
 
 
 def pooled_means(means: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Means (arms,) shrunk towards what they share, as far as their errors (arms,) ask.
+    """Means (arms,) shrunk towards their common mean according to their errors (arms,).
 
     Normal means whose common centre and spread are not known (Efron & Morris 1973): averaged over
     a grid of spreads by their likelihood.

@@ -1,4 +1,4 @@
-"""Policies side by side on rows that none of them learned from, with paired intervals.
+"""Policies compared on rows that none of them learned from, with paired intervals.
 
 Ours stands beside treating nobody, each single offer for all, a random offer, a response model
 and, where reasons for leaving steer the offer, the tailored rule. The same function makes the
@@ -24,7 +24,7 @@ from .personal_gain import is_believed, is_evident
 
 @dataclass(frozen=True)
 class Graded:
-    """Held-out rows with everything that a policy can be graded by.
+    """Held-out rows with everything that is needed to grade a policy.
 
     Attributes
     ----------
@@ -63,14 +63,14 @@ def grade_rows(
     objective: str,
     rule: Mapping[str, str],
     rule_cost: float = 0.0,
-    reason: str = "departure_reason",
 ) -> Graded:
-    """Rows of an experiment with predictions that did not learn from them, ready to grade by.
+    """Rows of an experiment with out-of-sample predictions, ready to grade policies by.
 
     Parameters
     ----------
     rows
-        (n, ...) columns offer, propensity, returned (0/1), and for money value and cost.
+        (n, ...) columns offer, propensity, returned (0/1), for money value and cost, and for the
+        tailored rule departure_reason.
     predictions
         (n, ...) outputs of the win-back formula, same row order.
     offers
@@ -84,8 +84,6 @@ def grade_rows(
         The tailored rule, stated reason -> offer; empty where there is none.
     rule_cost
         Cost per contact of finding out what the rule needs.
-    reason
-        Column of `rows` with the stated reason.
     """
     options = with_control(offers, control)
     names = (*options,)
@@ -96,8 +94,8 @@ def grade_rows(
         return offer_scores(sent, outcome, rows["propensity"], offers=names, predictions=expected)
 
     tailored = None
-    if rule and reason in rows.columns:
-        tailored = tailored_rule(rows[reason], rule=rule, names=names)
+    if rule and "departure_reason" in rows.columns:
+        tailored = tailored_rule(rows["departure_reason"], rule=rule, names=names)
     if objective == "returns":
         gained = scores(rows["returned"].to_numpy(float), response)
         return Graded(names, gained, response, response, tailored)
@@ -185,7 +183,7 @@ def compare(
 def rule_prices(
     graded: Graded, deployed: np.ndarray, without: Mapping[str, np.ndarray], *, level: float = 0.95
 ) -> pd.DataFrame:
-    """What each rule costs: the value without it less the value with it, paired.
+    """Cost of each rule: value of the policy without the rule less its value with it, paired.
 
     Parameters
     ----------
@@ -252,7 +250,7 @@ def decide(graded: Graded) -> dict[str, Any]:
 def tailored_rule(
     reason: pd.Series, *, rule: Mapping[str, str], names: Sequence[str]
 ) -> np.ndarray:
-    """The offer by stated reason; where the reason names none, a fair draw among the rule's offers.
+    """Offer by stated reason; for other reasons a random draw among the offers of the rule.
 
     Returns
     -------

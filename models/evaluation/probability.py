@@ -1,4 +1,4 @@
-"""Grades of a probability: how well it ranks, how honest it is, and what acting on it earns.
+"""Metrics of predicted probabilities: ranking, calibration, and profit of acting on them.
 
 Rows are sorted once and everything is a cumulative sum over them, so that a bootstrap of hundreds
 of draws costs seconds; the tests hold the classic measures equal to scikit-learn's.
@@ -78,11 +78,11 @@ def grade_probabilities(
     profit: RetentionProfit | None = None,
     metrics: Sequence[str] = METRICS,
 ) -> dict[str, float]:
-    """Rows, base rate and the metrics asked for.
+    """Number of rows, base rate and the metrics asked for.
 
     auc, pr_auc (average precision), log_loss, brier, ece (15 bins of equal size), lift_10 (share
-    of the outcome in the top tenth over the base rate), emp (money per customer, see
-    `expected_maximum_profit`). Metrics of ranking are NaN where only one class is present.
+    of the outcome in the top tenth over the base rate), emp (expected maximum profit of a churn
+    campaign, money per customer). Metrics of ranking are NaN where only one class is present.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def bootstrap_grades(
     profit: RetentionProfit | None = None,
     metrics: Sequence[str] = METRICS,
 ) -> pd.DataFrame:
-    """Metrics of several models on the same rows, with intervals, and paired gains on the first.
+    """Metrics of several models on the same rows, with intervals, and gains over the first.
 
     Whole clusters (a customer's snapshots) are drawn with replacement, the same draw for every
     model, so that gains are paired. Intervals are percentiles; the calibration error has none,
@@ -157,7 +157,6 @@ def grade_slices(
     slices: Mapping[str, ArrayLike],
     *,
     profit: RetentionProfit | None = None,
-    metrics: Sequence[str] = METRICS,
 ) -> pd.DataFrame:
     """Metrics of each model in each level of each slice.
 
@@ -169,7 +168,7 @@ def grade_slices(
     Returns
     -------
     DataFrame
-        slice, level, model, rows, base_rate and one column per metric.
+        slice, level, model, rows, base_rate and the columns of `METRICS`.
     """
     outcomes = np.asarray(outcome)
     records: list[dict[str, object]] = []
@@ -180,34 +179,17 @@ def grade_slices(
             kept = levels == level
             for model, probability in probabilities.items():
                 grades = grade_probabilities(
-                    outcomes[kept], np.asarray(probability)[kept], profit=profit, metrics=metrics
+                    outcomes[kept], np.asarray(probability)[kept], profit=profit
                 )
                 records.append({"slice": name, "level": level, "model": model, **grades})
-    return pd.DataFrame(records, columns=["slice", "level", "model", "rows", "base_rate", *metrics])
+    return pd.DataFrame(records, columns=["slice", "level", "model", "rows", "base_rate", *METRICS])
 
 
-def expected_maximum_profit(
-    outcome: ArrayLike, probability: ArrayLike, profit: RetentionProfit
-) -> tuple[float, float]:
-    """Expected maximum profit of a churn campaign, money per customer, and the share contacted.
-
-    The chance that a leaver accepts is uncertain, Beta(alpha, beta); for each chance the best
-    share of the ranking is contacted, and the profit of that is averaged. Contacting a leaver
-    earns ``chance * (value - incentive) - contact``, a stayer ``-(incentive + contact)``.
-
-    Raises
-    ------
-    ValueError
-        As `grade_probabilities`.
-
-    Notes
-    -----
-    Verbraken, Verbeke & Baesens, IEEE TKDE 25(5), 2013. The optimum only moves along the convex
-    hull of the ROC curve, whose corners are those of isotonic regression (Fawcett &
-    Niculescu-Mizil 2007), and the integral over the Beta law between two corners is closed.
-    """
-    ranked = _rank(outcome, probability)
-    return _expected_maximum_profit(ranked, np.ones(len(ranked.order)), profit)
+def log_loss(outcome: ArrayLike, probability: ArrayLike) -> np.ndarray:
+    """Log loss of each row in nats, (n,), of outcomes 0 or 1."""
+    y = np.asarray(outcome, dtype=np.float64)
+    p = np.clip(probability, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return -np.where(y == 1, np.log(p), np.log1p(-p))
 
 
 def best_cutoff(outcome: ArrayLike, probability: ArrayLike, profit: RetentionProfit) -> Cutoff:
@@ -253,9 +235,8 @@ def _rank(outcome: ArrayLike, probability: ArrayLike) -> _Ranked:
     sizes = np.diff(np.r_[-1, ends])
     bins = np.repeat((middles * ECE_BINS / len(order)).astype(int), sizes)
     happened = outcomes[order]
-    bounded = np.clip(ranked, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    surprise = -np.where(happened == 1, np.log(bounded), np.log1p(-bounded))
-    return _Ranked(order, happened, ranked, (ranked - happened) ** 2, surprise, ends, bins)
+    squared_error, surprise = (ranked - happened) ** 2, log_loss(happened, ranked)
+    return _Ranked(order, happened, ranked, squared_error, surprise, ends, bins)
 
 
 def _grades(
@@ -287,7 +268,7 @@ def _grades(
             gain = np.interp(LIFT_SHARE * total, reached, caught) / positives
             found[metric] = float(gain / LIFT_SHARE)
         else:
-            found[metric] = _expected_maximum_profit(ranked, weights, profit)[0]
+            found[metric] = _expected_maximum_profit(ranked, weights, profit)
     return found
 
 
@@ -304,7 +285,17 @@ def _honesty(ranked: _Ranked, weights: np.ndarray, hits: np.ndarray, metric: str
 
 def _expected_maximum_profit(
     ranked: _Ranked, weights: np.ndarray, profit: RetentionProfit
-) -> tuple[float, float]:
+) -> float:
+    """Expected maximum profit of a churn campaign, money per customer.
+
+    The chance that a leaver accepts is uncertain, Beta(alpha, beta); for each chance the best
+    share of the ranking is contacted, and the profit of that is averaged. Contacting a leaver
+    earns ``chance * (value - incentive) - contact``, a stayer ``-(incentive + contact)``.
+
+    Verbraken, Verbeke & Baesens, IEEE TKDE 25(5), 2013. The optimum only moves along the convex
+    hull of the ROC curve, whose corners are those of isotonic regression (Fawcett &
+    Niculescu-Mizil 2007), and the integral over the Beta law between two corners is closed.
+    """
     hits, rows = weights * ranked.outcome, weights
     starts = np.r_[0, ranked.ends[:-1] + 1]
     hit, row = np.add.reduceat(hits, starts), np.add.reduceat(rows, starts)
@@ -325,5 +316,4 @@ def _expected_maximum_profit(
     mass = np.diff(beta_distribution.cdf(bounds, profit.alpha, profit.beta))
     moment = mean * np.diff(beta_distribution.cdf(bounds, profit.alpha + 1, profit.beta))
     fixed = -profit.contact_cost * caught - wasted * bothered
-    earned = kept_value * caught * moment + fixed * mass
-    return float(earned.sum()), float(((caught + bothered) * mass).sum())
+    return float((kept_value * caught * moment + fixed * mass).sum())

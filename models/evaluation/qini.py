@@ -1,4 +1,4 @@
-"""What each further unit of money buys when offers are handed out in the best order.
+"""Multi-armed Qini curve: gain against money when offers are given in the best order.
 
 The multi-armed Qini curve with costs of Sverdrup, Wu, Athey and Wager (2025, "Qini curves for
 multi-armed treatment rules", JCGS 34(3)): predicted effects and costs of every offer decide who
@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-CHUNK_ROWS = 16_384  # hulls are found in pieces that stay in the processor's cache
+from ..concave_hull import efficient_steps
 
 
-class Steps(NamedTuple):
+class Purchases(NamedTuple):
     """Purchases in the order of the curve: whose, money, score, and the breakpoint they end at."""
 
     customer: np.ndarray
@@ -56,26 +56,16 @@ class QiniCurve:
     spend: np.ndarray
     gain: np.ndarray
     ratio: np.ndarray
-    steps: Steps
+    steps: Purchases
 
     @property
     def n(self) -> int:
-        """Customers."""
+        """Number of customers."""
         return len(self.steps.weights)
 
 
-class _Moves(NamedTuple):
-    """From one offer to the next on a customer's hull; offer K is the control."""
-
-    customer: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    cost: np.ndarray
-    ratio: np.ndarray
-
-
 def multi_armed_qini(effects: Any, costs: Any, scores: Any, *, weights: Any = None) -> QiniCurve:
-    """The curve of an allocation by predicted effects and costs, judged by scores.
+    """The curve of an allocation by predicted effects and costs, graded by scores.
 
     Parameters
     ----------
@@ -99,37 +89,37 @@ def multi_armed_qini(effects: Any, costs: Any, scores: Any, *, weights: Any = No
         If shapes differ, a number is not finite, or weights are negative or all zero.
     """
     reward, price, score, weight = _checked(effects, costs, scores, weights)
-    starts, moves = _hulls(reward, price)
-    order = np.argsort(-moves.ratio)
-    moves = _Moves(*(part[order] for part in moves))
-    customer, before, after, cost, ratio = (
-        np.concatenate(pair) for pair in zip(starts, moves, strict=True)
-    )
-    padded = np.column_stack([score, np.zeros(len(score))])
-    gained = padded[customer, after] - padded[customer, before]
-    opens = np.append(True, moves.ratio[1:] != moves.ratio[:-1])[: len(order)]
-    place = np.concatenate([np.zeros(len(starts.cost), dtype=np.int64), np.cumsum(opens)])
-    ends = len(starts.cost) + np.append(np.flatnonzero(opens), len(order))
+    reward, price, score = (np.insert(table, 0, 0.0, axis=1) for table in (reward, price, score))
+    hulls = efficient_steps(reward, price)
+    free = np.flatnonzero(hulls.start)  # customers whose cheapest choice is an offer
+    order = np.argsort(-hulls.slopes)
+    ratio = hulls.slopes[order]
+    customer = np.append(free, hulls.rows[order])
+    before = np.append(np.zeros_like(free), hulls.before[order])
+    after = np.append(hulls.start[free], hulls.after[order])
+    cost = np.append(price[free, hulls.start[free]], hulls.costs[order])
+    gained = score[customer, after] - score[customer, before]
+    opens = np.append(True, ratio[1:] != ratio[:-1])[: len(order)]
+    breakpoint = np.append(np.zeros_like(free), np.cumsum(opens))
+    ends = np.append(np.flatnonzero(opens), len(order))
     share = weight[customer] / weight.sum()
     return QiniCurve(
-        spend=_running(share * cost, ends),
-        gain=_running(share * gained, ends),
+        spend=_running(share * cost, len(free) + ends),
+        gain=_running(share * gained, len(free) + ends),
         ratio=ratio[ends[1:] - 1],
-        steps=Steps(customer, cost, gained, place, weight),
+        steps=Purchases(customer, cost, gained, breakpoint, weight),
     )
 
 
-def average_qini(effects: Any, costs: Any, scores: Any, *, weights: Any = None) -> QiniCurve:
+def average_qini(effects: Any, costs: Any, scores: Any) -> QiniCurve:
     """The curve without personalization: offers given at random to ever more customers.
 
-    Every customer counts as the (weighted) average one, so the hull of the average effects and
-    costs decides; between two offers the mixture of them. Arguments as in `multi_armed_qini`.
+    Every customer counts as the average one, so the hull of the average effects and costs decides;
+    between two offers the mixture of them. Arguments as in `multi_armed_qini`.
     """
-    reward, price, score, weight = _checked(effects, costs, scores, weights)
-    mean_effect = np.average(reward, axis=0, weights=weight)
-    mean_cost = np.average(price, axis=0, weights=weight)
-    flat = np.broadcast_to(mean_effect, reward.shape)
-    return multi_armed_qini(flat, mean_cost, score, weights=weight)
+    reward, price, score, _ = _checked(effects, costs, scores, None)
+    flat = np.broadcast_to(reward.mean(axis=0), reward.shape)
+    return multi_armed_qini(flat, price.mean(axis=0), score)
 
 
 def gain_at(curve: QiniCurve, budgets: Any) -> np.ndarray:
@@ -147,15 +137,6 @@ def gain_at(curve: QiniCurve, budgets: Any) -> np.ndarray:
             f"found {asked.min():.6g}; ask for more money"
         )
     return np.interp(asked, curve.spend, curve.gain)
-
-
-def area(curve: QiniCurve, budget: float) -> float:
-    """Mean gain over all budgets from the cheapest plan to `budget`, in the unit of the gain."""
-    start = float(curve.spend[0])
-    inside = curve.spend[(curve.spend > start) & (curve.spend < budget)]
-    knots = np.concatenate([[start], inside, [budget]])
-    heights = gain_at(curve, knots)
-    return float(np.trapezoid(heights, knots) / (budget - start))
 
 
 def _checked(
@@ -184,75 +165,3 @@ def _checked(
 def _running(amounts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Cumulative sum before each of the positions `ends`."""
     return np.append(0.0, np.cumsum(amounts))[ends]
-
-
-def _hulls(effects: np.ndarray, costs: np.ndarray) -> tuple[_Moves, _Moves]:
-    """Moves to the cheapest choice where that is not the control, and moves along the hulls."""
-    starts: list[_Moves] = []
-    moves: list[_Moves] = []
-    for at in range(0, len(effects), CHUNK_ROWS):
-        first, following = _hull_moves(effects[at : at + CHUNK_ROWS], costs[at : at + CHUNK_ROWS])
-        starts.append(first._replace(customer=first.customer + at))
-        moves.extend(move._replace(customer=move.customer + at) for move in following)
-    return _joined(starts), _joined(moves)
-
-
-def _joined(parts: list[_Moves]) -> _Moves:
-    return _Moves(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def _hull_moves(effects: np.ndarray, costs: np.ndarray) -> tuple[_Moves, list[_Moves]]:
-    """The hull of every row by gift wrapping: at most K rounds over ever fewer rows."""
-    rows, count = effects.shape
-    control = np.zeros((1, rows))
-    reward, price = np.vstack([effects.T, control]), np.vstack([costs.T, control])
-    place = np.arange(rows)
-    current, reward_here, price_here = _cheapest(reward, price)
-    begun = np.flatnonzero(current != count)
-    starts = _Moves(
-        customer=begun,
-        before=np.full(len(begun), count),
-        after=current[begun],
-        cost=price_here[begun],
-        ratio=np.full(len(begun), np.inf),
-    )
-    moves = []
-    while len(place):
-        steepest, following = _next_on_hull(reward, price, reward_here, price_here)
-        goes_on = np.flatnonzero(steepest > 0)
-        place, current, following = place[goes_on], current[goes_on], following[goes_on]
-        reward, price = reward[:, goes_on], price[:, goes_on]
-        columns = np.arange(len(place))
-        paid = price[following, columns] - price_here[goes_on]
-        moves.append(_Moves(place, current, following, paid, steepest[goes_on]))
-        current = following
-        reward_here, price_here = reward[current, columns], price[current, columns]
-    return starts, moves
-
-
-def _cheapest(reward: np.ndarray, price: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cheapest choice of each row (of equal ones the best), its effect and its cost."""
-    control, rows = len(reward) - 1, reward.shape[1]
-    current, reward_here, price_here = np.full(rows, control), np.zeros(rows), np.zeros(rows)
-    for offer in range(control):
-        better = (price[offer] == price_here) & (reward[offer] > reward_here)
-        wins = np.flatnonzero((price[offer] < price_here) | better)
-        current[wins] = offer
-        reward_here[wins], price_here[wins] = reward[offer, wins], price[offer, wins]
-    return current, reward_here, price_here
-
-
-def _next_on_hull(
-    reward: np.ndarray, price: np.ndarray, reward_here: np.ndarray, price_here: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Steepest rise from the current offer to a dearer one (0 if none), and where it leads."""
-    steepest = np.zeros(len(reward_here))
-    following = np.zeros(len(reward_here), dtype=np.int64)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        for offer in range(len(reward)):
-            extra = price[offer] - price_here
-            slope = np.where(extra > 0, (reward[offer] - reward_here) / extra, 0.0)
-            wins = slope > steepest
-            np.copyto(steepest, slope, where=wins)
-            np.copyto(following, offer, where=wins)
-    return steepest, following

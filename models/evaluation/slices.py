@@ -1,4 +1,4 @@
-"""Slices of customers that a model is graded by: levels of a text, bands of a number."""
+"""Slices of customers by which a model is graded: levels of a text, quartiles of a number."""
 
 from __future__ import annotations
 

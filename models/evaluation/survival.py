@@ -1,4 +1,4 @@
-"""How long the second relation lasts: the Kaplan-Meier curve and the mean months within a limit."""
+"""Length of the second customer lifetime: Kaplan-Meier curve and restricted mean."""
 
 from __future__ import annotations
 

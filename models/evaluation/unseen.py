@@ -37,7 +37,7 @@ def remember_customers(rows: pd.DataFrame, *, share: float, seed: int) -> dict[s
         share, seed and keys (32 bits of a hash of each of 200 rows' keys); JSON.
     """
     sample = np.sort(_hashed_keys(rows))[:SAMPLED]
-    return {"share": share, "seed": seed, "keys": [int(each) for each in _short(sample)]}
+    return {"share": share, "seed": seed, "keys": [int(key) for key in _short(sample)]}
 
 
 def remember_snapshots(

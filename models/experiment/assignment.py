@@ -1,4 +1,4 @@
-"""The rows of an experiment: who was given what, with which chance, and what cannot be.
+"""Checks of the rows of an experiment: arms, propensities, contamination, sizes.
 
 Contamination is what makes arms incomparable whatever their sizes: a customer in two arms, an
 outcome dated before the offer, a control that was paid. Cells are refused when they are too small

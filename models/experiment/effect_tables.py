@@ -147,14 +147,14 @@ def pair_table(scored: ArmScores, *, adjusted: bool) -> pd.DataFrame:
     return with_holm(table, ["outcome"]).assign(adjusted=adjusted)[columns]
 
 
-def power_table(effects: pd.DataFrame, rows: int, *, power: float = 0.8) -> pd.DataFrame:
+def power_table(effects: pd.DataFrame, rows: int) -> pd.DataFrame:
     """Per arm and outcome, what this experiment can see and what its estimate would take.
 
-    `smallest_detectable` is the true effect found at 5% with chance `power`; `rows_for_estimate`
+    `smallest_detectable` is the true effect found at 5% with a chance of 80%; `rows_for_estimate`
     the rows of the whole experiment that would find an effect as large as the one estimated.
     """
     table = effects[effects["outcome"] != "roi"]
-    smallest = detectable_effect(table["se"], power=power)
+    smallest = detectable_effect(table["se"])
     size = table["estimate"].abs()
     needed = np.ceil(rows * (smallest / size.where(size > 0)) ** 2)
     return table[["arm", "outcome", "adjusted"]].assign(

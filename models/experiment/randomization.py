@@ -67,7 +67,6 @@ def sample_ratio(
     planned: Mapping[str, float],
     *,
     alpha: float = 0.001,
-    power: float = 0.8,
     assigned: Mapping[str, int] | None = None,
 ) -> SampleRatio:
     """Pearson's test of the sizes of the arms, with what it could not have seen.
@@ -80,8 +79,6 @@ def sample_ratio(
         Planned share of each arm; they sum to one.
     alpha
         Level of the alarm; 0.001 is customary for a test that runs on every experiment.
-    power
-        Chance with which the reported loss would be noticed.
     assigned
         Rows of each arm that were randomized, where known, to reconcile with those found.
 
@@ -118,7 +115,7 @@ def sample_ratio(
     total, share = int(rows.sum()), share / share.sum()
     expected = total * share
     z = (rows - expected) / np.sqrt(expected * (1 - share))
-    losses = detectable_losses(share, total, alpha=alpha, power=power)
+    losses = detectable_losses(share, total, alpha=alpha)
     table = pd.DataFrame(
         {
             "arm": names,

@@ -1,4 +1,4 @@
-"""What a randomized win-back experiment says: whether it is honest, and what each offer earns.
+"""Readout of a randomized experiment: checks of its validity, and the effect of each offer.
 
 `readout` first refuses broken experiments (see `randomization`), then estimates what each arm
 brought and by how much it beat the control, on return, cost, value, profit and return on

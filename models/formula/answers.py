@@ -1,4 +1,4 @@
-"""What the models say of a customer and what is decided: one flat row, in batch and served alike.
+"""Answers for a customer: forecasts and decision as one flat row, the same in batch and served.
 
 The list and batch scoring call this module, and the registered model carries its text next to
 those of the formula and of the decision; it imports nothing of winback but what is carried too.
@@ -19,7 +19,7 @@ from .formula import Formula, evaluate, from_files
 
 @dataclass(frozen=True)
 class Answers:
-    """The fitted models that answer together.
+    """The fitted models and the decision that answer together.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ def answer(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.Dat
 
 
 def forecasts(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.DataFrame:
-    """The outputs of the models alone; see `answer`."""
+    """The outputs of the models without the decision; see `answer`."""
     everybody = np.ones(len(frame), dtype=bool)
     known = "population" in frame.columns
     active = (frame["population"] == "active").to_numpy() if known else everybody

@@ -1,4 +1,4 @@
-"""Calibration: turning a score into what really happens at that score, and showing how well.
+"""Calibration of scores to probabilities, and tables that show how well it worked.
 
 Every map here is monotone and small, and ends as an expression of `models.formula`, so that what
 is learned is what is saved and what predicts.
@@ -9,17 +9,31 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from ..intervals import normal_reach, wilson_interval
 from .formula import Expression
 
 
 def platt_map(
-    log_odds: ArrayLike, outcome: ArrayLike, weight: ArrayLike | None = None
+    log_odds: ArrayLike,
+    outcome: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    prior: float = 0.0,
 ) -> tuple[float, float]:
     """Slope and intercept of ``sigmoid(slope * log_odds + intercept)``, slope at least 0.
 
-    Platt's smoothed targets keep the map finite where scores separate the classes.
+    Parameters
+    ----------
+    log_odds, outcome
+        (rows,) scores, and whether it happened (0 or 1).
+    weight
+        (rows,) how much each row counts; None: all the same.
+    prior
+        Precision of a normal prior around the identity, slope 1 and intercept 0. Without it
+        Platt's smoothed targets keep the map finite where scores separate the classes.
 
     Raises
     ------
@@ -28,7 +42,7 @@ def platt_map(
 
     Notes
     -----
-    Platt 1999; Newton steps with halving, as in Lin, Lin & Weng 2007.
+    Platt 1999. The sums do not depend on the order of the rows.
     """
     scores, outcomes, weights = _checked(log_odds, outcome, weight)
     if not np.isin(outcomes, (0.0, 1.0)).all():
@@ -37,41 +51,26 @@ def platt_map(
     scores, outcomes, weights = scores[order], outcomes[order], weights[order]
     positive = float(weights[outcomes == 1].sum())
     negative = float(weights[outcomes == 0].sum())
-    target = np.where(outcomes == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    centre, spread = float(np.average(scores, weights=weights)), float(scores.std()) or 1.0
-    design = np.column_stack([(scores - centre) / spread, np.ones(len(scores))])
+    smoothed = np.where(outcomes == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
+    target = outcomes if prior else smoothed
 
-    def loss(parameters: np.ndarray) -> float:
-        margin = design @ parameters
-        return float(np.sum(weights * (np.logaddexp(0, margin) - target * margin)))
+    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
+        raw = line[0] * scores + line[1]
+        away = line - np.array([1.0, 0.0])
+        likelihood = weights * (np.logaddexp(0.0, raw) - target * raw)
+        pull = weights * (expit(raw) - target)
+        gradient = np.array([(pull * scores).sum(), pull.sum()]) + prior * away
+        return float(likelihood.sum() + prior / 2 * (away**2).sum()), gradient
 
-    found = np.array([0.0, np.log((positive + 1) / (negative + 1))])
-    for _ in range(60):
-        fitted = 1 / (1 + np.exp(-(design @ found)))
-        # einsum, not @: BLAS rounds long sums by its number of threads
-        gradient = np.einsum("ij,i->j", design, weights * (fitted - target))
-        bend = weights * fitted * (1 - fitted)
-        curvature = np.einsum("ij,i,ik->jk", design, bend, design)
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
-        size, now = 1.0, loss(found)
-        while size > 1e-3 and loss(found - size * step) > now * (1 + 1e-12):
-            size /= 2
-        found = found - size * step
-        if np.abs(step).max() < 1e-8:
-            break
-    if found[0] < 0:
+    slope, intercept = minimize(loss, [1.0, 0.0], jac=True, method="L-BFGS-B", tol=1e-14).x
+    if slope < 0:
         return 0.0, float(np.log((positive + 1) / (negative + 1)))
-    return float(found[0] / spread), float(found[1] - found[0] * centre / spread)
-
-
-def linear_expression(slope: float, intercept: float, part: Expression) -> Expression:
-    """The straight line of an expression."""
-    return ["sum", [slope, part], [intercept, ["const", 1.0]]]
+    return float(slope), float(intercept)
 
 
 def platt_expression(slope: float, intercept: float, part: Expression) -> Expression:
     """The Platt map of an expression in log odds."""
-    return ["sigmoid", linear_expression(slope, intercept, part)]
+    return ["sigmoid", ["sum", [slope, part], [intercept, ["const", 1.0]]]]
 
 
 def reliability_table(

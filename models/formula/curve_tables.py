@@ -1,4 +1,4 @@
-"""Sums of piecewise linear functions of single columns, for many rows at once.
+"""Fast evaluation of sums of piecewise linear functions of single columns.
 
 All functions of a column share its knots, so that a row is placed between them once and every
 function is then a look-up. Like `formula`, this module imports nothing of winback.
@@ -41,7 +41,7 @@ class Curves:
 
 
 def gather(sums: Sequence[tuple[float, Sequence[Any]]]) -> Curves:
-    """Sums, each a constant and terms [column position, xs, ys, value where missing]."""
+    """Prepare sums, each a constant and terms [column position, xs, ys, value where missing]."""
     by_column: dict[int, list[tuple[int, Sequence[Any]]]] = {}
     for place, (_, terms) in enumerate(sums):
         for term in terms:

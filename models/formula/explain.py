@@ -1,4 +1,4 @@
-"""Why a model says what it says: each feature's share in an output, per customer and overall.
+"""Explanation of outputs: each feature's contribution (SHAP), per customer and on average.
 
 Boosters give SHAP values (LightGBM's own TreeSHAP). They are carried through whatever a formula
 does after its boosters - sums, calibration maps, differences of two probabilities - so that the
@@ -16,6 +16,7 @@ import pandas as pd
 
 from .formula import Expression, Formula, encode
 
+MOST_ROWS = 4_000  # that an importance is averaged over
 OFFER = "offer"  # share of the offer itself, where a booster takes it as an input
 
 
@@ -28,10 +29,8 @@ class _Shares:
     shares: np.ndarray
 
 
-def contributions(
-    formula: Formula, frame: pd.DataFrame, output: str, *, threads: int = 1
-) -> tuple[pd.DataFrame, float]:
-    """Share of every input column in one output.
+def contributions(formula: Formula, frame: pd.DataFrame, output: str) -> tuple[pd.DataFrame, float]:
+    """Contribution of every input column to one output.
 
     Returns
     -------
@@ -55,7 +54,7 @@ def contributions(
         raise ValueError(
             f"explain: no output '{output}'; this model has {', '.join(formula.outputs)}"
         )
-    return _named_shares(_Walk(formula, encode(formula.columns, frame), threads), frame, output)
+    return _named_shares(_Walk(formula, encode(formula.columns, frame), 1), frame, output)
 
 
 def _named_shares(walk: _Walk, frame: pd.DataFrame, output: str) -> tuple[pd.DataFrame, float]:
@@ -72,10 +71,10 @@ def importance(
     frame: pd.DataFrame,
     *,
     outputs: Sequence[str] | None = None,
-    most_rows: int = 4_000,
+    most_rows: int = MOST_ROWS,
     threads: int = 1,
 ) -> pd.DataFrame:
-    """Mean absolute share of each feature in each output, in the unit of the output.
+    """Mean absolute contribution of each feature to each output, in the unit of the output.
 
     Parameters
     ----------
@@ -115,10 +114,9 @@ def family_importance(
     *,
     families: Mapping[str, str],
     outputs: Sequence[str],
-    most_rows: int = 4_000,
     threads: int = 1,
 ) -> pd.DataFrame:
-    """Mean absolute share of whole families of features in each output.
+    """Mean absolute contribution of each family of features to each output.
 
     Features of a family often say nearly the same and pull against each other; their sum does not.
 
@@ -126,15 +124,13 @@ def family_importance(
     ----------
     families
         Family of each feature, from the data dictionary.
-    most_rows
-        As in `importance`.
 
     Returns
     -------
     DataFrame
         output, family, importance; most important first.
     """
-    frame = _thinned(frame, most_rows)
+    frame = _thinned(frame, MOST_ROWS)
     walk = _Walk(formula, encode(formula.columns, frame), threads)
     tables = []
     for output in outputs:
@@ -163,7 +159,6 @@ def drivers(
     *,
     top: int = 3,
     meanings: Mapping[str, str] | None = None,
-    threads: int = 1,
 ) -> list[str]:
     """One line per row: the features that move this output most, with their values.
 
@@ -177,7 +172,7 @@ def drivers(
     list of str
         Such as ``days since last order 94 (+0.08); complaints 90d 2 (+0.03)``.
     """
-    shares, _ = contributions(formula, frame, output, threads=threads)
+    shares, _ = contributions(formula, frame, output)
     words = {name: (meanings or {}).get(name, name.replace("_", " ")) for name in shares.columns}
     columns = list(shares.columns)
     matrix = shares.to_numpy()

@@ -1,4 +1,4 @@
-"""A fitted model as data: a formula over boosters that NumPy and LightGBM alone evaluate.
+"""A fitted model as data: a formula over boosters, evaluated with NumPy alone.
 
 Every estimator of this package ends as one `Formula`: how raw columns become numbers, a few
 LightGBM text models, and a small expression per output. It is what predicts in the estimators,
@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -86,7 +85,7 @@ class Formula:
         return self._parsed[file]
 
     def compile(self) -> None:
-        """Make the tables that `evaluate` looks up, which else happens when it is first called.
+        """Make the tables that `evaluate` looks up; otherwise its first call does.
 
         Raises
         ------
@@ -295,15 +294,6 @@ def _compile(formula: Formula) -> _Compiled:
         forest=plant(given, len(formula.columns)),
         curves=gather(list(sums.values())),
     )
-
-
-def booster_text(booster: lgb.Booster, *, rounds: int | None = None) -> str:
-    """LightGBM text of a booster, the same whatever number of threads grew it.
-
-    `rounds` keeps the first ones only.
-    """
-    text: str = booster.model_to_string(num_iteration=rounds)
-    return re.sub(r"\n\[num_threads: \d+\]", "", text)
 
 
 def to_files(formula: Formula) -> dict[str, bytes]:

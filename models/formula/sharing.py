@@ -1,4 +1,4 @@
-"""Parts that a formula repeats, written once and referred to: they are then evaluated once."""
+"""Common subexpressions of a formula under one name, so that each is evaluated once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COSTLY = ("additive", "booster")
 
 
 def share_parts(formula: Formula) -> Formula:
-    """The same formula with each costly part that occurs more than once under a name of its own."""
+    """The same formula with each costly part that repeats under a name of its own."""
     counts: Counter[str] = Counter()
     for expression in formula.expressions.values():
         _count(expression, counts)

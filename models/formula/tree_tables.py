@@ -1,4 +1,4 @@
-"""Boosters as tables over bits, so that NumPy answers many rows at once.
+"""Fast evaluation of boosters: trees as look-up tables over the bits of their splits.
 
 Whether a row goes one way at a split is a bit. A tree of few leaves is then a table over its
 splits' bits, several trees that ask few splits together share one table, and a larger tree is cut
@@ -69,7 +69,7 @@ class _Tables:
 
 @dataclass(frozen=True)
 class Forest:
-    """Boosters as tables.
+    """Boosters as look-up tables.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Forest:
 
 
 def plant(boosters: Sequence[tuple[str, str, Sequence[float]]], width: int) -> Forest:
-    """Boosters, each a name, a LightGBM text and constants for its columns from `width` on.
+    """Compile boosters: each a name, a LightGBM text and constants for the columns from `width` on.
 
     Raises
     ------

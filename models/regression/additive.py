@@ -1,4 +1,4 @@
-"""A smooth additive model of the outcome under every offer, shrunk as far as the rows ask.
+"""A smooth additive regression with coefficients per offer, shrunk by empirical Bayes.
 
 Each numeric column enters through its normal score, its square and its cube, each category
 through its levels. The coefficients of the offers are a common part, an effect that all offers
@@ -66,7 +66,7 @@ def learn_basis(columns: Sequence[Column], matrix: np.ndarray) -> tuple[Basis, .
 
 
 def _level_basis(position: int, levels: int, values: np.ndarray) -> list[Basis]:
-    found = []
+    basis = []
     counts = np.bincount(values[~np.isnan(values)].astype(int), minlength=levels)
     frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_LEVELS])
     for code in frequent.tolist():
@@ -75,8 +75,8 @@ def _level_basis(position: int, levels: int, values: np.ndarray) -> list[Basis]:
             continue
         ys = np.full(max(levels, 2), -share / _LEVEL_SCALE)
         ys[code] = (1 - share) / _LEVEL_SCALE
-        found.append(Basis(position, tuple(map(float, range(len(ys)))), tuple(ys.tolist()), 0.0))
-    return found
+        basis.append(Basis(position, tuple(map(float, range(len(ys)))), tuple(ys.tolist()), 0.0))
+    return basis
 
 
 def _number_basis(position: int, known: np.ndarray) -> list[Basis]:
@@ -104,24 +104,26 @@ def _number_basis(position: int, known: np.ndarray) -> list[Basis]:
 
 def basis_matrix(basis: Sequence[Basis], matrix: np.ndarray) -> np.ndarray:
     """Intercept and basis functions of encoded rows, (rows, 1 + len(basis))."""
-    found = np.ones((len(matrix), 1 + len(basis)))
-    for place, one in enumerate(basis, start=1):
-        values = matrix[:, one.position]
-        found[:, place] = np.where(np.isnan(values), one.missing, np.interp(values, one.xs, one.ys))
-    return found
+    design = np.ones((len(matrix), 1 + len(basis)))
+    for column, function in enumerate(basis, start=1):
+        values = matrix[:, function.position]
+        design[:, column] = np.where(
+            np.isnan(values), function.missing, np.interp(values, function.xs, function.ys)
+        )
+    return design
 
 
 def additive_expression(basis: Sequence[Basis], coefficients: np.ndarray) -> Expression:
     """Coefficients (1 + len(basis),) as an expression with one term per raw column."""
     terms: dict[int, list[tuple[float, Basis]]] = {}
-    for weight, one in zip(coefficients[1:].tolist(), basis, strict=True):
+    for weight, function in zip(coefficients[1:].tolist(), basis, strict=True):
         if weight:
-            terms.setdefault(one.position, []).append((weight, one))
+            terms.setdefault(function.position, []).append((weight, function))
     merged: list[list[object]] = []
     for position, parts in sorted(terms.items()):
-        xs = np.unique(np.concatenate([one.xs for _, one in parts]))
-        ys = sum(weight * np.interp(xs, one.xs, one.ys) for weight, one in parts)
-        missing = sum(weight * one.missing for weight, one in parts)
+        xs = np.unique(np.concatenate([function.xs for _, function in parts]))
+        ys = sum(weight * np.interp(xs, function.xs, function.ys) for weight, function in parts)
+        missing = sum(weight * function.missing for weight, function in parts)
         merged.append([position, xs.tolist(), np.asarray(ys).tolist(), float(missing)])
     return ["additive", float(coefficients[0]), merged]
 
@@ -133,12 +135,12 @@ def offer_expressions(basis: Sequence[Basis], coefficients: np.ndarray) -> list[
     shared (see `sharing`).
     """
     first = additive_expression(basis, coefficients[0])
-    found = [first]
-    for one in coefficients[1:]:
-        found.append(
-            ["sum", [1.0, first], [1.0, additive_expression(basis, one - coefficients[0])]]
+    expressions = [first]
+    for own in coefficients[1:]:
+        expressions.append(
+            ["sum", [1.0, first], [1.0, additive_expression(basis, own - coefficients[0])]]
         )
-    return found
+    return expressions
 
 
 def offer_coding(offers: int) -> np.ndarray:
@@ -223,8 +225,8 @@ def _bounded_step(
     Newton's full steps diverge where events are rare.
     """
     longest = max(
-        float(np.abs(one @ (part @ step)).max(initial=0.0))
-        for one, part in zip(designs, coding, strict=True)
+        float(np.abs(design @ (part @ step)).max(initial=0.0))
+        for design, part in zip(designs, coding, strict=True)
     )
     return step * min(1.0, _LONGEST / max(longest, 1e-12))
 
@@ -274,10 +276,10 @@ def _posterior(
         variance = np.diag(inverse).reshape(parts, width)
         for group in (slice(0, 1), slice(1, 2), slice(2, parts)):
             if group.start < parts and width > 1:
-                found = _adaptive_precision(
+                learned = _adaptive_precision(
                     theta[group, 1:], variance[group, 1:], precision[group, 1:]
                 )
-                precision[group, 1:] = np.sqrt(precision[group, 1:] * found)
+                precision[group, 1:] = np.sqrt(precision[group, 1:] * learned)
     return theta, precision
 
 

@@ -1,4 +1,4 @@
-"""Boosting and a smooth additive model, blended: the chance of an event from a table of features.
+"""Probability of an event: gradient boosting and an additive model, averaged in log odds.
 
 On a few thousand rows the additive model is hard to beat, on many the boosting finds what it
 misses, and their mean in log odds is better than either. How much of each, and after how many
@@ -20,12 +20,12 @@ from ..formula.formula import (
     Column,
     Expression,
     Formula,
-    booster_text,
     encode,
     evaluate,
     learn_columns,
 )
 from .additive import additive_expression, basis_matrix, learn_basis
+from .boosting import booster_text, dataset, reproducible
 
 BOOSTER = "boosting.txt"
 LOG_ODDS = "log_odds"
@@ -92,13 +92,15 @@ def fit_blend(
     columns = learn_columns(frame)
     matrix = encode(columns, frame)
     rng = np.random.default_rng(seed)
-    some = _sample(len(matrix), boosting.max_rows, rng)
-    booster = grow(matrix[some], outcome[some], columns, boosting, seed=seed, threads=threads)
-    few = _sample(len(matrix), ADDITIVE_ROWS, rng)
-    basis = learn_basis(columns, matrix[few])
+    boosted_rows = _sample(len(matrix), boosting.max_rows, rng)
+    booster = grow(
+        matrix[boosted_rows], outcome[boosted_rows], columns, boosting, seed=seed, threads=threads
+    )
+    additive_rows = _sample(len(matrix), ADDITIVE_ROWS, rng)
+    basis = learn_basis(columns, matrix[additive_rows])
     smooth = LogisticRegression(C=1 / PRECISION, max_iter=500)
     with threadpool_limits(limits=1, user_api="blas"):  # BLAS rounds by its number of threads
-        smooth.fit(basis_matrix(basis, matrix[few])[:, 1:], outcome[few])
+        smooth.fit(basis_matrix(basis, matrix[additive_rows])[:, 1:], outcome[additive_rows])
     coefficients = np.r_[smooth.intercept_, smooth.coef_[0]]
     return Blend(columns, booster, additive_expression(basis, coefficients), threads)
 
@@ -114,6 +116,7 @@ def grow(
 ) -> lgb.Booster:
     """Gradient boosting of a 0/1 outcome on encoded rows."""
     settings = {
+        **reproducible(seed=seed, threads=threads),
         "objective": "binary",
         "learning_rate": boosting.learning_rate,
         "num_leaves": boosting.num_leaves,
@@ -121,25 +124,13 @@ def grow(
         "feature_fraction": boosting.feature_share,
         "lambda_l2": boosting.ridge,
         "max_bin": 127,
-        "seed": seed,
-        "num_threads": threads,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
     }
-    categories = [place for place, column in enumerate(columns) if column.levels is not None]
-    data = lgb.Dataset(
-        matrix,
-        outcome,
-        feature_name=[f"f{place}" for place in range(len(columns))],
-        categorical_feature=categories,
-        params=settings,
-    )
+    data = dataset(matrix, columns, settings, outcome)
     return lgb.train(settings, data, num_boost_round=boosting.rounds)
 
 
 def choose(blend: Blend, frame: pd.DataFrame, outcome: np.ndarray) -> Choice:
-    """The weight and the rounds of least log loss on held-out rows.
+    """The weight and the number of rounds with the least log loss on held-out rows.
 
     Ties and near ties go to equal weights and fewer rounds: another choice must gain at least a
     thousandth of the loss.

@@ -1,8 +1,4 @@
-"""Small, heavily shrunk LightGBM models that share one binning of the rows.
-
-They grow on one thread: at this size threads cost more than they give, and the bytes stay the
-same.
-"""
+"""Training of LightGBM boosters that are reproducible byte for byte."""
 
 from __future__ import annotations
 
@@ -31,19 +27,44 @@ class Shape:
     objective: str = "regression"
 
 
+def reproducible(*, seed: int, threads: int = 1) -> dict[str, Any]:
+    """LightGBM settings with which equal rows give equal boosters."""
+    return {
+        "verbosity": -1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads,
+        "seed": seed,
+    }
+
+
+def dataset(
+    matrix: np.ndarray,
+    columns: Sequence[Column],
+    settings: dict[str, Any],
+    outcome: np.ndarray | None = None,
+) -> lgb.Dataset:
+    """LightGBM's table of encoded rows; numbers may follow in the matrix after the columns."""
+    return lgb.Dataset(
+        matrix,
+        outcome,
+        feature_name=[f"c{place}" for place in range(matrix.shape[1])],
+        categorical_feature=[i for i, column in enumerate(columns) if column.levels is not None],
+        params=settings,
+        free_raw_data=False,
+    )
+
+
 class BinnedRows:
-    """Encoded rows, binned once; every booster is grown on a subset of them."""
+    """Encoded rows, binned once; small, heavily shrunk boosters are grown on subsets of them.
+
+    One thread: at this size more of them cost more than they give.
+    """
 
     def __init__(self, matrix: np.ndarray, columns: Sequence[Column], *, seed: int) -> None:
         self.matrix = matrix
-        self.seed = seed
-        categories = [i for i, column in enumerate(columns) if column.levels is not None]
         self._common: dict[str, Any] = {
-            "verbosity": -1,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": 1,
-            "seed": seed,
+            **reproducible(seed=seed),
             "max_bin": 63,
             "min_data_in_bin": 5,
             "min_data_per_group": 100,
@@ -53,14 +74,7 @@ class BinnedRows:
             "feature_pre_filter": False,
             "zero_as_missing": False,
         }
-        names = [f"c{i}" for i in range(matrix.shape[1])]
-        self._data = lgb.Dataset(
-            matrix,
-            feature_name=names,
-            categorical_feature=categories,
-            params=self._common,
-            free_raw_data=False,
-        ).construct()
+        self._data = dataset(matrix, columns, self._common).construct()
 
     def grow(
         self,
@@ -109,10 +123,13 @@ class BinnedRows:
         matrix = self.matrix[rows]
         if len(extra):
             matrix[:, -len(extra) :] = extra
-        found = booster.predict(matrix, raw_score=True, num_threads=1, num_iteration=trees)
-        return np.asarray(found, dtype=np.float64)
+        scores = booster.predict(matrix, raw_score=True, num_threads=1, num_iteration=trees)
+        return np.asarray(scores, dtype=np.float64)
 
 
 def booster_text(booster: lgb.Booster, *, rounds: int | None = None) -> str:
-    """The booster (or its first rounds) as text without the settings that it was grown with."""
+    """The booster, or its first rounds, as LightGBM's text.
+
+    The settings that it was grown with, such as the number of threads, are left out.
+    """
     return booster.model_to_string(num_iteration=rounds).split("\nparameters:\n")[0] + "\n"

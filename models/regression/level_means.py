@@ -1,4 +1,4 @@
-"""Columns of many levels as one number: the mean outcome of each level, shrunk to that of all.
+"""Target encoding of columns with many levels: mean outcome per level, shrunk.
 
 An indicator per level would cost a coefficient each. Rows that a model is fitted on get the mean of
 the other rows alone (four fifths of them), so that a level of few rows does not predict itself.
@@ -44,8 +44,8 @@ def level_means(
         spread = max(float(ys[codes].std()), 1e-9)
         centre = float(ys[codes].mean())
         own = np.empty(len(matrix))
-        for one in range(_PARTS):
-            rest = part != one
+        for number in range(_PARTS):
+            rest = part != number
             own[~rest] = _shrunk(codes[rest], outcome[rest], levels)[codes[~rest]]
         values.append((own - centre) / spread)
         ys = (ys - centre) / spread

@@ -1,4 +1,4 @@
-"""Who returns under which offer, what that is worth and what it earns: one formula.
+"""The win-back model: return, uplift, value and expected profit per offer, as one formula.
 
 P(return | customer, offer) is the calibrated probability without an offer plus the uplift of the
 offer; value given return comes from `value`; money is
@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize
+from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
+from ..formula.calibration import platt_map
 from ..formula.formula import Expression, Formula, encode
 from ..formula.sharing import share_parts
 from ..offers import NO_OFFER, Offer
@@ -27,6 +28,8 @@ from .value import LEAST_RETURNERS, Lifetimes, ValueModel, fit_value
 _GRID = np.concatenate(
     [[0.0, 0.0005, 0.002, 0.005, 0.01, 0.02], np.linspace(0.04, 0.96, 24), [1.0]]
 )
+_INSIDE = 1e-6, 1 - 1e-6  # probabilities whose log odds are finite
+_PRIOR = 10.0  # precision of slope and intercept of the calibration
 
 
 @dataclass(frozen=True)
@@ -178,39 +181,24 @@ def _calibration_map(
 ) -> tuple[list[float], list[float]]:
     """Piecewise linear map of the out-of-fold mean without an offer to a calibrated one.
 
-    A line in log odds fitted on the control's rows (Platt), kept near the identity by one
-    pseudo-observation in each coefficient.
+    A line in log odds fitted on the control's rows (Platt), kept near the identity by a prior.
     """
     rows = names == uplift.control_
-    chance = np.clip(uplift.means_[rows, 0], 1e-6, 1 - 1e-6)
-    logit, happened = np.log(chance / (1 - chance)), outcome[rows]
+    log_odds = logit(np.clip(uplift.means_[rows, 0], *_INSIDE))
     weight = 1.0 / uplift.propensity_[rows]
-    order = np.lexsort((weight, happened, logit))  # sums must not depend on the order of the rows
-    logit, happened, weight = logit[order], happened[order], weight[order] / weight[order].mean()
-
-    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
-        raw = line[0] + line[1] * logit
-        mean = 1 / (1 + np.exp(-raw))
-        likelihood = weight * (np.logaddexp(0.0, raw) - happened * raw)
-        slope = weight * (mean - happened)
-        prior = line - np.array([0.0, 1.0])
-        gradient = np.array([slope.sum(), (slope * logit).sum()]) + 10.0 * prior
-        return float(likelihood.sum() + 5.0 * (prior**2).sum()), gradient
-
-    line = minimize(loss, np.array([0.0, 1.0]), jac=True, method="L-BFGS-B").x
-    grid = np.clip(_GRID, 1e-6, 1 - 1e-6)
-    mapped = 1 / (1 + np.exp(-(line[0] + max(line[1], 0.0) * np.log(grid / (1 - grid)))))
+    slope, intercept = platt_map(log_odds, outcome[rows], weight, prior=_PRIOR)
+    mapped = expit(slope * logit(np.clip(_GRID, *_INSIDE)) + intercept)
     return _GRID.tolist(), mapped.tolist()
 
 
 def _held_out_return(uplift: OfferUplift, xs: list[float], ys: list[float]) -> pd.DataFrame:
     chance = np.interp(uplift.means_[:, 0], xs, ys)
-    found = {f"return_probability_{uplift.control_}": chance}
+    outputs = {f"return_probability_{uplift.control_}": chance}
     for arm in uplift.offers_:
         effect = uplift.held_out_raw_[arm].to_numpy()
-        found[f"return_probability_{arm}"] = np.clip(chance + effect, 0.0, 1.0)
-        found[f"uplift_{arm}"] = effect
-    return pd.DataFrame(found, index=uplift.held_out_.index)
+        outputs[f"return_probability_{arm}"] = np.clip(chance + effect, 0.0, 1.0)
+        outputs[f"uplift_{arm}"] = effect
+    return pd.DataFrame(outputs, index=uplift.held_out_.index)
 
 
 def _fit_values(
@@ -255,12 +243,12 @@ def _fit_values(
 
 def _summary(uplift: OfferUplift, names: np.ndarray, valued: ValueModel | None) -> dict[str, Any]:
     arms, counts = np.unique(names, return_counts=True)
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "rows": dict(zip(arms.tolist(), counts.tolist(), strict=True)),
         "average_effects": uplift.average_effects_.to_dict("index"),
         "weights": uplift.weights_.to_dict("index"),
         "calibration": uplift.calibration_.to_dict("index"),
     }
     if valued is not None:
-        found["value"] = {"way": valued.way, "slope": valued.slope}
-    return found
+        summary["value"] = {"way": valued.way, "slope": valued.slope}
+    return summary

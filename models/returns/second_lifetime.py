@@ -1,4 +1,4 @@
-"""How long the second lifetime lasts: a monthly hazard with right censoring.
+"""Length of the second customer lifetime: a monthly hazard model with right censoring.
 
 The hazard of month t is that of a complementary log-log model, 1 - exp(-b_t exp(score)): a
 baseline per month (Breslow) and an additive score of the customer and the offer, fitted by turns
@@ -55,7 +55,7 @@ def fit_second_lifetime(
     ended: np.ndarray,
     horizon_days: float,
 ) -> SecondLifetime:
-    """Fit on the returned.
+    """Fit the hazard on the customers who returned.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a customer who comes back is worth the second time, under every offer.
+"""Value of a returning customer under every offer.
 
 Three ways compete on held-out returners: a plain regression, one on the logarithm with a smearing
 factor (Duan 1983) and, where the days of second lifetimes are known, months within the horizon (see
@@ -32,7 +32,7 @@ _OWN_WEIGHT, _OWN_ERROR = 0.5, 0.5  # of an offer's own prediction, before retur
 
 @dataclass(frozen=True)
 class ValueModel:
-    """Expected value given return.
+    """Expected value given a return, per offer.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Lifetimes:
     horizon_days: float
 
     def known(self) -> np.ndarray:
-        """Rows with both numbers."""
+        """Rows with both numbers known."""
         return np.isfinite(self.days) & np.isfinite(self.ended) & (self.days >= 0)
 
     def months(self) -> np.ndarray:
@@ -106,7 +106,7 @@ class _Regression:
         raw = offer_expressions(self.basis, self.coefficients)
         if not self.logarithmic:
             return raw
-        return [["product", ["const", self.smear], ["exp", one]] for one in raw]
+        return [["product", ["const", self.smear], ["exp", part]] for part in raw]
 
 
 class _MonthsTimesMargin:
@@ -239,7 +239,7 @@ class _Line:
     def expressions(self, predicted: Sequence[Expression]) -> list[Expression]:
         """The same as expressions, one per offer."""
         common = (self.slope - self.own) / len(predicted)
-        shared = [[common, one] for one in predicted]
+        shared = [[common, part] for part in predicted]
         return [
             [
                 "clip",

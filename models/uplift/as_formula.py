@@ -1,4 +1,4 @@
-"""Writes the learners of an uplift ensemble down as one formula."""
+"""The formula of a fitted uplift ensemble."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _means(
 ) -> dict[str, Expression]:
     """Expected outcomes `mean_<offer>`: that of the control plus the effect."""
     control: Expression = ["ref", f"mean_{arms[0]}"]
-    found: dict[str, Expression] = {
+    means: dict[str, Expression] = {
         f"mean_{arms[0]}": [
             "sum",
             *([share, ["ref", f"{name}_{arms[0]}"]] for name, share in shares.items()),
@@ -97,8 +97,8 @@ def _means(
     }
     for offer in arms[1:]:
         plain: Expression = ["sum", [1.0, control], [1.0, ["ref", f"uplift_{offer}"]]]
-        found[f"mean_{offer}"] = ["clip", 0.0, 1.0, plain] if binary else plain
-    return found
+        means[f"mean_{offer}"] = ["clip", 0.0, 1.0, plain] if binary else plain
+    return means
 
 
 def _kept_ahead(

@@ -1,4 +1,4 @@
-"""Effects that keep the best offer for all ahead where nothing backs a choice by customer.
+"""Effects adjusted so that the best single offer stays first where personalizing does not gain.
 
 When a choice by customer does not gain on held-out rows, the customers for whom another offer
 looks better are most likely noise, and whoever picks the greatest effect would follow it (the
@@ -33,7 +33,7 @@ def learn_leads(effects: np.ndarray, single: int) -> dict[int, Lead]:
     single : code of the best offer for all, 0 if that is the control.
     """
     values = np.column_stack([np.zeros(len(effects)), effects])
-    found = {}
+    leads = {}
     for code in range(values.shape[1]):
         if code == single:
             continue
@@ -41,8 +41,8 @@ def learn_leads(effects: np.ndarray, single: int) -> dict[int, Lead]:
         pressed = max(_PRESSED * float(lead.mean()), 1e-9 * float(np.abs(lead).max()), 1e-300)
         low = 2.0 * min(float(lead.min()), 0.0) - pressed
         high = pressed + _BEYOND * float(np.abs(lead).max())
-        found[code] = Lead((low, pressed, high), (_LEAST * pressed, pressed, high))
-    return found
+        leads[code] = Lead((low, pressed, high), (_LEAST * pressed, pressed, high))
+    return leads
 
 
 def keep_ahead(effects: np.ndarray, single: int, leads: dict[int, Lead]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Folds that do not depend on the order of the rows, and what learners say out of fold."""
+"""Cross-fitting: folds that do not depend on the row order, and out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .learners import S_ROUNDS, Experiment, fit_models
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """What learners say of rows that they were not fitted on.
+    """Predictions of the learners for rows that they were not fitted on.
 
     Attributes
     ----------
@@ -80,8 +80,8 @@ def out_of_fold(experiment: Experiment, fold: np.ndarray, learners: Sequence[str
         if name != "x"
     }
     effects = {name: np.empty((rows, offers - 1)) for name in learners}
-    for one in np.unique(fold):
-        train, test = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
+    for number in np.unique(fold):
+        train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         models = fit_models(experiment, train, learners=learners)
         outcome[test] = models.tempered(experiment, test)
         for name, mean in means.items():

@@ -1,4 +1,4 @@
-"""How large the effect is among customers with much the same predicted effect, with an interval.
+"""Confidence intervals of the effect among customers with similar predicted effects.
 
 Held-out rows are grouped by their out-of-fold effect, and each group gets the mean of its doubly
 robust scores with a standard error (sorted group averages, Chernozhukov et al. 2018). Groups are
@@ -43,7 +43,7 @@ def effect_bands(
     predicted.
     """
     count = np.ones(len(contrast)) if weight is None else weight
-    found = []
+    records = []
     for place, offer in enumerate(held_out.columns):
         effect = held_out[offer].to_numpy()
         order = np.argsort(effect, kind="stable")
@@ -56,7 +56,7 @@ def effect_bands(
             if groups is not None:
                 pull = np.bincount(np.unique(groups[rows], return_inverse=True)[1], weights=pull)
             power = float((pull**2).sum())
-            found.append(
+            records.append(
                 {
                     "offer": offer,
                     "rows": len(rows),
@@ -66,7 +66,7 @@ def effect_bands(
                     "skewness": float((pull**3).sum()) / max(power, 1e-300) ** 1.5,
                 }
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(records)
 
 
 def interval(

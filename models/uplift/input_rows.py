@@ -1,4 +1,4 @@
-"""Rows of an experiment as a user hands them over, checked and made uniform."""
+"""Checks of the arguments of `OfferUplift.fit`."""
 
 from __future__ import annotations
 

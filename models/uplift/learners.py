@@ -1,4 +1,4 @@
-"""Learners of the effect of each offer, fitted on some rows and applied to others.
+"""The learners of the uplift ensemble: effect of each offer, fitted on some rows.
 
 All of them start from one encoding, one additive basis and one binning of the rows:
 
@@ -89,12 +89,12 @@ class Experiment:
 
     @property
     def base(self) -> str:
-        """The learner that is believed until the rows say otherwise."""
+        """The default learner, used until out-of-fold rows favour another."""
         return "two_part" if self.two_part else "additive"
 
     @property
     def learners(self) -> tuple[str, ...]:
-        """The learners that suit the outcome."""
+        """Names of the learners that suit the outcome."""
         return tuple(name for name in LEARNERS if self.two_part or name != "two_part")
 
 
@@ -144,7 +144,7 @@ class Models:
     def effects(self, experiment: Experiment, learner: str, rows: np.ndarray) -> np.ndarray:
         """Effect of each offer against the control, (rows, offers - 1)."""
         if learner == "x":
-            raw = np.column_stack([experiment.bins.raw(one, rows) for one in self.x])
+            raw = np.column_stack([experiment.bins.raw(booster, rows) for booster in self.x])
             return raw * experiment.unit
         means = self.means(experiment, learner, rows)
         return means[:, 1:] - means[:, :1]

@@ -1,4 +1,4 @@
-"""What is left of an outcome once the customer alone is accounted for: effects must explain it.
+"""Outcome residuals for the R-loss: outcome less its mean given the customer alone.
 
 The residual is the outcome less its out-of-fold mean over the offers as they were dealt out. An
 effect explains it through the offer that was sent less what offers do on average (the R-loss of
@@ -21,7 +21,7 @@ _LEAST_VARIANCE = 0.1  # of the average one
 
 @dataclass(frozen=True)
 class Residuals:
-    """Residuals in units in which a regression on them has unit noise.
+    """Residuals scaled so that a regression on them has unit noise.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ def residuals_of(
     groups: np.ndarray | None = None,
     plain: bool = False,
 ) -> Residuals:
-    """Residuals of an experiment.
+    """Residuals of the rows of an experiment.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _noise(sent: np.ndarray, pull: np.ndarray, groups: np.ndarray | None) -> flo
 
 
 def design_effect(arm: np.ndarray, outcome: np.ndarray, groups: np.ndarray, offers: int) -> float:
-    """How many rows say as much as one would if groups did not share their fate; at least 1."""
+    """Design effect of clustered rows (at least 1): how many of them inform as much as one."""
     counts = np.bincount(arm, minlength=offers)
     left = outcome - (np.bincount(arm, weights=outcome, minlength=offers) / counts)[arm]
     sent = (np.eye(offers)[arm] - counts / len(arm))[:, 1:]

@@ -1,4 +1,4 @@
-"""Weights of the learners and how far their effects are shrunk, from out-of-fold rows alone.
+"""Stacking: weights of the learners and shrinkage of their effects, from out-of-fold rows.
 
 Effects are split into what all offers share and each offer's own part. Each part gets
 non-negative weights that explain what the customer alone leaves of the outcome (see `residuals`)
@@ -76,13 +76,14 @@ def fit_stack(
         for effects in repeats
     ]
     shared = _weights(
-        [[np.repeat(part[0][:, None], offers, axis=1) for part in one] for one in parts],
+        [[np.repeat(part[0][:, None], offers, axis=1) for part in repeat] for repeat in parts],
         residuals,
         names.index(first),
     )
     own = np.zeros(len(names))
     if offers > 1:
-        own = _weights([[part[1] for part in one] for one in parts], residuals, names.index(first))
+        own_parts = [[part[1] for part in repeat] for repeat in parts]
+        own = _weights(own_parts, residuals, names.index(first))
     stack = Stack(
         dict(zip(names, shared.tolist(), strict=True)),
         dict(zip(names, own.tolist(), strict=True)),

@@ -1,4 +1,4 @@
-"""What each offer changes, customer by customer, from a randomized experiment.
+"""Uplift model: the effect of each offer per customer, from a randomized experiment.
 
 `OfferUplift` fits several learners of the effect of every offer, weighs them by how well they
 explain out-of-fold rows, shrinks the result towards each offer's average as far as those rows ask,
@@ -185,13 +185,6 @@ class OfferUplift(BaseEstimator):
         found = found[[f"uplift_{name}" for name in self.offers_]]
         return found.set_axis(list(self.offers_), axis=1)
 
-    def predict_means(self, X: pd.DataFrame | np.ndarray) -> pd.DataFrame:
-        """Expected outcome under the control and every offer, one column each, index of X."""
-        check_is_fitted(self)
-        arms = [self.control_, *self.offers_]
-        found = evaluate(self.formula_, as_frame(X), threads=self.threads)
-        return found[[f"mean_{name}" for name in arms]].set_axis(arms, axis=1)
-
     def predict_interval(
         self, X: pd.DataFrame | np.ndarray, *, coverage: float = 0.9
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -243,7 +236,7 @@ class OfferUplift(BaseEstimator):
         used = list(dict.fromkeys([first, *stack.used()]))  # the others are left out from here on
         for fold in folds[1:] if used != [experiment.base] else []:  # folds hardly move the base
             effects.append(out_of_fold(experiment, fold, used).effects)
-        kept = [{name: one[name] for name in used} for one in effects]
+        kept = [{name: repeat[name] for name in used} for repeat in effects]
         stack = fit_stack(kept, residuals, plain=plain, first=first)
         scores = aipw_scores(experiment, experiment.outcome, nuisance)
         tempered = aipw_scores(experiment, held.outcome, nuisance)
@@ -251,7 +244,7 @@ class OfferUplift(BaseEstimator):
         pooled = pooled_means(arm_means, arm_errors)
         single = int(np.argmax(pooled))
         averages = pooled[1:] - pooled[0]
-        held_out = [combine(stack, one, averages) for one in kept]
+        held_out = [combine(stack, repeat, averages) for repeat in kept]
         self._decide(experiment, scores, tempered, held_out, single)
         mean = np.mean(held_out, axis=0)
         leads = {} if self.personalizes_ else learn_leads(mean, single)

@@ -1,4 +1,4 @@
-"""Why a job stopped, told apart by exit code, so that whoever schedules it can react."""
+"""Errors with an exit code each, so that a scheduler can tell them apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that the system lets go of however its holder ends."""
+"""A lock for one writer at a time, released by the system when its holder ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says while it works: one line on standard error as each step ends."""
+"""Progress messages: one line on standard error as each step ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def presentable(text: str) -> str:
     for name, value in os.environ.items():
         if len(value) >= 4 and _SECRET_NAME.search(name) and "/" not in value[:1]:
             text = text.replace(value, "***")
-    return "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "?" for character in text
+    )
 
 
 def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The code that a registered model carries: one text, and the hashes of the files beside it.
+"""The code of a registered model as one text, with the hashes of the files beside it.
 
 Consumers run it without this package. Before it parses anything it compares every file of the
 model, and its own text, with the hashes that were written into it at registration. Whoever may
@@ -63,7 +63,7 @@ def _no_name_twice(modules: list[Path]) -> None:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names = [node.name]
             elif isinstance(node, ast.Assign):
-                names = [each.id for each in node.targets if isinstance(each, ast.Name)]
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
             else:
                 continue
             for name in names:

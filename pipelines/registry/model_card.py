@@ -1,4 +1,4 @@
-"""The model card of a version: what it answers, for whom, how well, and what it is not for."""
+"""The model card of a version: what it predicts, for whom, how well, and what it is not for."""
 
 from __future__ import annotations
 

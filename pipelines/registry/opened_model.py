@@ -1,4 +1,4 @@
-"""Opening a model, of the registry or of a folder; nothing is parsed before its hash is right.
+"""Opening a model from the registry or a folder; hashes are checked before anything is parsed.
 
 No code of a registered model is executed here: its files are data, and `models.inference` of this
 package, whose text the model carries for others, answers with them.

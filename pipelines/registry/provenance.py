@@ -1,4 +1,4 @@
-"""Where a model came from: the code, the settings and the data that made it."""
+"""Provenance of a model: the code, the settings and the data that made it, as tags."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..settings.params import PARAMS_FILE
+from ..storage.atomic import file_hash
 
 CODE = ("features", "models", "pipelines", "dvc.yaml")
 
@@ -27,12 +28,12 @@ def origin(features: Mapping[str, Any], *, dirty: bool) -> dict[str, str]:
         Whether files differ from the last commit, see `uncommitted`.
     """
     lock = Path("dvc.lock")
-    files = {name: each["sha256"] for name, each in features["files"].items()}
+    files = {name: facts["sha256"] for name, facts in features["files"].items()}
     return {
         "winback.as_of": features["as_of"],
         "winback.version": version("winback"),
         "winback.git": _git("rev-parse", "HEAD").strip() + ("-dirty" if dirty else ""),
-        "winback.dvc_lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "",
+        "winback.dvc_lock": file_hash(lock) if lock.exists() else "",
         "winback.dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
         "winback.data": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
     }

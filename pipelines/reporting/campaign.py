@@ -1,4 +1,4 @@
-"""Chapters of the report on decisions: what to send to whom, and which policy earns most."""
+"""Chapters of the report on decisions: what to send to whom, and what each policy earns."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def campaign(params: Report, found: Findings) -> Iterator[Block]:
     """What to send to whom, whom not and why."""
     customers = found.recommendations
     for part, why in found.skipped.items():
-        told = {"churn": "No churn model", "winback": "No win-back offers"}[part]
-        yield text(f"{told}: {why}.")
+        subject = {"churn": "No churn model", "winback": "No win-back offers"}[part]
+        yield text(f"{subject}: {why}.")
     offered = sent(found)
     if found.decision:
         yield from _funnel(found, offered)

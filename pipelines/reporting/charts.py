@@ -1,4 +1,4 @@
-"""The charts of the report: tables in, SVG text out, the same bytes for the same table.
+"""The charts of the report: tables in, reproducible SVG text out.
 
 matplotlib by choice: its SVG needs no script, prints, follows the page's colours and is small.
 Colours are written as variables of the page, so that a chart turns dark with it.
@@ -91,15 +91,12 @@ def reliability(table: pd.DataFrame, *, by: str | None, unit: str, percent: bool
     return _svg(figure)
 
 
-def curves(
-    table: pd.DataFrame, *, x: str, y: str, by: str, x_unit: str, y_unit: str, band: bool = True
-) -> str:
-    """A line per group, with its interval as a band where the columns lo and hi stand."""
+def curves(table: pd.DataFrame, *, x: str, y: str, by: str, x_unit: str, y_unit: str) -> str:
+    """A line per group, with its interval (columns lo and hi) as a band."""
     figure, axes = _axes(height=3.2)
     for colour, (name, rows) in zip(SERIES, table.groupby(by, sort=False), strict=False):
         axes.plot(rows[x], rows[y], color=colour, linewidth=2, label=_short(name))
-        if band:
-            axes.fill_between(rows[x], rows["lo"], rows["hi"], color=colour, alpha=0.12, lw=0)
+        axes.fill_between(rows[x], rows["lo"], rows["hi"], color=colour, alpha=0.12, lw=0)
     axes.set_xlabel(x_unit)
     axes.set_ylabel(y_unit)
     axes.legend(frameon=False, fontsize=9)
@@ -236,12 +233,12 @@ def _box(x: float, y: float, colour: str, alpha: float, **shape: Any) -> Any:
     return Rectangle(corner, width, height, color=colour, alpha=alpha, **shape)
 
 
-def _axes(*, height: float, width: float = WIDTH) -> tuple[Any, Any]:
+def _axes(*, height: float) -> tuple[Any, Any]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
         return figure, figure.add_subplot()
 
 

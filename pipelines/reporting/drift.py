@@ -1,4 +1,4 @@
-"""Chapter of the report: how far today's customers lie from those whom the models learned from."""
+"""Chapter of the report on drift: the distance of today's customers from the training sets."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
     )
     for population, rows in tables.items():
         counts = rows["level"].value_counts()
-        told = ", ".join(
+        counted = ", ".join(
             f"{counts.get(level, 0)} {word}"
             for level, word in (("alarm", "alarms"), ("warn", "to look at"), ("ok", "alike"))
         )
@@ -79,7 +79,7 @@ def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
                 columns=COLUMNS
             ),
             title=f"The {population}, against the training set of {LEARNED_FROM[population][1]}: "
-            f"{told}",
+            f"{counted}",
             formats={
                 "distance": ".2f",
                 "shift": ".2f",

@@ -62,12 +62,12 @@ def _headline(levels: pd.DataFrame, control: str) -> str:
     """Which arm brought most returns, and which most profit where it is known."""
     rates = levels[levels["outcome"] == "returned"].set_index("arm")["estimate"]
     most = words.plain(rates.drop(control).idxmax())
-    told = f"{most[0].upper()}{most[1:]} brought most customers back"
+    headline = f"{most[0].upper()}{most[1:]} brought most customers back"
     profit = levels[levels["outcome"] == "profit"].set_index("arm")["estimate"]
     if len(profit):
         earned = words.plain(profit.idxmax())
-        told += " and earned most" if earned == most else f", {earned} earned most"
-    return told
+        headline += " and earned most" if earned == most else f", {earned} earned most"
+    return headline
 
 
 def _groups(source: Source, inputs: Inputs, found: Findings) -> Iterator[Block]:

@@ -46,7 +46,7 @@ def _leaving(found: Findings, inputs: Inputs) -> Card:
     of_all = (grades["model"] == "churn") & (grades["slice"] == "all")
     auc = grades[of_all & (grades["metric"] == "auc")].iloc[0]
     bins = read_table(inputs.plots / "churn_reliability.csv")
-    told = np.average(bins["predicted"], weights=bins["rows"])
+    predicted = np.average(bins["predicted"], weights=bins["rows"])
     came = np.average(bins["observed"], weights=bins["rows"])
     where = "On later dates" if _later(inputs) else "On customers held out"
     return Card(
@@ -54,7 +54,7 @@ def _leaving(found: Findings, inputs: Inputs) -> Card:
         f"{risk.sum():,.0f}",
         answer,
         (
-            f"{where} it predicted {told:.1%}, and {came:.1%} left.",
+            f"{where} it predicted {predicted:.1%}, and {came:.1%} left.",
             f"A leaver ranks above a stayer {auc['value']:.0%} of the time (AUC {auc['value']:.3f}"
             + (f", {auc['lo']:.3f} to {auc['hi']:.3f}" if auc["lo"] == auc["lo"] else "")
             + ").",
@@ -172,7 +172,7 @@ def _offers(found: Findings) -> Card:
         terms = experiment.offers[str(name)]
         cost += float(terms.expected_cost(rows[f"return_probability_{name}"]).sum())
         parts.append((len(rows), words.plain(name)))
-    told = ", ".join(f"{name} to {count:,}" for count, name in sorted(parts, reverse=True))
+    listed = ", ".join(f"{name} to {count:,}" for count, name in sorted(parts, reverse=True))
     gain = float(offers["expected_incremental_profit"].sum())
     details = []
     if cost:
@@ -187,7 +187,7 @@ def _offers(found: Findings) -> Card:
     held = int(found.recommendations["holdout"].sum())
     details.append(f"{held:,} more get nothing, at random, to measure the campaign by.")
     return Card(
-        question, f"{len(offers):,} offers", f"{told[0].upper()}{told[1:]}.", tuple(details)
+        question, f"{len(offers):,} offers", f"{listed[0].upper()}{listed[1:]}.", tuple(details)
     )
 
 

@@ -1,4 +1,4 @@
-"""The blocks that the report is made of, and the template that turns them into one HTML file.
+"""The blocks of the report, and the template that turns them into one HTML file.
 
 Everything that comes from data is escaped; only our own SVG goes in as it is.
 """

@@ -237,9 +237,11 @@ def _grades(whole: pd.DataFrame) -> pd.DataFrame:
         row = {"": name}
         for model, words in MODELS.items():
             mine = whole[(whole["metric"] == metric) & (whole["model"] == model)]
-            for one in mine.to_dict("records"):
-                between = f" ({one['lo']:{spec}} to {one['hi']:{spec}})"
-                row[words] = f"{one['value']:{spec}}" + (between if one["lo"] == one["lo"] else "")
+            for grade in mine.to_dict("records"):
+                between = f" ({grade['lo']:{spec}} to {grade['hi']:{spec}})"
+                row[words] = f"{grade['value']:{spec}}" + (
+                    between if grade["lo"] == grade["lo"] else ""
+                )
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -1,4 +1,4 @@
-"""What a run found: the files that the report reads, and a few lines for the terminal."""
+"""The results that the report reads, and the summary that a run prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers and names as a reader of the report meets them: money, shares, intervals, policies."""
+"""Numbers and names in the words of the report: money, shares, intervals, policies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ POLICIES = {
     "tailored": "the offer that the stated reason suggests",
     "ours": "our policy",
     "before_rules": "our policy before rules",
-}
-OUTCOMES = {
-    "returned": "share returned",
-    "cost": "cost of the offer",
-    "roi": "return on investment",
 }
 
 

@@ -1,4 +1,4 @@
-"""How far the customers to be scored lie from those for whom the model was registered."""
+"""Drift of the customers to be scored from those of the registration."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from ..job.exit_codes import DriftBeyondLimit
 from ..registry.opened_model import Opened, populations
 from . import input_rows as batch
 
-DRIFT_WARN, DRIFT_ALARM = 0.1, 0.25
-
 
 def distance_from_registration(
     opened: Opened, files: Sequence[Path], *, rows: int, limit: float
 ) -> dict[str, Any]:
-    """The worst feature among the customers in the files, by population.
+    """The feature with the largest drift, and its population.
 
     Raises
     ------
@@ -39,7 +37,7 @@ def distance_from_registration(
     worst: dict[str, Any] = {"level": "ok", "distance": 0.0}
     for label in sorted(set(groups.unique()) & set(known.unique())):
         before = opened.reference.loc[known == label, list(columns)]
-        table = drift(before, today[groups == label], warn=DRIFT_WARN, alarm=DRIFT_ALARM)
+        table = drift(before, today[groups == label])
         first = table.iloc[0]
         if first["distance"] > worst["distance"]:
             worst = {

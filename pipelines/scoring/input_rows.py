@@ -1,4 +1,4 @@
-"""Reading customers of any number in bounded memory: parquet files as one stream of rows."""
+"""Reading customers from parquet files in chunks of bounded memory."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def input_files(path: Path) -> list[Path]:
 def stamps(files: Sequence[Path]) -> list[tuple[int, int, int]]:
     """What changes when somebody writes to a file or puts another one in its place."""
     found = [file.stat() for file in files]
-    return [(each.st_ino, each.st_size, each.st_mtime_ns) for each in found]
+    return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in found]
 
 
 def check_columns(files: Sequence[Path], columns: Mapping[str, bool]) -> None:
@@ -116,7 +116,9 @@ def survey(files: Sequence[Path], *, as_of: datetime | None, now: datetime) -> S
         if as_of is None:
             moments |= set(pc.unique(pc.drop_null(when)).to_pylist())
             if len(moments) > 1:
-                shown = " and ".join(f"{each:%Y-%m-%d %H:%M:%S}" for each in sorted(moments)[:2])
+                shown = " and ".join(
+                    f"{moment:%Y-%m-%d %H:%M:%S}" for moment in sorted(moments)[:2]
+                )
                 raise ValueError(f"the rows are of several moments, {shown}; choose one by --as-of")
         else:
             chunk = chunk.filter(of_moment(when, as_of))

@@ -1,4 +1,4 @@
-"""Chunks of customers answered and written as parts, one after another or side by side."""
+"""Scoring of chunks of customers, each written as a part, in sequence or in parallel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published scores as a table of a database: the old rows or the new ones, never some of both."""
+"""Publishing scores to a PostgreSQL table in one transaction."""
 
 from __future__ import annotations
 

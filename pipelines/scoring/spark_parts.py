@@ -1,4 +1,4 @@
-"""Chunks of customers read by Spark and answered where it runs, by the code of the local engine.
+"""Scoring on Spark: chunks are read by Spark and answered by the code of the local engine.
 
 Spark takes the place of reading and of the threads, and of nothing else: each of its chunks is
 answered and written as a part by `answering`, so that the executors need this package and the

@@ -1,4 +1,4 @@
-"""Who objected: read before scoring and again before export, and never silently absent."""
+"""The suppression list (objectors): read before scoring and again before export."""
 
 from __future__ import annotations
 

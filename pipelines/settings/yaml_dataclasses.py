@@ -124,7 +124,7 @@ def from_mapping(cls: type[Settings], mapping: Mapping[str, Any], where: str) ->
         text = json.dumps({"settings": _plain(mapping, where, [0])})
         settings: Settings = _adapter(cls).validate_json(text)["settings"]
     except ValidationError as error:
-        raise SettingsError([_problem(cls, each, where) for each in error.errors()]) from None
+        raise SettingsError([_problem(cls, problem, where) for problem in error.errors()]) from None
     return settings
 
 

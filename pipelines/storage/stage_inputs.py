@@ -1,4 +1,4 @@
-"""What each training stage reads of data/features, as a small file that DVC watches.
+"""Hashes of the files of data/features that each training stage reads, for DVC to watch.
 
 A stage that depends on the whole folder would train anew with every change in it: other snapshots
 of the churn model would train the win-back models. So `<stage>.json` lists the SHA-256 of the files

@@ -1,4 +1,4 @@
-"""Reading what earlier stages wrote: frames of features, models, and why a part is missing."""
+"""Reading the results of earlier stages: features, models, and why a part is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening what the stages left to answer with: the models of both trainings, and the decision."""
+"""Opening the trained models and the decision from the folders of their stages."""
 
 from __future__ import annotations
 

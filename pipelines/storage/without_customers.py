@@ -1,4 +1,4 @@
-"""A file without certain customers: which rows are theirs, and the same file without these."""
+"""Copies of parquet files and reports without the rows of certain customers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,11 @@ def write_parquet_without(file: Path, target: Path | BinaryIO, customers: Collec
 
 
 def page_without(page: str, customers: Collection[str]) -> tuple[str, int]:
-    """The HTML of a report without the customers' lines in its tables; how many these were."""
+    """The HTML of a report without the customers' rows in its tables, and the number of these.
+
+    A report is not rendered anew: its data may have moved on since, and of reports that MLflow or
+    DVC's cache keep there are no data any more.
+    """
     removed = 0
 
     def table_without(match: re.Match[str]) -> str:

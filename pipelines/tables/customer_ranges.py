@@ -1,4 +1,4 @@
-"""Customers worked off in ranges of their ids, so that any number of them fits into memory.
+"""Processing of customers in ranges of ids, so that any number of them fits into memory.
 
 What a customer is at a moment follows from her own events alone. So the tables are cut into ranges
 of customer ids, one plan is run for one range after the other, and the results are appended to one

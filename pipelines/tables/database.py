@@ -1,4 +1,4 @@
-"""The one place that talks to a database: SQL through ADBC, errors without secrets."""
+"""Queries to databases through ADBC, with error messages free of secrets."""
 
 from __future__ import annotations
 

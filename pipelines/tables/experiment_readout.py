@@ -1,4 +1,4 @@
-"""The readout of an experiment: from the rows of winback.parquet, as tables in a folder."""
+"""The readout of the experiment in winback.parquet, and its tables in a folder."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ...features.expressions import columns_of
 from ...features.windows import KEYS
+from .engine import open_duckdb
 
 ENGINES = ("duckdb", "pandas", "polars", "spark")
 MONEY = {
@@ -40,8 +40,6 @@ def open_tables(
     folder: Path,
     *,
     engine: str = "duckdb",
-    memory_limit: str = "4GB",
-    spill: Path | None = None,
     threads: int = 2,
     session: Any = None,
 ) -> dict[str, nw.LazyFrame]:
@@ -53,8 +51,8 @@ def open_tables(
     Parameters
     ----------
     engine
-        "duckdb" runs out of core within `memory_limit`, spilling to `spill`; "pandas" and
-        "polars" read into memory; "spark" runs wherever its session does.
+        "duckdb" runs out of core; "pandas" and "polars" read into memory; "spark" runs wherever
+        its session does.
     session
         A DuckDB connection or a Spark session to use instead of a new one.
 
@@ -76,13 +74,14 @@ def open_tables(
     if engine == "spark":
         spark = session or _spark_session(threads)
         return {name: _from_spark(spark, name, path) for name, path in paths.items()}
+    connection = session or open_duckdb("4GB", threads)
     if engine == "duckdb":
-        connection = session or duckdb_connection(memory_limit, spill, threads)
+        # Features join narrow to wide, left to right: swapped by estimates the order would be lost.
+        connection.execute("set disabled_optimizers = 'build_side_probe_side'")
         return {
             name: nw.from_native(connection.sql(_canonical_sql(connection, name, path)))
             for name, path in paths.items()
         }
-    connection = duckdb_connection(memory_limit, spill, threads)
     tables = {
         name: connection.sql(_canonical_sql(connection, name, path)).to_arrow_table()
         for name, path in paths.items()
@@ -112,24 +111,6 @@ def last_event(tables: Mapping[str, nw.LazyFrame]) -> int:
             "give 'as_of' in the source"
         )
     return max(latest) + 1
-
-
-def persist(frame: nw.LazyFrame) -> nw.LazyFrame:
-    """The same rows, computed once and kept inside the engine."""
-    native = nw.to_native(frame)
-    implementation = frame.implementation
-    if implementation.is_duckdb():
-        name = f"kept_{uuid.uuid4().hex}"
-        native.create(name)
-        return nw.from_native(native.query("kept", f"select * from {name}"))
-    if implementation.is_pyspark():
-        return nw.from_native(native.cache())
-    return frame.collect().lazy()
-
-
-def collect(frame: nw.LazyFrame, *, sort_by: Sequence[str] = KEYS) -> pd.DataFrame:
-    """A pandas frame sorted by key; as_of and *_at are timestamps, categories are str."""
-    return _arrow(frame, sort_by).to_pandas()
 
 
 def write(frame: nw.LazyFrame, path: Path, *, sort_by: Sequence[str] = KEYS) -> int:
@@ -176,21 +157,6 @@ def _moments(frame: nw.LazyFrame) -> list[str]:
         for name in schema.names()
         if (name == "as_of" or name.endswith("_at")) and schema[name].is_integer()
     ]
-
-
-def duckdb_connection(memory_limit: str, spill: Path | None, threads: int) -> Any:
-    """A new in-memory DuckDB that spills to a folder what exceeds its memory."""
-    import duckdb
-
-    connection = duckdb.connect()
-    connection.execute(f"set threads = {int(threads)}")
-    connection.execute("set memory_limit = ?", [memory_limit])
-    connection.execute("set enable_progress_bar = false")
-    # Features join narrow to wide, left to right: sides swapped by estimates would lose the order.
-    connection.execute("set disabled_optimizers = 'build_side_probe_side'")
-    if spill is not None:
-        connection.execute("set temp_directory = ?", [str(spill)])
-    return connection
 
 
 def _canonical_sql(connection: Any, name: str, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Parquet files that would unfold to more than the memory: found before anything is unfolded.
+"""Refusal of parquet files that would expand beyond the memory, before anything is expanded.
 
 A file of a megabyte can hold gigabytes, and its footer may say anything about it. What a reader
 really allocates stands in the header of each page, so these are read: a few bytes a page.
@@ -27,7 +27,7 @@ _DOUBLE, _BINARY, _STRUCT = 7, 8, 12
 def refuse_bombs(
     reader: pq.ParquetFile, handle: BinaryIO, file: Path, columns: Collection[str]
 ) -> None:
-    """Look at the page headers of some columns of a file.
+    """Check the page headers of some columns of a file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet opens without executing anything."""
+"""CSV in which a spreadsheet finds no formula to execute."""
 
 from __future__ import annotations
 

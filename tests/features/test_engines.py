@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from feature_tables import written
 
 from winback.features.churn_definition import ChurnDefinition
 from winback.features.families.assemble import features, with_features
@@ -57,11 +58,11 @@ def parts(tables: Any, definition: ChurnDefinition) -> dict[str, Any]:
     }  # fmt: skip
     found = {}
     for name in PARTS:
-        snapshots = frames.persist(make[name]())
+        snapshots = make[name]()
         columns = features(
             tables, snapshots, windows_days=WINDOWS_DAYS, definition=definition, kinds=KINDS
         )
-        found[name] = frames.collect(with_features(snapshots, columns))
+        found[name] = written(with_features(snapshots, columns))
     return found
 
 
@@ -126,5 +127,5 @@ def test_spark_agrees(folder: Path, on_duckdb: dict[str, Any], spark: Any) -> No
         definition=CONTRACT,
         kinds=KINDS,
     )
-    found = frames.collect(table)
+    found = written(table)
     assert_same({"winback": found}, {"winback": wanted[found.columns]})

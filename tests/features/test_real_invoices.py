@@ -18,6 +18,7 @@ from pathlib import Path
 
 import narwhals as nw
 import pytest
+from feature_tables import written
 
 from winback.features.families.assemble import features
 from winback.pipelines.ingest import ingest
@@ -88,7 +89,7 @@ def test_three_customers_equal_the_hand_calculation(tmp_path: Path) -> None:
         windows_days=(30, 90, 180, 360),
         definition=replace(source.churn, inactive_days=180),
     )
-    rows = frames.collect(table).set_index("customer_id")
+    rows = written(table).set_index("customer_id")
     for customer, wanted in BY_HAND.items():
         found = rows.loc[customer, list(wanted)].to_dict()
         known = {name: value for name, value in wanted.items() if value is not None}

@@ -6,7 +6,6 @@ import pytest
 
 from winback.models.evaluation.gates import (
     baseline_gate,
-    log_loss,
     moment_gates,
     policy_gates,
     probability_gates,
@@ -117,12 +116,6 @@ def test_rows_of_one_customer_count_once_and_small_slices_not_at_all():
     assert slice_gate("x", gain, everybody, cluster=customers).passed
     few = {"all": np.where(customers < 99, "few", None)}
     assert slice_gate("x", gain, few, cluster=customers).figure == "no slice has 100 customers"
-
-
-def test_log_loss_prefers_the_truth(world):
-    chance, outcome, _ = world
-    assert log_loss([1, 0], [0.5, 0.0]) == pytest.approx([np.log(2), 0], abs=1e-8)
-    assert log_loss(outcome, chance).mean() < log_loss(outcome, np.sqrt(chance)).mean()
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import log_loss as mean_log_loss
 
 from winback.models.evaluation.probability import (
     RetentionProfit,
     best_cutoff,
     bootstrap_grades,
-    expected_maximum_profit,
     grade_probabilities,
     grade_slices,
+    log_loss,
 )
 
 
@@ -28,16 +29,18 @@ def slow_emp(outcome, probability, profit, steps=20_001):
     """For each chance of acceptance try every threshold; average over the Beta law."""
     chances = (np.arange(steps) + 0.5) / steps
     best = np.zeros(steps)
-    share = np.zeros(steps)
     for threshold in np.unique(probability):
         chosen = probability >= threshold
         leavers, stayers = (chosen & (outcome == 1)).mean(), (chosen & (outcome == 0)).mean()
         earned = leavers * (chances * (profit.value - profit.incentive_cost) - profit.contact_cost)
         earned = earned - stayers * (profit.incentive_cost + profit.contact_cost)
-        share = np.where(earned > best, chosen.mean(), share)
         best = np.maximum(best, earned)
     density = beta.pdf(chances, profit.alpha, profit.beta)
-    return (best * density).mean(), (share * density).mean()
+    return (best * density).mean()
+
+
+def emp(outcome, probability, profit):
+    return grade_probabilities(outcome, probability, profit=profit, metrics=("emp",))["emp"]
 
 
 @pytest.mark.parametrize("digits", [1, 6])
@@ -47,10 +50,17 @@ def test_classic_measures_equal_scikit_learn(digits):
     assert found["auc"] == pytest.approx(roc_auc_score(outcome, probability), abs=1e-12)
     assert found["pr_auc"] == pytest.approx(average_precision_score(outcome, probability))
     inside = np.clip(probability, 1e-15, 1 - 1e-15)
-    assert found["log_loss"] == pytest.approx(log_loss(outcome, inside))
+    assert found["log_loss"] == pytest.approx(mean_log_loss(outcome, inside))
     assert found["brier"] == pytest.approx(brier_score_loss(outcome, probability))
     assert found["rows"] == 600
     assert found["base_rate"] == pytest.approx(outcome.mean())
+
+
+def test_log_loss_of_each_row_averages_to_that_of_scikit_learn():
+    outcome, probability = sample(digits=6)
+    expected = mean_log_loss(outcome, probability)
+    assert log_loss(outcome, probability).mean() == pytest.approx(expected)
+    assert log_loss([1, 0, 1], [0.5, 0.0, 0.0]) == pytest.approx([np.log(2), 0, -np.log(1e-15)])
 
 
 def test_lift_counts_the_top_tenth_and_shares_out_ties():
@@ -81,8 +91,8 @@ def test_ece_is_the_gap_within_bins():
 )
 def test_expected_maximum_profit_equals_trying_everything(profit):
     outcome, probability = sample()
-    found = expected_maximum_profit(outcome, probability, profit)
-    np.testing.assert_allclose(found, slow_emp(outcome, probability, profit), rtol=1e-4, atol=1e-5)
+    expected = slow_emp(outcome, probability, profit)
+    assert emp(outcome, probability, profit) == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 @settings(max_examples=25, deadline=None)
@@ -94,9 +104,8 @@ def test_expected_maximum_profit_equals_the_oracle_on_any_small_table(pairs, inc
     outcome, tenths = np.array(pairs).T
     profit = RetentionProfit(value=100, incentive_cost=incentive, contact_cost=3)
     if 0 < outcome.mean() < 1:
-        found = expected_maximum_profit(outcome, tenths / 10, profit)[0]
-        oracle = slow_emp(outcome, tenths / 10, profit, 4001)[0]
-        assert found == pytest.approx(oracle, abs=1e-3)
+        oracle = slow_emp(outcome, tenths / 10, profit, 4001)
+        assert emp(outcome, tenths / 10, profit) == pytest.approx(oracle, abs=1e-3)
 
 
 def test_signs_of_profit_on_four_customers():
@@ -104,9 +113,7 @@ def test_signs_of_profit_on_four_customers():
     # .5 * (100 - 20) - 2 = 38, a stayer costs 22, so contacting three earns 38 - 22 + 38
     profit = RetentionProfit(100, 20, 2, alpha=5e6, beta=5e6)
     outcome, probability = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.1])
-    assert expected_maximum_profit(outcome, probability, profit) == pytest.approx(
-        (54 / 4, 0.75), rel=1e-3
-    )
+    assert emp(outcome, probability, profit) == pytest.approx(54 / 4, rel=1e-3)
     found = best_cutoff(outcome, probability, profit)
     assert (found.threshold, found.share) == (0.7, 0.75)
     assert found.profit == pytest.approx(54 / 4)

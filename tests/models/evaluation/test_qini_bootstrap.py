@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from winback.models.evaluation import qini_bootstrap
-from winback.models.evaluation.qini import average_qini, gain_at, multi_armed_qini
+from winback.models.evaluation.qini import gain_at, multi_armed_qini
 from winback.models.evaluation.qini_bootstrap import bootstrap
 
 
@@ -20,7 +20,7 @@ def test_each_replicate_is_the_curve_of_its_half(monkeypatch, knots):
     curve = multi_armed_qini(effects, costs, scores)
     budgets = np.linspace(0, 0.7 * curve.spend[-1], 9)
     result = bootstrap({"ours": curve}, budgets, rng=np.random.default_rng(1), replicates=20)
-    kept = qini_bootstrap.half_samples(400, None, 20, np.random.default_rng(1))
+    kept = qini_bootstrap.half_samples(400, 20, np.random.default_rng(1))
     for draw, weights in zip(result.draws["ours"], kept.T, strict=True):
         expected = gain_at(multi_armed_qini(effects, costs, scores, weights=weights), budgets)
         assert draw == pytest.approx(expected, abs=1e-5 if knots > 1000 else 0.05)
@@ -31,7 +31,7 @@ def test_a_customer_of_weight_two_counts_twice_in_each_replicate():
     weights = np.random.default_rng(0).integers(1, 4, 200).astype(float)
     curve = multi_armed_qini(effects, costs, scores, weights=weights)
     result = bootstrap({"c": curve}, [0.1, 0.3], rng=np.random.default_rng(1), replicates=10)
-    kept = qini_bootstrap.half_samples(200, None, 10, np.random.default_rng(1))
+    kept = qini_bootstrap.half_samples(200, 10, np.random.default_rng(1))
     for draw, half in zip(result.draws["c"], kept.T, strict=True):
         again = multi_armed_qini(effects, costs, scores, weights=weights * half)
         assert draw == pytest.approx(gain_at(again, [0.1, 0.3]), abs=1e-5)
@@ -65,33 +65,10 @@ def test_comparison_is_paired_and_sharper_than_the_two_curves():
     curves = {
         "ours": multi_armed_qini(effects, costs, scores),
         "near": multi_armed_qini(effects + noise, costs, scores),
-        "average": average_qini(effects, costs, scores),
     }
     result = bootstrap(curves, np.linspace(0, 0.8, 30), rng=np.random.default_rng(4))
-    same = result.curve("ours", against="ours")
-    assert (same[["gain", "se"]] == 0).all().all()
-    lead = result.area("ours", against="near")["se"].iloc[0]
-    assert lead < 0.5 * result.area("ours")["se"].iloc[0]
-    table = result.leads()
-    assert table[["curve", "against"]].to_numpy().tolist() == [
-        ["ours", "near"],
-        ["ours", "average"],
-        ["near", "average"],
-    ]
-    assert (table.loc[1:, "lo"] > 0).all()
-
-
-def test_members_of_a_household_stay_together():
-    effects, costs, scores = (np.repeat(a, 4, axis=0) for a in _world(500))
-    curve = multi_armed_qini(effects, costs, scores)
-    alone = multi_armed_qini(*_world(500))
-    households = np.repeat(np.arange(500), 4)
-    budgets = [0.2, 0.5]
-    together = bootstrap(
-        {"c": curve}, budgets, rng=np.random.default_rng(1), clusters=households, replicates=400
-    )
-    single = bootstrap({"c": alone}, budgets, rng=np.random.default_rng(1), replicates=400)
-    assert together.draws["c"] == pytest.approx(single.draws["c"], abs=1e-4)
+    lead = (result.draws["ours"] - result.draws["near"])[:, 10:].std(axis=0)
+    assert (lead < 0.7 * result.curve("ours")["se"][10:]).all()  # unpaired it would be 1.4
 
 
 def test_same_seed_gives_the_same_bytes():
@@ -108,7 +85,6 @@ def test_same_seed_gives_the_same_bytes():
     [
         ({"budgets": [0.2, 0.1]}, "budgets: must be at least two rising numbers"),
         ({"budgets": [0.2]}, "budgets: must be at least two rising numbers"),
-        ({"clusters": [1, 2]}, "clusters: must have 400 rows, found 2"),
         (
             {"curves": {"a": multi_armed_qini(*_world()), "b": multi_armed_qini(*_world(5))}},
             r"same customers, found rows \{'a': 400, 'b': 5\}",

@@ -8,7 +8,6 @@ import pytest
 from winback.models.formula.formula import (
     Column,
     Formula,
-    booster_text,
     encode,
     evaluate,
     from_files,
@@ -54,7 +53,7 @@ def formula(frame):
             "unused": ["no such operation"],
         },
         ("probability", "value", "profit", "flat"),
-        {"b.txt": booster_text(booster)},
+        {"b.txt": booster.model_to_string()},
     )
 
 

@@ -91,11 +91,13 @@ def test_average_effects_agree_with_differences_of_means(fitted):
 
 def test_means_are_probabilities_and_differ_by_the_effects(fitted):
     model, frame = fitted[:2]
-    means, effects = model.predict_means(frame), model.predict(frame)
+    means = evaluate(model.formula_, frame)[["mean_none", "mean_mail"]]
+    effects = model.predict(frame)
     assert means.to_numpy().min() >= 0
     assert means.to_numpy().max() <= 1
-    inside = (means["mail"] > 0) & (means["mail"] < 1)
-    np.testing.assert_allclose((means["mail"] - means["none"])[inside], effects["mail"][inside])
+    inside = (means["mean_mail"] > 0) & (means["mean_mail"] < 1)
+    added = means["mean_mail"] - means["mean_none"]
+    np.testing.assert_allclose(added[inside], effects["mail"][inside])
 
 
 def test_shuffled_rows_and_columns_fit_the_same_bytes(fitted):

@@ -16,6 +16,7 @@ from winback.features.families.assemble import features, with_features
 from winback.features.snapshots import churn_snapshots
 from winback.pipelines.tables import customer_ranges as ranges
 from winback.pipelines.tables import frames
+from winback.pipelines.tables.engine import open_duckdb
 
 DATES = tuple(START + day * DAY for day in (10, 14, 18))
 DEFINITION = ChurnDefinition(horizon_days=4)
@@ -38,7 +39,7 @@ def folder_of(path: Path, *, text_ids: bool = False, seed: int | None = None) ->
 
 
 def write(folder: Path, out: Path, *, threads: int = 1) -> bytes:
-    connection = frames.duckdb_connection("1GB", None, threads)
+    connection = open_duckdb("1GB", threads)
     tables = frames.open_tables(folder, session=connection)
     cut = ranges.CustomerRanges(connection, tables, snapshots_each=len(DATES))
     setting: Any = {"definition": DEFINITION}
@@ -82,7 +83,7 @@ def test_threads_order_and_repetition_do_not_change_a_byte(
 def test_nobody_gives_an_empty_file(tmp_path: Path) -> None:
     empty = pa.table({"customer_id": pa.array([], pa.int64())})
     pq.write_table(empty, tmp_path / "customers.parquet")
-    connection = frames.duckdb_connection("1GB", None, 1)
+    connection = open_duckdb("1GB", 1)
     cut = ranges.CustomerRanges(connection, frames.open_tables(tmp_path, session=connection))
     everybody = cut.tables["customers"].with_columns(as_of=nw.lit(START, dtype=nw.Int64))
     assert cut.write(cut.keep(everybody), tmp_path / "out.parquet") == 0

@@ -127,9 +127,13 @@ def campaign(
                 )
             log = campaign_log(decision, table, name)
             sheet = send_sheet(decision, table, current, name)
-            summary = facts | {"drawn_at": moments.now().isoformat()}
-            summary |= _summary(decision, params, log, sheet, steps)
-            summary["notes"] += _unlike_experiment(run.features, current, sheet, decision.control)
+            unlike = _unlike_experiment(run.features, current, sheet, decision.control)
+            summary = {
+                **facts,
+                "drawn_at": moments.now().isoformat(),
+                **_summary(decision, log, sheet, steps),
+                "notes": [*_notes(decision, params, sheet), *unlike],
+            }
             with replace_folder(folder) as new:
                 log.to_parquet(new.path / LOG, index=False)
                 sheet.to_parquet(new.path / SEND, index=False)
@@ -184,7 +188,6 @@ def _in_other_campaigns(campaigns: Path, now: pd.Timestamp, cooldown_days: float
 
 def _summary(
     decision: Decision,
-    params: Recommend,
     log: pd.DataFrame,
     sheet: pd.DataFrame,
     steps: Mapping[str, int],
@@ -206,23 +209,17 @@ def _summary(
         "funnel": dict(steps),
         "held_out": int((log["offer"] == decision.control).sum()),
         "offers": offers,
-        "notes": _notes(decision, params, offers, sheet),
     }
 
 
-def _notes(
-    decision: Decision,
-    params: Recommend,
-    offers: Mapping[str, Mapping[str, float]],
-    sheet: pd.DataFrame,
-) -> list[str]:
+def _notes(decision: Decision, params: Recommend, sheet: pd.DataFrame) -> list[str]:
     """What the limits allow and what is used of them, and what weakens the forecasts."""
     notes = []
     if params.budget is not None:
-        spent = sum(entry.get("expected_cost", 0.0) for entry in offers.values())
+        spent = sheet["expected_cost"].sum() if "expected_cost" in sheet else 0.0
         notes.append(f"expected cost {spent:,.0f} of a budget of {params.budget:,.0f}")
     for name, most in params.capacity.items():
-        notes.append(f"{name}: {offers[name]['customers']:,} of {most:,}")
+        notes.append(f"{name}: {(sheet['offer'] == name).sum():,} of {most:,}")
     if decision.draws.exploration == 0 and decision.draws.exploration_share > 0:
         notes.append("nobody explores: every offer has a capacity")
     if "beyond_experiment" in sheet and sheet["beyond_experiment"].any():

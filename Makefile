@@ -56,6 +56,7 @@ lock: $(BIN)/.run ## resolve the dependencies of pyproject.toml anew
 
 docs: $(BIN)/.run ## the generated pages of docs/
 	@$(BIN)/python -m winback.pipelines.docs
+	@$(BIN)/python -m winback.pipelines.cli.page
 	@$(BIN)/python tests/import_graph.py
 
 clean: ## remove what the stages and the tools made; data/raw and the environment stay

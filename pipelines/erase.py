@@ -26,6 +26,7 @@ from .job.lock import only_one
 from .job.progress import say
 from .settings.yaml_dataclasses import read_yaml
 from .storage.atomic import MANIFEST, clean_leftovers, replace_file, replace_folder, runs, verify
+from .storage.default_paths import PATHS
 from .storage.mlflow_home import MODEL_NAME, root, tracking_uri
 from .storage.stage_inputs import INPUT_FILES, write_inputs
 from .storage.without_customers import page_without, rows_of, write_parquet_without
@@ -33,7 +34,7 @@ from .tables.campaign_files import SEND, write_offer_lists
 from .tables.safe_csv import csv_beside, write_csv
 
 ROOTS = (Path("data"), Path("artifacts"), Path("reports"))
-FILES = (Path("data/recommendations.parquet"), Path("reports/report.html"))
+FILES = (PATHS["recommendations"], PATHS["report"])
 _WORK = re.compile(r"\.(.+)\.work-[0-9a-f]+")
 _LEFTOVER = re.compile(r"\.(.+)\.(new|old)-\d+")
 

@@ -30,8 +30,8 @@ from ..features.snapshots import churn_snapshots, current_snapshot, offer_snapsh
 from .job.progress import say, step
 from .settings.moments import from_seconds, seconds
 from .settings.params import Featurize, Machine
-from .settings.sources import Experiment, Source
-from .storage.atomic import NewFolder, replace_folder, verify
+from .settings.sources import Experiment, Source, made_from
+from .storage.atomic import NewFolder, manifest_digest, replace_folder, verify
 from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import CustomerRanges
@@ -88,7 +88,11 @@ def featurize(
         with step("features of today's customers"):
             _today(setting, setting.now, new.path / "current.parquet")
         write_inputs(new.path)
-        new.extra.update(as_of=str(from_seconds(setting.now)), skipped=skipped)
+        new.extra.update(
+            as_of=str(from_seconds(setting.now)),
+            skipped=skipped,
+            made_from=made_from(source, params, manifest_digest(tables)),
+        )
     for part, why in skipped.items():
         say(f"{part}: left out, {why}")
 

@@ -18,7 +18,7 @@ from ..features.contract.unit_shift import profile, shifts
 from ..features.contract.violation import ContractError
 from .job.progress import step
 from .settings import moments
-from .settings.sources import RESPONSES, Source, SourceError, require_raw_files
+from .settings.sources import RESPONSES, Source, SourceError, made_from, require_raw_files
 from .settings.yaml_dataclasses import from_mapping
 from .storage.atomic import MANIFEST, replace_folder
 from .tables.campaign_log import add_campaigns
@@ -100,7 +100,10 @@ def ingest(
                 }
         shutil.rmtree(spill)
         new.extra.update(
-            source=source.name, as_of=str(source.as_of) if source.as_of else None, profile=facts
+            source=source.name,
+            as_of=str(source.as_of) if source.as_of else None,
+            profile=facts,
+            made_from=made_from(source, seed),
         )
     with replace_folder(truth) as new:
         for name, frame in known_only_here.items():

@@ -36,7 +36,7 @@ from ..models.formula.answers import Answers, answer
 from .job.exit_codes import Refusal, Vetoed
 from .job.progress import say
 from .registry.aliases import finish_moving, move_aliases
-from .registry.opened_model import Opened, by_alias, open_model, registry
+from .registry.opened_model import GATE, Opened, by_alias, open_model, registry
 from .scoring.drift import distance_from_registration
 from .settings.objectives import graded
 from .settings.params import Promote
@@ -45,7 +45,6 @@ from .storage.atomic import verify
 from .storage.mlflow_home import MODEL_NAME
 from .tables.comparable_rows import comparable
 
-TAG = "winback.gate."
 ROLLBACK = "promote --rollback"
 UNOPPOSED = "to judge the challenger without it: winback promote --unopposed"
 
@@ -101,7 +100,7 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
     for gate in gates:
         text = f"{'passed' if gate.passed else 'vetoed'}: {gate.figure}"
         said[gate.name] = text
-        client.set_model_version_tag(MODEL_NAME, challenger.version, TAG + gate.name, text)
+        client.set_model_version_tag(MODEL_NAME, challenger.version, GATE + gate.name, text)
         say(f"{gate.name}: {text}")
     vetoes = [f"{gate.name} {gate.figure}" for gate in gates if not gate.passed]
     if vetoes:
@@ -113,7 +112,7 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
 def _forget_gates(client: MlflowClient, challenger: ModelVersion) -> None:
     """Figures of an earlier attempt, against another champion perhaps, do not stay."""
     for name in challenger.tags:
-        if name.startswith(TAG):
+        if name.startswith(GATE):
             client.delete_model_version_tag(MODEL_NAME, challenger.version, name)
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,27 +16,133 @@ from ..models.experiment.campaign import CampaignReadout, campaign_readout
 from ..models.experiment.readout import ExperimentError, Readout
 from .featurize import featurize
 from .ingest import ingest
+from .job.progress import say
+from .job.result import Result
+from .reporting.readout_text import (
+    campaign_text,
+    campaign_verdict,
+    full_text,
+    leading_effects,
+    leading_outcome,
+    not_told_apart,
+    short_text,
+    verdict,
+)
 from .settings.params import Params
-from .settings.sources import Experiment, Source
-from .storage.atomic import replace_folder
+from .settings.sources import Experiment, Source, made_from
+from .storage.atomic import StoreError, replace_folder, verify
 from .storage.stage_outputs import feature_names, why_skipped
 from .tables.comparable_rows import comparable, of_experiment
-from .tables.experiment_readout import (
-    experiment_readout,
-    sent_rows,
-    write_readout,
-)
+from .tables.experiment_readout import experiment_readout, sent_rows, write_readout
 from .tables.safe_csv import save_table
 
 EXPERIMENT = "The experiment"
 EXPLORED = "Customers of campaigns who could have been sent every offer, weighted by their chances"
-DIFFERENT = 0.05  # adjusted p-value below which two offers differ
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where tables and features of an earlier run may stand."""
+
+    tables: Path
+    features: Path
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """What was read out of a source.
+
+    Attributes
+    ----------
+    campaign
+        What the chosen offers of campaigns added; None where there was no campaign.
+    compared
+        By title, the offers compared with each other: in the experiment, and on customers of
+        campaigns who could have been sent every offer.
+    not_compared
+        By title, why they could not be compared.
+    """
+
+    source: Source
+    campaign: CampaignReadout | None
+    compared: Mapping[str, Readout]
+    not_compared: Mapping[str, str]
+
+    def verdict(self) -> str:
+        """A line or two on each that say what to think of it."""
+        lines = [campaign_verdict(self.campaign, self.source)] if self.campaign else []
+        lines += [verdict(found, self.source) for found in self.compared.values()]
+        return "\n".join(lines)
+
+    def text(self, *, everything: bool) -> str:
+        """Verdict and short tables of each, or every table, for a terminal."""
+        parts = [campaign_text(self.campaign, self.source)] if self.campaign else []
+        for title, found in self.compared.items():
+            told = full_text if everything else short_text
+            headline = f"{title}\n\n" if self.campaign else ""
+            parts.append(headline + told(found, self.source))
+        for title, why in self.not_compared.items():
+            parts.append(f"{title}: the offers cannot be compared with each other: {why}")
+        if self.compared and not everything:
+            parts.append("Every table: winback readout --all")
+        return "\n\n".join(parts)
+
+    def facts(self) -> dict[str, Any]:
+        """The same for machines."""
+        notes = [note for found in self.compared.values() for note in found.notes]
+        return {
+            "source": self.source.name,
+            "honest": not any(note.startswith("overridden") for note in notes),
+            "verdict": self.verdict(),
+            "campaign": self.campaign
+            and {
+                "rows": self.campaign.rows,
+                "effects": self.campaign.effects.to_dict("records"),
+                "notes": self.campaign.notes,
+            },
+            "experiment": _facts(self.compared.get(EXPERIMENT)),
+            "explored": _facts(self.compared.get(EXPLORED)),
+        }
+
+
+def _facts(found: Readout | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    outcome = leading_outcome(found.effects)
+    return {
+        "rows": found.rows,
+        "control": found.control,
+        "outcome": outcome,
+        "effects": leading_effects(found).drop(columns="adjusted").to_dict("records"),
+        "not_told_apart": not_told_apart(found, outcome),
+        "sample_ratio_p_value": found.sample_ratio.p_value,
+        "balance_p_value": found.balance_p_value,
+        "notes": found.notes,
+    }
 
 
 def read_out(
-    source: Source, params: Params, *, out: Path | None, allow_mismatch: bool = False
-) -> str:
-    """Read out the experiment of a source; the text to show, and tables in `out` if wanted.
+    source: Source,
+    params: Params,
+    *,
+    standing: Standing | None,
+    out: Path | None = None,
+    allow_mismatch: bool = False,
+    everything: bool = False,
+) -> Result:
+    """Read out the experiment of a source: verdict and tables, and CSV files in `out` if wanted.
+
+    Parameters
+    ----------
+    standing
+        Tables and features to read where they are of this source and these settings; None reads
+        or simulates the source anew, in a temporary folder.
+    out
+        Folder for the tables.
+    allow_mismatch
+        Whether arms may have odd sizes or differ.
+    everything
+        Whether the text holds every table.
 
     Raises
     ------
@@ -41,6 +151,47 @@ def read_out(
     ValueError
         If the source has no experiment.
     """
+    with _features(source, params, standing) as features:
+        if why := why_skipped(features, "winback"):
+            raise ValueError(f"nothing to read out: {why}")
+        rows = pd.read_parquet(features / "winback.parquet")
+        names = feature_names(features, rows)
+    if source.experiment is None:
+        raise ValueError(f"{source.path}: experiment is missing; name the control and the offers")
+    ours = ~of_experiment(rows)
+    campaign = _campaign(rows[ours], source.experiment, names, params) if ours.any() else None
+    compared, not_compared = {}, {}
+    for title, part in _parts(rows, ours, source.experiment.control).items():
+        try:
+            compared[title] = experiment_readout(
+                part,
+                source.experiment,
+                features=names,
+                smallest_p=params.train_winback.smallest_srm_p,
+                seed=params.train_winback.seed,
+                allow_mismatch=allow_mismatch,
+            )
+        except ExperimentError as error:
+            if campaign is None:
+                raise
+            not_compared[title] = str(error)
+    if out is not None:
+        with replace_folder(out) as new:
+            for title, found in compared.items():
+                write_readout(found, new.path / ("" if title == EXPERIMENT else "explored"))
+            if campaign is not None:
+                save_table(campaign.effects, new.path / "chosen.csv")
+    said = ReadOut(source, campaign, compared, not_compared)
+    return Result(said.text(everything=everything), {**said.facts(), "out": out})
+
+
+@contextmanager
+def _features(source: Source, params: Params, standing: Standing | None) -> Iterator[Path]:
+    """The folder of features: the one that stands if it is of this source, else made on the way."""
+    if standing is not None and _of_this_source(source, params, standing):
+        say(f"reading {standing.tables} and {standing.features} as they stand")
+        yield standing.features
+        return
     with tempfile.TemporaryDirectory() as folder:
         tables, features = Path(folder) / "tables", Path(folder) / "features"
         ingest(
@@ -52,40 +203,17 @@ def read_out(
             seed=params.ingest.seed,
         )
         featurize(source, params.featurize, params.machine, tables=tables, out=features)
-        if why := why_skipped(features, "winback"):
-            raise ValueError(f"nothing to read out: {why}")
-        rows = pd.read_parquet(features / "winback.parquet")
-        names = feature_names(features, rows)
-    if source.experiment is None:
-        raise ValueError(f"{source.path}: experiment is missing; name the control and the offers")
-    ours = ~of_experiment(rows)
-    campaign = _campaign(rows[ours], source.experiment, names, params) if ours.any() else None
-    texts = [campaign_text(campaign)] if campaign else []
-    written = {}
-    for title, part in _parts(rows, ours, source.experiment.control).items():
-        try:
-            found = experiment_readout(
-                part,
-                source.experiment,
-                features=names,
-                smallest_p=params.train_winback.smallest_srm_p,
-                seed=params.train_winback.seed,
-                allow_mismatch=allow_mismatch,
-            )
-        except ExperimentError as error:
-            if campaign is None:
-                raise
-            texts.append(f"{title}: the offers cannot be compared with each other: {error}\n")
-        else:
-            written[title] = found
-            texts.append(text(found) if campaign is None else f"{title}\n\n{text(found)}")
-    if out is not None:
-        with replace_folder(out) as new:
-            for title, found in written.items():
-                write_readout(found, new.path / ("" if title == EXPERIMENT else "explored"))
-            if campaign is not None:
-                save_table(campaign.effects, new.path / "chosen.csv")
-    return "\n".join(texts)
+        yield features
+
+
+def _of_this_source(source: Source, params: Params, standing: Standing) -> bool:
+    try:
+        tables, features = verify(standing.tables), verify(standing.features)
+    except StoreError:
+        return False
+    of_tables = made_from(source, params.ingest.seed)
+    of_features = made_from(source, params.featurize, tables["digest"])
+    return tables.get("made_from") == of_tables and features.get("made_from") == of_features
 
 
 def _parts(rows: pd.DataFrame, ours: np.ndarray, control: str) -> dict[str, pd.DataFrame]:
@@ -106,64 +234,3 @@ def _campaign(
         covariates=rows[features],
         alpha=params.train_winback.smallest_srm_p,
     )
-
-
-def campaign_text(found: CampaignReadout) -> str:
-    """The readout of a campaign for a terminal."""
-    return "\n".join(
-        [
-            f"{found.rows:,} customers for whom an offer was chosen",
-            "",
-            "Chosen offers against no offer, among those for whom they were chosen, Holm over the "
-            "offers, 95% intervals:",
-            _columns(found.effects.drop(columns=["se", "adjusted"])),
-            "",
-            *(f"Note: {note}" for note in found.notes),
-            "",
-        ]
-    )
-
-
-def text(found: Readout) -> str:
-    """The readout for a terminal: is it honest, what did each arm bring, what did each add."""
-    ratio = found.sample_ratio
-    lines = [
-        f"{found.rows:,} customers, control {found.control}",
-        "",
-        f"Sizes of the arms against the plan: p = {ratio.p_value:.3f} "
-        f"(alarm below {ratio.alpha:g}); a loss of {ratio.detectable_loss:.1%} of an arm "
-        "would have been noticed",
-        _columns(ratio.arms[["arm", "planned_share", "expected", "rows", "difference"]]),
-    ]
-    if not np.isnan(found.balance_p_value):
-        lines += ["", f"Arms predicted from what was known before: p = {found.balance_p_value:.3f}"]
-    levels = found.levels.drop(columns="se")
-    lines += ["", "Per customer in each arm, 95% intervals:", _columns(levels)]
-    effects = found.effects.drop(columns="se")
-    lines += ["", f"Against {found.control}, Holm over the arms:", _columns(effects)]
-    if len(found.offers):
-        offers = found.offers.drop(columns="se")
-        lines += ["", "By the offer really sent, arms pooled:", _columns(offers)]
-    lines += _pairs(found.pairs)
-    lines += ["", *(f"Note: {note}" for note in found.notes), ""]
-    return "\n".join(lines)
-
-
-def _pairs(pairs: pd.DataFrame) -> list[str]:
-    """Arms against each other, and which of them cannot be told apart by return."""
-    if pairs.empty:
-        return []
-    lines = [
-        "",
-        "Offers against each other, Holm over the pairs:",
-        _columns(pairs.drop(columns="se")),
-    ]
-    alike = pairs[(pairs["outcome"] == "returned") & ~(pairs["p_holm"] < DIFFERENT)]
-    if len(alike):
-        named = "; ".join(f"{row.arm} and {row.against}" for row in alike.itertuples())
-        lines += ["", f"These offers cannot be told apart by return: {named}"]
-    return lines
-
-
-def _columns(table: pd.DataFrame) -> str:
-    return table.to_string(index=False, float_format=lambda value: f"{value:.5g}", na_rep="")

@@ -5,7 +5,6 @@ Writes the list, and the decision file that gives the same answers elsewhere.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,9 +36,9 @@ from .scoring.suppressions import objectors
 from .settings.objectives import chosen_objective
 from .settings.params import Machine, Recommend
 from .settings.sources import Source
-from .storage.atomic import MANIFEST, replace_file, replace_folder
+from .storage.atomic import replace_file, replace_folder
 from .storage.stage_outputs import OFFERS_FILE, read_dictionary
-from .storage.trained_models import read_answers
+from .storage.trained_models import models_version, read_answers
 from .tables.comparable_rows import comparable
 
 KEYS = ["customer_id", "as_of"]
@@ -106,7 +105,7 @@ def recommend(
     with step(f"reasons of the first {params.explained:,}"):
         meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
         table["reasons"] = _with_drivers(table, asked, models, params.explained, meanings)
-    table["model_version"] = _version(churn, winback)
+    table["model_version"] = models_version(churn, winback)
     with replace_folder(decision) as new:
         (new.path / DECISION_FILE).write_bytes(decision_to_json(learned))
     replace_file(out, lambda handle: table.to_parquet(handle, index=False))
@@ -174,11 +173,3 @@ def _first(
         risky = table.dropna(subset=["churn_probability"])
         risky = risky.sort_values(["churn_probability", "customer_id"], ascending=[False, True])
         yield answers.churn, "churn_probability", list(risky["customer_id"].head(count))
-
-
-def _version(*models: Path) -> str:
-    """A short hash of the models that decided, as their manifests name them."""
-    digest = hashlib.sha256()
-    for folder in models:
-        digest.update((folder / MANIFEST).read_bytes())
-    return digest.hexdigest()[:12]

@@ -6,6 +6,8 @@ no second version.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import tempfile
@@ -119,7 +121,8 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
             logged = download_model(model_uri, Path(folder) / "logged")
             tags[FILES] = files_hash(logged)
         # The tags come with the version: killed before, there is none; after, it is whole.
-        made = mlflow.register_model(model_uri, MODEL_NAME, tags=tags)
+        with contextlib.redirect_stderr(io.StringIO()):  # MLflow says there what we say ourselves
+            made = mlflow.register_model(model_uri, MODEL_NAME, tags=tags)
     _introduce(client, made, card)
     return f"models:/{MODEL_NAME}/{made.version}"
 

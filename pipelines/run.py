@@ -13,8 +13,7 @@ from ruamel.yaml import YAML
 from .settings.params import PARAMS_FILE, read_params
 from .settings.sources import load_source
 from .storage.atomic import replace_file
-
-SUMMARY = Path("reports/summary.txt")
+from .storage.default_paths import PATHS
 
 
 def run(source: Path | None) -> int:
@@ -36,7 +35,7 @@ def run(source: Path | None) -> int:
     }
     done = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=environment, check=False)
     if done.returncode == 0:
-        sys.stdout.write(SUMMARY.read_text())
+        sys.stdout.write(PATHS["summary"].read_text())
         sys.stdout.write(f"  took      {time.monotonic() - begun:.0f} s\n")
     return done.returncode
 

@@ -12,6 +12,7 @@ from import_graph import drawn
 
 from winback.pipelines import docs
 from winback.pipelines.cli import COMMANDS
+from winback.pipelines.cli.page import commands_page
 from winback.pipelines.settings.sources import Source
 from winback.pipelines.settings.yaml_dataclasses import from_mapping
 
@@ -138,13 +139,14 @@ def test_the_picture_of_the_folders_is_up_to_date():
     assert page == drawn(page), "run: python tests/import_graph.py"
 
 
-@pytest.mark.parametrize("name", ["contract.md", "features.md", "data_card.md"])
+@pytest.mark.parametrize("name", ["contract.md", "features.md", "data_card.md", "commands.md"])
 def test_generated_pages_are_up_to_date(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     page = {
         "contract.md": docs.contract_page,
         "features.md": docs.features_page,
         "data_card.md": docs.data_card_page,
+        "commands.md": commands_page,
     }[name]
     assert (ROOT / "docs" / name).read_text() == page(), "run: make docs"
 

@@ -1,1 +1,1 @@
-"""What every command shares: the lock, progress and exit codes."""
+"""What every command shares: the lock, progress, results and exit codes."""

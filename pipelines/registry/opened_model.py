@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ from ..storage.trained_models import model_files
 
 CONTENT, AS_OF = "winback.content", "winback.as_of"
 FILES = "winback.files"
+GATE = "winback.gate."  # tag of a version: what a gate of its promotion found
 REFERENCE, EVIDENCE = "reference.parquet", "evidence.json"
 ADDED_BY_MLFLOW = ("registered_model_meta",)  # to what it downloads
 PARTS = ("churn", "winback", "decision")
@@ -69,6 +71,9 @@ class Opened:
 def registry() -> MlflowClient:
     """The client of the registry in use."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        for name in ("mlflow", "alembic"):  # what they do is said by the steps of the job
+            logging.getLogger(name).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(tracking_uri())
     return MlflowClient()
 

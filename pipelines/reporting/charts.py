@@ -137,6 +137,27 @@ def bars(
     return _svg(figure)
 
 
+def waterfall(names: Sequence[str], shares: Sequence[float], *, base: float) -> str:
+    """From a base on top, part by part, to the sum at the bottom: up in our colour, down pale."""
+    figure, axes = _axes(height=0.9 + 0.38 * (len(names) + 2))
+    steps = np.concatenate([[base], np.asarray(shares, dtype=float)])
+    ends = np.cumsum(steps)
+    places = np.arange(len(names) + 2)[::-1]
+    axes.barh(places[0], base, color=OTHERS, height=0.7)
+    for place, begun, share in zip(places[1:-1], ends[:-1], steps[1:], strict=True):
+        axes.barh(
+            place, share, left=begun, color=OURS if share > 0 else PALE, edgecolor=OURS, height=0.7
+        )
+        end = f" {share:+.3f}"
+        axes.text(begun + max(share, 0.0), place, end, fontsize=9, color=INK, va="center")
+    axes.barh(places[-1], ends[-1], color=OTHERS, height=0.7)
+    axes.set_yticks(places, [_short(name) for name in ["typical", *names, "this customer"]])
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.margins(x=0.16)
+    axes.grid(axis="y", visible=False)
+    return _svg(figure)
+
+
 def dots(table: pd.DataFrame, *, label: str, value: str, by: str, unit: str) -> str:
     """Magnitudes of several groups in a row per label, the row with the largest on top."""
     order = table.groupby(label)[value].max().sort_values(kind="stable").index

@@ -11,13 +11,14 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..job.quiet import quiet_children
 from .parts import Task, answered, columns_read, write_part
 
 
@@ -51,9 +52,11 @@ def answer_on_spark(
             write_part(part, answered(pa.Table.from_batches([chunk]), task), task.listed)
             yield pa.RecordBatch.from_pydict({"part": [part.name]})
 
-    with _session(threads) as spark, warnings.catch_warnings():
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
         # Arrow goes in and out; what Spark says of pandas 3 does not matter here.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
+        spark = stack.enter_context(_session(threads))
         spark.conf.set("spark.sql.session.timeZone", "UTC")
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(part_rows))
         rows = spark.read.parquet(*(str(file.absolute()) for file in files))
@@ -77,7 +80,9 @@ def _session(threads: int) -> Iterator[Any]:
     builder = SparkSession.builder.appName("winback score")
     if before is None and "PYSPARK_GATEWAY_PORT" not in os.environ:  # not under spark-submit
         builder = builder.master(f"local[{threads}]").config("spark.ui.enabled", "false")
-    spark = before or builder.getOrCreate()
+        builder = builder.config("spark.ui.showConsoleProgress", "false")
+    with quiet_children():
+        spark = before or builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     try:
         yield spark

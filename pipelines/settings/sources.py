@@ -7,10 +7,12 @@ no model may see. How we model it stands in params.yaml instead.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from datetime import datetime
 from glob import glob
 from pathlib import Path
@@ -291,6 +293,25 @@ def load_source(
     if problems:
         raise SettingsError(problems)
     return replace(source, views=views, tables=tables, campaigns=campaigns)
+
+
+def made_from(source: Source, *settings: Any) -> str:
+    """A digest of what a source says of its data, and of the settings used beside it.
+
+    Stages write it into their manifests, so that others can tell whether what stands there is of
+    this source. Titles and passwords do not count.
+    """
+    told = asdict(source)
+    for name in ("title", "about", "where_to_get", "currency", "path"):
+        del told[name]
+    responses = [(told["campaigns"] or {}).get("responses")]
+    for query in filter(None, [*told["views"].values(), *told["tables"].values(), *responses]):
+        del query["uri"]
+    return hashlib.sha256(json.dumps([told, settings], default=_plain).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return vars(value) if is_dataclass(value) else str(value)
 
 
 def raw_files(source: Source) -> list[RawFiles]:

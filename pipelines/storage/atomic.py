@@ -139,6 +139,17 @@ def verify(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def manifest_digest(folder: Path) -> str:
+    """The digest of a folder's manifest: of all its files, without reading them.
+
+    Raises
+    ------
+    StoreError
+        If the manifest is missing or damaged.
+    """
+    return str(_read_manifest(folder)[_DIGEST])
+
+
 def read_verified(folder: Path) -> dict[str, bytes]:
     """The files of a folder by name, each compared with the manifest as it is read.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from ...models.decision.decision import DECISION_FILE, Decision, decision_from_json
 from ...models.formula.answers import Answers, load_answers
 from ...models.formula.formula import FORMULA_FILE
-from .atomic import read_verified
+from .atomic import MANIFEST, read_verified
 
 
 def read_answers(churn: Path, winback: Path, decision: Path | None = None) -> Answers:
@@ -31,3 +32,11 @@ def model_files(folder: Path) -> dict[str, bytes]:
     """Files of a model or decision, compared with the manifest; empty where there is none."""
     files = read_verified(folder)
     return files if {FORMULA_FILE, DECISION_FILE} & set(files) else {}
+
+
+def models_version(*models: Path) -> str:
+    """A short hash of the models in some folders, as their manifests name them."""
+    digest = hashlib.sha256()
+    for folder in models:
+        digest.update((folder / MANIFEST).read_bytes())
+    return digest.hexdigest()[:12]

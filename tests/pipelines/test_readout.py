@@ -1,11 +1,16 @@
 """`winback readout`: an honest experiment is shown, a broken one refused by name and exit code."""
 
+import json
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, winback
+
+from winback.pipelines import readout
+from winback.pipelines.cli import main
 
 SOURCE = """
 name: mail
@@ -59,6 +64,7 @@ def read_out(tmp_path, capsys):
 def test_an_honest_experiment_is_shown_and_written(read_out, tmp_path):
     code, output, errors = read_out(an_experiment(), "--out", "found")
     assert code == 0, errors
+    assert output.startswith("Honest experiment. Best share returned: gift, +")
     assert "6,000 customers, control none" in output
     effects = pd.read_csv(tmp_path / "found/effects.csv")
     gift = effects[(effects["arm"] == "gift") & (effects["outcome"] == "returned")]
@@ -74,12 +80,14 @@ def half_of_the_gifts_gone(offers):
 
 def test_sizes_that_chance_does_not_explain_are_exit_5_unless_told_to_go_on(read_out):
     broken = half_of_the_gifts_gone(an_experiment())
-    code, _, errors = read_out(broken)
+    code, output, errors = read_out(broken)
     assert code == 5
     assert "sample ratio" in errors
     assert "gift" in errors
+    assert output.startswith("Broken experiment: the arms have sizes that chance does not")
     code, output, _ = read_out(broken, "--allow-mismatch")
     assert code == 0
+    assert output.startswith("A check failed and was overridden.")
     assert "Note: overridden: sample ratio" in output
 
 
@@ -125,9 +133,10 @@ def targeted_at_the_old(offers):
     ],
 )
 def test_a_broken_experiment_is_exit_4_and_says_how(read_out, fault, words):
-    code, _, errors = read_out(fault(an_experiment()))
+    code, output, errors = read_out(fault(an_experiment()))
     assert code == 4, errors
     assert f"experiment, {words}" in errors
+    assert output.startswith("Broken experiment: ")
 
 
 def test_an_outcome_before_the_offer_is_refused(read_out):
@@ -159,9 +168,70 @@ def test_the_log_of_a_campaign_is_read_on_those_chosen(read_out, tmp_path):
         "found",
     )
     assert code == 0, errors
+    assert output.startswith("Honest campaign. The chosen offers brought +")
     assert "6,000 customers for whom an offer was chosen" in output
     assert "the offers cannot be compared with each other: experiment, propens" in output
     effects = pd.read_csv(tmp_path / "found/chosen.csv")
     effects = effects[effects["outcome"] == "returned"].set_index("chosen")
     assert (effects.loc[["gift", "mail"], "lo"] < [0.3, 0.1]).all()
     assert (effects.loc[["gift", "mail"], "hi"] > [0.3, 0.1]).all()
+
+
+@pytest.fixture
+def project(finished, tmp_path, monkeypatch):
+    folder = shutil.copytree(
+        finished, tmp_path / "project", ignore=shutil.ignore_patterns(".git", "cache")
+    )
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def said(capsys, *arguments):
+    assert main(["readout", *arguments]) == 0
+    return capsys.readouterr()
+
+
+STANDING = "reading data/tables and data/features as they stand"
+
+
+def test_the_tables_that_stand_are_read_and_say_what_new_ones_say(project, capsys):
+    standing = said(capsys)
+    assert STANDING in standing.err
+    assert "simulating" not in standing.err
+    anew = said(capsys, "--source", "small")
+    assert "simulating" in anew.err
+    assert anew.out == standing.out
+    assert len(said(capsys, "--all").out) > 3 * len(standing.out)
+
+
+def test_the_facts_are_those_of_the_text(project, capsys):
+    text = said(capsys).out
+    facts = json.loads(said(capsys, "--json").out)
+    assert facts["verdict"] == text.splitlines()[0]
+    assert facts["honest"]
+    assert facts["exit_code"] == 0
+    rows = pd.read_parquet(project / "data/features/winback.parquet")
+    assert facts["experiment"]["rows"] == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stands"),
+    [
+        ("sources/small.yaml", "cost_on_acceptance: 120", "cost_on_acceptance: 12", False),
+        ("params.yaml", "seed: 0 ", "seed: 1 ", False),
+        ("params.yaml", "- 360\n", "- 365\n", False),
+        ("sources/small.yaml", "title: Sim", "title: A sim", True),
+        ("params.yaml", "rounds: 40", "rounds: 41", True),
+    ],
+    ids=["another cost", "another seed", "another window", "another title", "another model"],
+)
+def test_what_stands_is_read_only_if_it_is_of_this_source(
+    project, monkeypatch, capsys, file, old, new, stands
+):
+    text = (project / file).read_text()
+    assert old in text
+    (project / file).write_text(text.replace(old, new, 1))
+    monkeypatch.setattr(readout, "ingest", made_anew := Mock(side_effect=ValueError("anew")))
+    code = main(["readout"])
+    assert made_anew.called == (not stands)
+    assert (STANDING in capsys.readouterr().err) == stands == (code == 0)

@@ -59,4 +59,4 @@ def test_tables_that_are_not_what_was_written_are_refused(project, tmp_path, cap
     assert command("--tables", tmp_path, "--out", tmp_path / "a") == BAD_DATA
     assert "run the stage ingest first" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        command("--out", tmp_path / "a")
+        command("--tables", tmp_path, "--features", tmp_path, "--out", tmp_path / "a")

@@ -1,0 +1,95 @@
+"""One command run from its arguments to its exit code; a mistake is one message, no traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..job.exit_codes import BROKEN_EXPERIMENT, DONE, REFUSED, SAMPLE_RATIO, Refusal
+from ..job.result import Result
+from ..job.terminal import paint
+from .commands import COMMANDS
+from .parser import parse
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; its exit code."""
+    parsed = parse(COMMANDS, sys.argv[1:] if arguments is None else arguments)
+    if parsed is None:
+        return DONE
+    name, given = parsed
+    # Threads that spin while they wait make LightGBM many times slower on a shared machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        with _project(given.project):
+            result = COMMANDS[name].run(given) or Result()
+    except (ValueError, FileNotFoundError) as error:
+        message, code = _told(error), _exit_code(error)
+        sys.stderr.write(paint(f"winback {name}: {message}", "red", sys.stderr) + "\n")
+        result = Result(facts={"error": message}, exit_code=code)
+    if vars(given).get("json"):
+        facts = {**result.facts, "exit_code": result.exit_code}
+        sys.stdout.write(json.dumps(_plain(facts), indent=1, default=str) + "\n")
+    elif result.text:
+        sys.stdout.write(result.text.rstrip("\n") + "\n")
+    return result.exit_code
+
+
+def script() -> NoReturn:
+    """Run `main` as a program and end the process at once.
+
+    A normal end of the interpreter lets DuckDB's binding print lines about leaks of its own, which
+    are harmless and would worry whoever reads the log of a job.
+    """
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@contextlib.contextmanager
+def _project(folder: Path | None) -> Iterator[None]:
+    """Work in that folder, if one is given."""
+    if folder is None:
+        yield
+        return
+    if not folder.is_dir():
+        raise Refusal(f"--project {folder}: no such folder")
+    with contextlib.chdir(folder):
+        yield
+
+
+def _told(error: Exception) -> str:
+    if not isinstance(error, FileNotFoundError):
+        return str(error)
+    name = os.fsdecode(error.filename) if error.filename else str(error)
+    if not error.filename and " " in name:  # a sentence of ours; pyarrow gives the bare path
+        return name
+    return f"{name}: not found; winback run makes it, winback status says what stands"
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, Refusal):
+        return error.exit_code
+    from ...models.experiment.randomization import ExperimentError, SampleRatioMismatch
+
+    if isinstance(error, SampleRatioMismatch):
+        return SAMPLE_RATIO
+    return BROKEN_EXPERIMENT if isinstance(error, ExperimentError) else REFUSED
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: NumPy's numbers as Python's, NaN as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

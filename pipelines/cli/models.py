@@ -1,0 +1,210 @@
+"""Commands of the registry, and scores from it."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from ..job.exit_codes import SuppressionsUnusable
+from ..job.result import Result
+from ..storage.default_paths import PATHS
+from .declare import Command, OneOf, argument, flag, local, moment, paths
+from .settings import params, source
+
+REGISTERED = (
+    *("features", "churn", "winback", "decision"),
+    *("metrics", "policies", "plots", "report"),
+)
+PUBLISHED = ("as_of", "rows_in", "rows_out", "excluded", "model", "drift", "suppressions")
+SECRET = "or set WINBACK_DATABASE, which other users of the machine cannot see"
+
+
+def _register(given: Namespace) -> Result:
+    from ..register import Finished, register
+
+    run = Finished(**{name: getattr(given, name) for name in REGISTERED})
+    return _version(register(source(), run, allow_dirty=given.allow_dirty), "challenger")
+
+
+def _promote(given: Namespace) -> Result:
+    from ..promote import promote, rollback
+
+    if given.rollback:
+        return _version(rollback(), "champion")
+    uri = promote(source(), params().promote, features=given.features, unopposed=given.unopposed)
+    return _version(uri, "champion")
+
+
+def _version(uri: str, alias: str) -> Result:
+    return Result(uri, {"model": uri, "version": uri.rpartition("/")[2], "alias": alias})
+
+
+def _score(given: Namespace) -> Result:
+    from ..score import Job, score
+    from ..todays_features import todays_features
+
+    features, listed = given.features, _objectors(given)
+    if features is None and not given.tables and not given.source:
+        features = PATHS["features"] / "current.parquet"
+    if features is not None:
+        opened: Any = nullcontext(features)
+    else:
+        settings = params()
+        opened = todays_features(
+            source(given.source),
+            settings.featurize,
+            settings.machine,
+            tables=given.tables,
+            as_of=given.as_of,
+            out=given.out,
+        )
+    with opened as rows:
+        manifest = score(
+            Job(
+                features=rows,
+                out=given.out,
+                model=given.model,
+                suppressions=listed,
+                as_of=given.as_of,
+                max_age_days=given.max_age_days,
+                drift_limit=given.drift_limit,
+                part_rows=given.part_rows,
+                threads=given.threads,
+                csv=given.csv,
+                engine=given.engine,
+                table=given.to_table,
+                uri=given.uri or os.environ.get("WINBACK_DATABASE", ""),
+            )
+        )
+    facts = {name: manifest[name] for name in PUBLISHED if name in manifest}
+    return Result(facts={"out": given.out, "table": given.to_table, **facts})
+
+
+def _objectors(given: Namespace) -> Path | None:
+    """The list of those not to be scored: the one given, else that of the same tables."""
+    if given.no_suppressions or given.suppressions:
+        return given.suppressions
+    if given.features or given.source:
+        raise SuppressionsUnusable(
+            "suppressions: nobody said who objected; name the list: --suppressions FILE, or say "
+            "--no-suppressions where the business has none"
+        )
+    if source().suppressions == "none":
+        return None
+    return (given.tables or PATHS["tables"]) / "suppressions.parquet"
+
+
+MODELS = {
+    "register": Command(
+        "log and register the models",
+        _register,
+        (flag("--allow-dirty", "with uncommitted changes"), *paths(*REGISTERED)),
+        json=True,
+    ),
+    "promote": Command(
+        "make the challenger champion",
+        _promote,
+        (
+            flag("--rollback", "back to the previous champion"),
+            flag("--unopposed", "judge it without the champion"),
+            *paths("features"),
+        ),
+        json=True,
+    ),
+    "score": Command(
+        "answers for every customer",
+        _score,
+        (
+            OneOf(
+                (
+                    argument(
+                        "--features",
+                        type=local,
+                        metavar="PATH",
+                        help="parquet file or folder, one row a customer; "
+                        f"default {PATHS['features']}/current.parquet",
+                    ),
+                    argument(
+                        "--tables",
+                        type=local,
+                        metavar="DIR",
+                        help="folder of tables, as ingest writes it",
+                    ),
+                    argument(
+                        "--source",
+                        type=local,
+                        metavar="NAME",
+                        help="of sources/, or a file; read anew",
+                    ),
+                )
+            ),
+            argument(
+                "--out",
+                type=local,
+                default=PATHS["scores"],
+                metavar="DIR",
+                help="folder to publish; default %(default)s",
+            ),
+            argument(
+                "--model",
+                default="models:/winback@champion",
+                help="registry URI, or folder of artifacts; default %(default)s",
+            ),
+            OneOf(
+                (
+                    argument(
+                        "--suppressions",
+                        type=local,
+                        metavar="FILE",
+                        help="parquet: customer_id not to be scored; by default the table of "
+                        "suppressions, where the customers are those of the project's tables",
+                    ),
+                    flag("--no-suppressions", "there is no such list in this business"),
+                )
+            ),
+            argument(
+                "--max-age-days",
+                type=float,
+                default=7.0,
+                metavar="DAYS",
+                help="of the list, before as-of (default 7)",
+            ),
+            argument(
+                "--as-of",
+                type=moment,
+                metavar="MOMENT",
+                help="moment to score, UTC; by default that of the data",
+            ),
+            argument(
+                "--drift-limit",
+                type=float,
+                default=1.0,
+                metavar="INDEX",
+                help="of the worst feature (default 1)",
+            ),
+            argument(
+                "--part-rows",
+                type=int,
+                default=100_000,
+                metavar="ROWS",
+                help="rows a part; bounds the memory (default 100000)",
+            ),
+            argument("--threads", type=int, default=1, metavar="N", help="default 1"),
+            argument(
+                "--engine",
+                choices=("local", "spark"),
+                default="local",
+                help="who reads and answers; default local",
+            ),
+            flag("--csv", "a CSV beside the folder too, safe to open in a spreadsheet"),
+            argument(
+                "--to-table", metavar="NAME", help="replace the rows of a PostgreSQL table too"
+            ),
+            argument("--uri", default="", help=f"of its database; {SECRET}"),
+        ),
+        json=True,
+    ),
+}

@@ -1,0 +1,310 @@
+"""`winback customer`: what the list says about one customer, and what the forecast is made of.
+
+Reads what the stages left. Customers who objected are not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..models.formula.answers import Answers
+from ..models.formula.explain import OFFER, contributions
+from .job.exit_codes import Refusal
+from .job.result import Result
+from .job.terminal import columns, paint
+from .reporting import words
+from .reporting.charts import waterfall
+from .reporting.html import Block, Card, Chapter, picture, render, table
+from .settings.sources import Source
+from .storage.atomic import replace_file
+from .storage.stage_outputs import read_dictionary
+from .storage.trained_models import models_version, read_answers
+
+SHOWN = 8  # features of a waterfall by name; the rest is one line
+PER_OFFER = ("return_probability", "uplift", "value", "expected_profit")
+
+
+@dataclass(frozen=True)
+class Waterfall:
+    """A forecast taken apart: `base` plus the parts is the forecast.
+
+    Attributes
+    ----------
+    output
+        Which output of the models.
+    parts
+        feature, meaning, value (as text), share; the largest shares first, and where there are
+        more, a last row for all others.
+    """
+
+    output: str
+    base: float
+    parts: pd.DataFrame
+    forecast: float
+
+
+def customer(
+    identity: str,
+    source: Source,
+    *,
+    tables: Path,
+    features: Path,
+    churn: Path,
+    winback: Path,
+    recommendations: Path,
+    html: Path | None = None,
+) -> Result:
+    """Everything that the list says about one customer; a page too, if a file is named.
+
+    Parameters
+    ----------
+    identity
+        The id, as text or as the digits of a number.
+
+    Raises
+    ------
+    Refusal
+        If the customer is not on the list, or the list is older than features or models.
+    """
+    if source.suppressions != "none" and _objected(identity, tables / "suppressions.parquet"):
+        told = f"Customer {identity} stands in the table of suppressions: nothing is shown."
+        return Result(paint(told, "bold"), {"customer_id": identity, "suppressed": True})
+    listed = _row(recommendations, identity)
+    known = _row(features / "current.parquet", identity)
+    if listed is None or known is None:
+        raise Refusal(
+            f"customer {identity}: not on the list {recommendations}; correct the id, or run "
+            "winback run if the customer is new. Of erased customers nothing is kept, not even "
+            "that they were erased"
+        )
+    row = listed.iloc[0]
+    stale = row["as_of"] != known["as_of"].iloc[0]
+    if stale or row["model_version"] != models_version(churn, winback):
+        raise Refusal(
+            f"{recommendations}: older than the features or models that stand; run winback run"
+        )
+    meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
+    meanings[OFFER] = "the offer itself"
+    answers = read_answers(churn, winback)
+    falls = [_waterfall(answers, known, output, meanings) for output in _explained(row, answers)]
+    if html is not None:
+        page = _page(identity, row, known, falls, source)
+        replace_file(html, page.encode())
+    facts = {
+        "customer_id": identity,
+        "suppressed": False,
+        "population": _population(known),
+        **{str(name): _plain(value) for name, value in row.drop("customer_id").items()},
+        "waterfalls": [
+            {
+                "output": fall.output,
+                "base": fall.base,
+                "parts": fall.parts.to_dict("records"),
+                "forecast": fall.forecast,
+            }
+            for fall in falls
+        ],
+        "html": html,
+    }
+    return Result(_text(identity, row, known, falls, source), facts)
+
+
+def _objected(identity: str, file: Path) -> bool:
+    return file.is_file() and _row(file, identity, columns=["customer_id"]) is not None
+
+
+def _row(file: Path, identity: str, columns: list[str] | None = None) -> pd.DataFrame | None:
+    """The row of a customer in a parquet file; None where there is none."""
+    rows = pq.read_table(file, columns=columns)
+    found = rows.filter(pc.equal(rows["customer_id"].cast(pa.string()), identity))
+    return found.slice(0, 1).to_pandas() if len(found) else None
+
+
+def _explained(row: pd.Series, answers: Answers) -> list[str]:
+    """The outputs to take apart: the risk, or the return with the best offer and its effect."""
+    outputs = []
+    if answers.churn is not None and pd.notna(row.get("churn_probability")):
+        outputs.append("churn_probability")
+    offer = row.get("recommended_offer")
+    if answers.winback is not None and pd.notna(offer):
+        outputs += [f"return_probability_{offer}", f"uplift_{offer}"]
+    return [name for name in outputs if name in row.index]
+
+
+def _waterfall(
+    answers: Answers, known: pd.DataFrame, output: str, meanings: Mapping[str, str]
+) -> Waterfall:
+    formula = answers.churn if output == "churn_probability" else answers.winback
+    assert formula is not None  # `_explained` names outputs of models that are there
+    shares, base = contributions(formula, known, output)
+    share = shares.iloc[0]
+    share = share.reindex(share.abs().sort_values(ascending=False, kind="stable").index)
+    first, rest = share[:SHOWN], share[SHOWN:]
+    parts = pd.DataFrame(
+        {
+            "feature": first.index,
+            "meaning": [meanings.get(name, name) for name in first.index],
+            "value": [_value(known[name].iloc[0]) if name in known else "" for name in first.index],
+            "share": first.to_numpy(float),
+        }
+    )
+    if len(rest):
+        others = ("", f"{len(rest)} other features", "", float(rest.sum()))
+        parts.loc[len(parts)] = others
+    return Waterfall(output, base, parts, base + float(parts["share"].sum()))
+
+
+def _population(known: pd.DataFrame) -> str:
+    return str(known["population"].iloc[0]) if "population" in known else "lost"
+
+
+def _plain(value: Any) -> Any:
+    return None if pd.isna(value) else value
+
+
+def _value(value: Any) -> str:
+    if pd.isna(value):
+        return "unknown"
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def _decision(row: pd.Series) -> str:
+    """What is decided, in a sentence."""
+    offer = row["recommended_offer"]
+    if pd.isna(offer):
+        return "No offer: the customer is active"
+    if pd.notna(row["excluded_by"]):
+        return f"No offer, because of the rule {row['excluded_by']}"
+    assigned = row["assigned_offer"]
+    chance = f"with probability {row['propensity']:.2f}"
+    if row["holdout"]:
+        return f"Held out: {offer} is recommended and nothing is sent, {chance}"
+    if assigned != offer:
+        return f"Explores: {offer} is recommended and {assigned} is sent, {chance}"
+    return f"Send {offer}, {chance}"
+
+
+def _title(output: str, source: Source) -> str:
+    """An output as the headline of its waterfall."""
+    if output == "churn_probability":
+        return "Why this risk of leaving"
+    if source.experiment and output == f"return_probability_{source.experiment.control}":
+        return "Why this chance of returning without an offer"
+    offer = words.plain(output.removeprefix("return_probability_").removeprefix("uplift_"))
+    if output.startswith("uplift_"):
+        return f"Why {offer} changes the chance by so much"
+    return f"Why this chance of returning with {offer}"
+
+
+def _offers(row: pd.Series, source: Source) -> list[tuple[str, ...]]:
+    """A line an offer: chance of returning, effect, value of a return, expected profit and gain."""
+    stem = "return_probability_"
+    names = [str(name).removeprefix(stem) for name in row.index if str(name).startswith(stem)]
+    if not names or pd.isna(row[stem + names[0]]):
+        return []
+    control = source.experiment.control if source.experiment else names[0]
+    lines: list[tuple[str, ...]] = [
+        ("offer", "returns", "effect", "worth", "expected profit", "gain")
+    ]
+    for name in names:
+        figures = [row.get(f"{stem}_{name}") for stem in PER_OFFER]
+        chance, effect, value, profit = figures
+        gain = None if profit is None else profit - row[f"expected_profit_{control}"]
+        lines.append(
+            (
+                name,
+                f"{chance:.1%}",
+                "" if effect is None else f"{100 * effect:+.1f} points",
+                "" if value is None else words.amount(value, source),
+                "" if profit is None else words.amount(profit, source),
+                "" if gain is None or name == control else words.amount(gain, source),
+            )
+        )
+    return lines
+
+
+def _lines(fall: Waterfall) -> list[tuple[str, ...]]:
+    body = [
+        (part["meaning"], part["value"], f"{part['share']:+.4f}")
+        for part in fall.parts.to_dict("records")
+    ]
+    return [
+        ("a typical customer", "", f"{fall.base:.4f}"),
+        *body,
+        ("this customer", "", f"{fall.forecast:.4f}"),
+    ]
+
+
+def _text(
+    identity: str, row: pd.Series, known: pd.DataFrame, falls: Sequence[Waterfall], source: Source
+) -> str:
+    lines = [
+        paint(
+            f"Customer {identity}: {_population(known)}, as of {row['as_of']:%Y-%m-%d}, "
+            f"priority {row['priority']}, strategy {row['strategy']}",
+            "bold",
+        ),
+        paint(f"{_decision(row)}.", "bold"),
+        *columns([[f"Why: {row['reasons']}"]]),
+    ]
+    if offers := _offers(row, source):
+        lines += ["", *columns(offers, right=(1, 2, 3, 4, 5))]
+    for fall in falls:
+        lines += [
+            "",
+            paint(_title(fall.output, source), "bold"),
+            *columns(_lines(fall), right=(1, 2)),
+        ]
+    return "\n".join(lines)
+
+
+def _page(
+    identity: str, row: pd.Series, known: pd.DataFrame, falls: Sequence[Waterfall], source: Source
+) -> str:
+    facts = pd.DataFrame(
+        {
+            "customer_id": [identity],
+            "population": [_population(known)],
+            "priority": [row["priority"]],
+            "strategy": [row["strategy"]],
+            "rule": [row["excluded_by"] if pd.notna(row["excluded_by"]) else ""],
+        }
+    )
+    decided: list[Block] = [table(facts)]
+    if offers := _offers(row, source):
+        decided.append(table(_frame(offers), title="Forecasts by offer"))
+    explained = [
+        block
+        for fall in falls
+        for block in (
+            picture(
+                waterfall(
+                    fall.parts["meaning"].tolist(), fall.parts["share"].tolist(), base=fall.base
+                ),
+                _title(fall.output, source),
+            ),
+            table(_frame([("what", "value", "share"), *_lines(fall)])),
+        )
+    ]
+    return render(
+        title=f"Customer {identity}",
+        subtitle=f"{source.title}, as of {row['as_of']:%Y-%m-%d}",
+        cards=[Card("What to do?", _decision(row), str(row["reasons"]))],
+        chapters=[
+            Chapter("decision", "The decision", decided),
+            Chapter("why", "What the forecast is made of", explained),
+        ],
+    )
+
+
+def _frame(lines: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Lines under their header; a header that occurs twice stays so."""
+    return pd.DataFrame(list(lines[1:]), columns=list(lines[0]))

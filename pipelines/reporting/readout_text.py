@@ -1,0 +1,205 @@
+"""The readout of an experiment or a campaign for a terminal: verdict, short tables, all tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...models.experiment.campaign import ALL, CampaignReadout
+from ...models.experiment.randomization import ExperimentError
+from ...models.experiment.readout import Readout
+from ..job.progress import presentable
+from ..job.terminal import columns, paint
+from ..settings.sources import Source
+from . import words
+
+DIFFERENT = 0.05  # adjusted p-value below which two arms differ
+BROKEN = {
+    "sample ratio": "the arms have sizes that chance does not explain",
+    "lost arm": "an arm that was planned has no customers",
+    "small arm": "an arm has too few customers",
+    "unknown arm": "offers were sent that were not planned",
+    "contamination": "the arms are not kept apart",
+    "timing": "outcomes came before the offers",
+    "propensities": "the logged chances are not those with which the offers were drawn",
+    "overlap": "some customers could hardly be sent some of the offers",
+    "balance": "the arms differed before anything was offered",
+    "missing values": "values are missing without which nothing can be compared",
+    "columns": "columns are missing without which nothing can be compared",
+}
+
+
+def verdict_of_broken(error: ExperimentError) -> str:
+    """What is wrong with an experiment, in one sentence."""
+    why = BROKEN.get(error.check, error.check)
+    return f"Broken experiment: {why}, so no effect of it can be trusted and none is shown."
+
+
+def verdict(found: Readout, source: Source) -> str:
+    """Whether the experiment is honest, which arm is best, and what cannot be told apart."""
+    outcome = leading_outcome(found.effects)
+    effects = leading_effects(found)
+    best = effects.iloc[0]
+    overridden = any(note.startswith("overridden") for note in found.notes)
+    honest = "A check failed and was overridden." if overridden else "Honest experiment."
+    lead = f"{words.plain(best['arm'])}, {_change(best, outcome, source)}"
+    if best["p_holm"] < DIFFERENT and best["estimate"] > 0:
+        told = f"Best {_noun(outcome)}: {lead} a customer over no offer"
+    else:
+        told = f"No arm is known to beat no offer; the highest {_noun(outcome)}: {lead}"
+    alike = not_told_apart(found, outcome)
+    if len(alike) > 1 and len(alike) == (found.pairs["outcome"] == outcome).sum():
+        told += "; no two arms can be told apart"
+    elif alike:
+        told += "; " + ", ".join(f"{one} and {other}" for one, other in alike)
+        told += " cannot be told apart"
+    return f"{honest} {told}."
+
+
+def not_told_apart(found: Readout, outcome: str) -> list[tuple[str, str]]:
+    """Pairs of arms that cannot be told apart by an outcome, the better arms first."""
+    order = leading_effects(found)["arm"].tolist()
+    pairs = found.pairs
+    if pairs.empty:
+        return []
+    alike = pairs[(pairs["outcome"] == outcome) & ~(pairs["p_holm"] < DIFFERENT)]
+    named = zip(alike["arm"].astype(str), alike["against"].astype(str), strict=True)
+    better = [(a, b) if order.index(a) < order.index(b) else (b, a) for a, b in named]
+    return sorted(better, key=lambda pair: (order.index(pair[0]), order.index(pair[1])))
+
+
+def leading_outcome(effects: pd.DataFrame) -> str:
+    """Profit where it is known, else the return."""
+    return "profit" if (effects["outcome"] == "profit").any() else "returned"
+
+
+def leading_effects(found: Readout, outcome: str = "") -> pd.DataFrame:
+    """Effects of the arms on an outcome, adjusted where they are, the greatest first."""
+    effects = found.effects[found.effects["outcome"] == (outcome or leading_outcome(found.effects))]
+    if effects["adjusted"].any():
+        effects = effects[effects["adjusted"]]
+    return effects.sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
+
+
+def short_text(found: Readout, source: Source) -> str:
+    """The verdict, and what each arm brought by the outcomes that decide."""
+    lines = [paint(verdict(found, source), "bold"), ""]
+    lines.append(
+        f"{found.rows:,} customers, control {found.control}; 95% intervals, p by Holm over the arms"
+    )
+    for outcome in dict.fromkeys([leading_outcome(found.effects), "returned"]):
+        lines += ["", *_arms(found, outcome, source)]
+    return "\n".join([*lines, *_notes(found.notes)])
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    return ["", *(presentable(f"Note: {note}") for note in notes)] if notes else []
+
+
+def _arms(found: Readout, outcome: str, source: Source) -> list[str]:
+    """One line an arm: customers, what it brought, and how much more than the control."""
+    levels = found.levels[found.levels["outcome"] == outcome].set_index("arm")
+    header = ("arm", "customers", _noun(outcome), f"over {found.control}", "p")
+    control = levels.loc[found.control]
+    first = (found.control, f"{control['rows']:,}", _level(control, outcome, source), "", "")
+    rows = [header, first]
+    for effect in leading_effects(found, outcome).to_dict("records"):
+        level = levels.loc[effect["arm"]]
+        rows.append(
+            (
+                str(effect["arm"]),
+                f"{level['rows']:,}",
+                _level(level, outcome, source),
+                _change(effect, outcome, source),
+                words.p_value(effect["p_holm"]),
+            )
+        )
+    return columns(rows, right=(1, 4))
+
+
+def _noun(outcome: str) -> str:
+    return {"returned": "share returned"}.get(outcome, outcome)
+
+
+def _level(row: Any, outcome: str, source: Source) -> str:
+    shown = words.share if outcome == "returned" else lambda value: words.amount(value, source)
+    return f"{shown(row['estimate'])} ({shown(row['lo'])} to {shown(row['hi'])})"
+
+
+def _change(row: Any, outcome: str, source: Source) -> str:
+    def shown(value: float) -> str:
+        return f"{100 * value:.1f}" if outcome == "returned" else words.amount(value, source)
+
+    unit = " points" if outcome == "returned" else ""
+    sign = "+" if row["estimate"] >= 0 else ""
+    return f"{sign}{shown(row['estimate'])}{unit} ({shown(row['lo'])} to {shown(row['hi'])})"
+
+
+def campaign_verdict(found: CampaignReadout, source: Source) -> str:
+    """What the chosen offers added, and which of them."""
+    outcome = leading_outcome(found.effects)
+    effects = found.effects[found.effects["outcome"] == outcome]
+    whole = effects[effects["chosen"] == ALL]
+    row = whole.iloc[0] if len(whole) else effects.iloc[0]
+    what = "The chosen offers" if len(whole) else words.plain(row["chosen"])
+    sure = row["p_value"] < DIFFERENT
+    told = "brought" if sure else "are not known to bring more than no offer:"
+    return (
+        f"Honest campaign. {what} {told} {_change(row, outcome, source)} {_noun(outcome)} a "
+        "customer over those held out."
+    )
+
+
+def campaign_text(found: CampaignReadout, source: Source) -> str:
+    """The verdict on a campaign, and every chosen offer on every outcome."""
+    return "\n".join(
+        [
+            paint(campaign_verdict(found, source), "bold"),
+            "",
+            f"{found.rows:,} customers for whom an offer was chosen",
+            "",
+            "Chosen offers against no offer, among those for whom they were chosen, Holm over the "
+            "offers, 95% intervals:",
+            _table(found.effects.drop(columns=["se", "adjusted"])),
+            *_notes(found.notes),
+        ]
+    )
+
+
+def full_text(found: Readout, source: Source) -> str:
+    """The verdict and every table: is it honest, what did each arm bring, what did each add."""
+    ratio = found.sample_ratio
+    lines = [
+        paint(verdict(found, source), "bold"),
+        "",
+        f"{found.rows:,} customers, control {found.control}",
+        "",
+        f"Sizes of the arms against the plan: p = {ratio.p_value:.3f} "
+        f"(alarm below {ratio.alpha:g}); a loss of {ratio.detectable_loss:.1%} of an arm "
+        "would have been noticed",
+        _table(ratio.arms[["arm", "planned_share", "expected", "rows", "difference"]]),
+    ]
+    if not np.isnan(found.balance_p_value):
+        lines += ["", f"Arms predicted from what was known before: p = {found.balance_p_value:.3f}"]
+    levels = found.levels.drop(columns="se")
+    lines += ["", "Per customer in each arm, 95% intervals:", _table(levels)]
+    effects = found.effects.drop(columns="se")
+    lines += ["", f"Against {found.control}, Holm over the arms:", _table(effects)]
+    if len(found.offers):
+        offers = found.offers.drop(columns="se")
+        lines += ["", "By the offer really sent, arms pooled:", _table(offers)]
+    if len(found.pairs):
+        pairs = found.pairs.drop(columns="se")
+        lines += ["", "Offers against each other, Holm over the pairs:", _table(pairs)]
+    alike = [f"{one} and {other}" for one, other in not_told_apart(found, "returned")]
+    if alike:
+        lines += ["", f"These offers cannot be told apart by return: {'; '.join(alike)}"]
+    return "\n".join([*lines, *_notes(found.notes)])
+
+
+def _table(table: pd.DataFrame) -> str:
+    shown = table.to_string(index=False, float_format=lambda value: f"{value:.5g}", na_rep="")
+    return presentable(shown)

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ..models.experiment.campaign import CampaignReadout, campaign_readout
+from ..models.experiment.effect_tables import outcome_columns
+from ..models.experiment.observational import adjusted_effects
 from ..models.experiment.readout import ExperimentError, Readout
 from .featurize import featurize
 from .ingest import ingest
@@ -25,6 +27,7 @@ from .reporting.readout_text import (
     leading_effects,
     leading_outcome,
     not_told_apart,
+    observational_text,
     short_text,
     verdict,
 )
@@ -158,6 +161,8 @@ def read_out(
         names = feature_names(features, rows)
     if source.experiment is None:
         raise ValueError(f"{source.path}: experiment is missing; name the control and the offers")
+    if source.experiment.observational:
+        return _observational(source, source.experiment, rows, names, params, out)
     ours = ~of_experiment(rows)
     campaign = _campaign(rows[ours], source.experiment, names, params) if ours.any() else None
     compared, not_compared = {}, {}
@@ -183,6 +188,39 @@ def read_out(
                 save_table(campaign.effects, new.path / "chosen.csv")
     said = ReadOut(source, campaign, compared, not_compared)
     return Result(said.text(everything=everything), {**said.facts(), "out": out})
+
+
+def _observational(
+    source: Source,
+    experiment: Experiment,
+    rows: pd.DataFrame,
+    names: list[str],
+    params: Params,
+    out: Path | None,
+) -> Result:
+    """Offers that the source calls targeted: adjusted effects and bounds, under their own name."""
+    frame, _ = sent_rows(rows, experiment, names)
+    sent = frame["offer"].astype(str).to_numpy(dtype=object)
+    contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
+    used = {name: cost for name, cost in contact.items() if name in set(sent)}
+    outcomes = outcome_columns(frame, sent, contact_cost=used, further=())
+    tables = [
+        adjusted_effects(
+            rows[names],
+            sent,
+            outcomes[outcome].to_numpy(),
+            control=experiment.control,
+            seed=params.train_winback.seed,
+        ).assign(outcome=outcome)
+        for outcome in ("returned", "profit")
+        if outcome in outcomes
+    ]
+    effects = pd.concat(tables, ignore_index=True)
+    if out is not None:
+        with replace_folder(out) as new:
+            save_table(effects, new.path / "observational.csv")
+    facts = {"source": source.name, "observational": effects.to_dict("records"), "out": out}
+    return Result(observational_text(effects, len(rows)), facts)
 
 
 @contextmanager

@@ -63,6 +63,8 @@ def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary
 def _findings(source: Source, inputs: Inputs, objective: str | None, level: float) -> Findings:
     manifest = verify(inputs.features)
     skipped = dict(manifest["skipped"])
+    if why := why_skipped(inputs.winback, "winback"):
+        skipped["winback"] = why
     decision: dict[str, Any] = {}
     if not why_skipped(inputs.winback, "winback"):
         decision = json.loads((inputs.decision / "decision.json").read_text())

@@ -267,7 +267,7 @@ def _refuse_unbalanced(p_value: float, where: str, *, alpha: float, allow: bool)
         "balance",
         f"{message}: offers were not drawn at random with the logged chances, so this is "
         "observational data and no experiment; log the chances with which the offers were drawn, "
-        "or run an experiment",
+        "run an experiment, or write observational: true for adjusted estimates with bounds",
     )
 
 

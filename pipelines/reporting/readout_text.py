@@ -169,6 +169,33 @@ def campaign_text(found: CampaignReadout, source: Source) -> str:
     )
 
 
+def observational_text(effects: pd.DataFrame, rows: int) -> str:
+    """Adjusted effects of targeted offers, what would explain them away, and the bounds."""
+    lines = [
+        paint(
+            "No experiment: offers were targeted. These are adjusted estimates, not proof.", "bold"
+        ),
+        f"{rows:,} customers. What was recorded before the offer is adjusted for; what was not, is",
+        "not. No list is made from these effects: hold out customers at random to learn more.",
+    ]
+    for outcome, table in effects.groupby("outcome", sort=False):
+        lines += ["", f"{_noun(str(outcome))}, per customer against no offer, 95% intervals:"]
+        lines.append(_table(table[["offer", "rows", "unadjusted", "estimate", "lo", "hi"]]))
+        lines += ["", "If an unseen cause changed the odds of being sent the offer by a factor:"]
+        bounds = [name for name in table if name.startswith(("lo_", "hi_"))]
+        lines.append(_table(table[["offer", *bounds, "explained_away_by"]]))
+    lines += [
+        "",
+        *(
+            f"{row.offer}: an unseen cause of factor {row.explained_away_by:.2f} would explain its "
+            f"effect on the {_noun(row.outcome)} away; {row.hardly_possible:.0%} of the customers "
+            "could hardly have been sent it, or nothing."
+            for row in effects.itertuples()
+        ),
+    ]
+    return "\n".join(map(presentable, lines))
+
+
 def full_text(found: Readout, source: Source) -> str:
     """The verdict and every table: is it honest, what did each arm bring, what did each add."""
     ratio = found.sample_ratio

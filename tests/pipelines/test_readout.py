@@ -139,6 +139,18 @@ def test_a_broken_experiment_is_exit_4_and_says_how(read_out, fault, words):
     assert output.startswith("Broken experiment: ")
 
 
+def test_offers_that_the_source_calls_targeted_get_adjusted_effects_with_bounds(read_out, tmp_path):
+    source = tmp_path / "mail.yaml"
+    source.write_text(f"{source.read_text()}  observational: true\n")
+    code, output, errors = read_out(targeted_at_the_old(an_experiment()), "--out", "found")
+    assert code == 0, errors
+    assert output.startswith("No experiment: offers were targeted.")
+    assert "would explain its effect on the share returned away" in output
+    table = pd.read_csv(tmp_path / "found/observational.csv").set_index("offer")
+    assert set(table.index) == {"mail", "gift"}
+    assert (table["lo_3"] < table["lo_1.5"]).all()
+
+
 def test_an_outcome_before_the_offer_is_refused(read_out):
     offers = an_experiment()
     offers["returned_at"] = pd.Series(pd.NaT, index=offers.index, dtype="datetime64[us]")

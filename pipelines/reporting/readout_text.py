@@ -178,17 +178,18 @@ def observational_text(effects: pd.DataFrame, rows: int) -> str:
         f"{rows:,} customers. What was recorded before the offer is adjusted for; what was not, is",
         "not. No list is made from these effects: hold out customers at random to learn more.",
     ]
-    for outcome, table in effects.groupby("outcome", sort=False):
-        lines += ["", f"{_noun(str(outcome))}, per customer against no offer, 95% intervals:"]
+    for outcome in effects["outcome"].unique():
+        table = effects[effects["outcome"] == outcome]
+        lines += ["", f"{_noun(outcome)}, per customer against no offer, 95% intervals:"]
         lines.append(_table(table[["offer", "rows", "unadjusted", "estimate", "lo", "hi"]]))
         lines += ["", "If an unseen cause changed the odds of being sent the offer by a factor:"]
-        bounds = [name for name in table if name.startswith(("lo_", "hi_"))]
+        bounds = [name for name in map(str, table.columns) if name.startswith(("lo_", "hi_"))]
         lines.append(_table(table[["offer", *bounds, "explained_away_by"]]))
     lines += [
         "",
         *(
             f"{row.offer}: an unseen cause of factor {row.explained_away_by:.2f} would explain its "
-            f"effect on the {_noun(row.outcome)} away; {row.hardly_possible:.0%} of the customers "
+            f"effect on the {_noun(str(row.outcome))} away; {row.hardly_possible:.0%} of the customers "
             "could hardly have been sent it, or nothing."
             for row in effects.itertuples()
         ),

@@ -189,8 +189,8 @@ def observational_text(effects: pd.DataFrame, rows: int) -> str:
         "",
         *(
             f"{row.offer}: an unseen cause of factor {row.explained_away_by:.2f} would explain its "
-            f"effect on the {_noun(str(row.outcome))} away; {row.hardly_possible:.0%} of the customers "
-            "could hardly have been sent it, or nothing."
+            f"effect on the {_noun(str(row.outcome))} away; {row.hardly_possible:.0%} of the "
+            "customers could hardly have been sent it, or nothing."
             for row in effects.itertuples()
         ),
     ]

@@ -53,13 +53,13 @@ def status_at(
         last one, or null if the customer is lost), earlier_returned_at (the return that began the
         lifetime which the last departure ended, or null if that was the first lifetime).
     """
-    known = _known_departures(tables, snapshots, definition)
-    if known is None:
+    departures = _known_departures(tables, snapshots, definition)
+    if departures is None:
         return None
-    known = known.with_columns(last_at=nw.col("departed_at").max().over(*KEYS))
+    departures = departures.with_columns(last_at=nw.col("departed_at").max().over(*KEYS))
     is_last = nw.col("departed_at") == nw.col("last_at")
     began = nw.col("returned_at") <= nw.col("last_at")
-    marked = known.with_columns(
+    marked = departures.with_columns(
         departures_so_far=nw.lit(1),
         after_last=nw.when(is_last).then(nw.col("returned_at")),
         before_last=nw.when(began).then(nw.col("returned_at")),
@@ -97,24 +97,26 @@ def _known_departures(
             departures = _inactivity_ends(seen, definition, KEYS)
             return departures.filter(happened("departed_at")).select(*wanted)
         departures = _inactivity_ends(bought, definition, ("customer_id",))
-        known = visible(departures, snapshots, time="departed_at")
+        visible_departures = visible(departures, snapshots, time="departed_at")
         known_return = nw.when(happened("returned_at")).then(nw.col("returned_at"))
-        return known.with_columns(returned_at=known_return).select(*wanted)
+        return visible_departures.with_columns(returned_at=known_return).select(*wanted)
     if "departures" not in tables:
         return None
     ends = _contract_ends(tables, definition)
-    known = visible(ends, snapshots, time="lost_at")
+    visible_departures = visible(ends, snapshots, time="lost_at")
     after = _orders_after(tables, ends)
     if after is None:
-        return known.with_columns(returned_at=missing("departed_at")).select(*wanted)
+        return visible_departures.with_columns(returned_at=missing("departed_at")).select(*wanted)
     key = ["customer_id", "departed_at"]
     if "recorded_at" in columns_of(after):
         key += ["as_of"]
         seen = visible(after, snapshots, time="ordered_at")
         after = seen.group_by(*key).agg(nw.col("ordered_at").min())
     known_return = nw.when(happened("ordered_at")).then(nw.col("ordered_at"))
-    known = known.join(after, on=key, how="left").with_columns(returned_at=known_return)
-    return _drop_undone(known, definition).select(*wanted)
+    visible_departures = visible_departures.join(after, on=key, how="left").with_columns(
+        returned_at=known_return
+    )
+    return _drop_undone(visible_departures, definition).select(*wanted)
 
 
 def _contract_ends(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:

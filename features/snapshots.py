@@ -269,9 +269,9 @@ def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: in
     )
     total = counted.group_by(*KEYS).agg(nw.col("earned").sum().alias("earned"))
     earned_money = divided(nw.col("earned").fill_null(0).cast(nw.Int64), 100)
-    known = matured(days=horizon_days, now=now)
+    horizon_over = matured(days=horizon_days, now=now)
     return offers.join(total, on=list(KEYS), how="left").with_columns(
-        value=nw.coalesce(stated, nw.when(known).then(earned_money))
+        value=nw.coalesce(stated, nw.when(horizon_over).then(earned_money))
     )
 
 

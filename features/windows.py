@@ -43,13 +43,13 @@ def visible(
     LazyFrame
         customer_id, as_of, the columns of the event, and seconds_ago = as_of - time (> 0).
     """
-    known = nw.col("seconds_ago") > 0
+    is_known = nw.col("seconds_ago") > 0
     if "recorded_at" in columns_of(events):
-        known = known & (nw.col("recorded_at").is_null() | happened("recorded_at"))
+        is_known = is_known & (nw.col("recorded_at").is_null() | happened("recorded_at"))
     if by != "customer_id":
         events = events.rename({by: "customer_id"})
     joined = events.join(snapshots.select(*KEYS), on="customer_id", how="inner")
-    return joined.with_columns(seconds_ago=nw.col("as_of") - nw.col(time)).filter(known)
+    return joined.with_columns(seconds_ago=nw.col("as_of") - nw.col(time)).filter(is_known)
 
 
 def outcomes(

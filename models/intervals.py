@@ -93,11 +93,11 @@ def paired_difference(scores: ArrayLike, baseline: ArrayLike, *, level: float = 
     ValueError
         If the lengths differ, or as `mean_estimate`.
     """
-    ours = np.asarray(scores, dtype=np.float64)
-    theirs = np.asarray(baseline, dtype=np.float64)
-    if len(ours) != len(theirs):
-        raise ValueError(f"baseline: must have {len(ours)} rows, found {len(theirs)}")
-    return mean_estimate(ours - theirs, level=level)
+    values = np.asarray(scores, dtype=np.float64)
+    baseline_values = np.asarray(baseline, dtype=np.float64)
+    if len(values) != len(baseline_values):
+        raise ValueError(f"baseline: must have {len(values)} rows, found {len(baseline_values)}")
+    return mean_estimate(values - baseline_values, level=level)
 
 
 def ratio_scores(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -136,10 +136,10 @@ def wilson_interval(
 
 def percentile_interval(draws: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
     """Ends of a bootstrap interval: quantiles of the draws that are known; NaN if none is."""
-    known = draws[~np.isnan(draws)]
-    if not len(known):
+    present = draws[~np.isnan(draws)]
+    if not len(present):
         return float("nan"), float("nan")
-    lo, hi = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    lo, hi = np.quantile(present, [(1 - level) / 2, (1 + level) / 2])
     return float(lo), float(hi)
 
 
@@ -158,8 +158,8 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     """
     p = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
+    present = np.flatnonzero(~np.isnan(p))
+    order = present[np.argsort(p[present], kind="stable")]
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1.0)
     return adjusted

@@ -70,7 +70,7 @@ def erase(customers: Collection[str], *, source: Path, scores: Sequence[Path] = 
             removed[str(file)] += rows
     removed.update(_from_cache(customers))
     removed.update(_from_runs(customers))
-    return _told(removed, _strangers(folders, customers), source)
+    return _summary(removed, _strangers(folders, customers), source)
 
 
 def _refuse_while_running() -> None:
@@ -94,15 +94,15 @@ def _processes(held: Any) -> Iterator[int]:
 def _folders() -> Iterator[Path]:
     """Every folder with a manifest below the roots, and those that killed jobs were to publish."""
     for top in ROOTS:
-        for place, inner, files in os.walk(top):
-            here = Path(place)
+        for directory, inner, files in os.walk(top):
+            here = Path(directory)
             if MANIFEST in files:
                 inner.clear()
                 yield here
             for name in [*inner]:
-                if found := _WORK.fullmatch(name) or _LEFTOVER.fullmatch(name):
+                if match := _WORK.fullmatch(name) or _LEFTOVER.fullmatch(name):
                     inner.remove(name)
-                    yield here / found[1]
+                    yield here / match[1]
 
 
 def _from_folder(folder: Path, customers: Collection[str]) -> Counter[str]:
@@ -171,11 +171,11 @@ def _from_cache(customers: Collection[str]) -> Counter[str]:
     """
     if not (root() / ".dvc").is_dir():
         return Counter()
-    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    answer = subprocess.run(asked, cwd=root(), capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    answer = subprocess.run(command, cwd=root(), capture_output=True, text=True, check=True)
     cache = (root() / answer.stdout.strip()).resolve()
-    places = [cache, root() / ".dvc/tmp"]
-    files = [file for place in places for file in place.rglob("*") if file.is_file()]
+    folders = [cache, root() / ".dvc/tmp"]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     doomed = [file for file in files if _held(file, customers)]
     hashes = {file.parent.name + file.name for file in doomed}
     # Lists first: whoever is killed in between finds the objects again, but not their lists.
@@ -210,16 +210,16 @@ def _from_runs(customers: Collection[str]) -> Counter[str]:
     removed: Counter[str] = Counter()
     token = None
     while experiment is not None:
-        found = client.search_runs(
+        page = client.search_runs(
             [experiment.experiment_id], run_view_type=ViewType.ALL, page_token=token
         )
-        for run in found:
+        for run in page:
             for artifact in client.list_artifacts(run.info.run_id):
                 if artifact.path.endswith(".html"):
                     removed["MLflow: lines of reports"] += _from_run(
                         client, run.info.run_id, artifact.path, customers
                     )
-        token = found.token
+        token = page.token
         if not token:
             break
     return +removed
@@ -243,9 +243,9 @@ def _strangers(folders: Collection[Path], customers: Collection[str]) -> list[Pa
     return [file for file in sorted(files) if _held(file, customers)]
 
 
-def _told(removed: Counter[str], strangers: Sequence[Path], source: Path) -> str:
-    for place, rows in sorted(removed.items()):
-        say(f"{place}: {rows:,}")
+def _summary(removed: Counter[str], strangers: Sequence[Path], source: Path) -> str:
+    for store, rows in sorted(removed.items()):
+        say(f"{store}: {rows:,}")
     tables = ", ".join(read_yaml(source).get("tables", {}))
     origin = f"reads them by its queries for {tables}" if tables else "simulates them"
     lines = [

@@ -113,9 +113,9 @@ def _winback(
         "value_reliability": _values(rows, experiment),
         "leavers_reliability": leavers,
     }
-    for name, found in written.items():
-        if found is not None:
-            save_table(found, plots / f"{name}.csv")
+    for name, frame in written.items():
+        if frame is not None:
+            save_table(frame, plots / f"{name}.csv")
     prices = _rule_prices(experiment, decision, rows, params.level)
     save_table(prices, plots / "rules.csv")
     by_rule = prices.set_index("rule").to_dict("index")
@@ -201,8 +201,8 @@ def _values(rows: pd.DataFrame, experiment: Experiment) -> pd.DataFrame | None:
 
 
 def _grades(outcome: np.ndarray, chance: np.ndarray) -> dict[str, float]:
-    found = grade_probabilities(outcome, chance)
-    return {key: found[key] for key in ("rows", "base_rate", "auc", "log_loss", "ece")}
+    grades = grade_probabilities(outcome, chance)
+    return {key: grades[key] for key in ("rows", "base_rate", "auc", "log_loss", "ece")}
 
 
 def _json(document: object) -> bytes:

@@ -52,7 +52,7 @@ class Setting:
     leave_out: tuple[str, ...]
     kinds: tuple[str, ...]
 
-    def told(self, tables: Mapping[str, nw.LazyFrame]) -> Mapping[str, nw.LazyFrame]:
+    def feature_tables(self, tables: Mapping[str, nw.LazyFrame]) -> Mapping[str, nw.LazyFrame]:
         """Tables as the features see them: an offer of nothing is no offer."""
         if self.control is None or "offers" not in tables:
             return tables
@@ -219,7 +219,7 @@ def _write(
     ranges = CustomerRanges(setting.connection, setting.tables, snapshots_each=snapshots_each)
     kept = ranges.keep(snapshots(ranges.tables))
     rows = features(
-        setting.told(ranges.tables),
+        setting.feature_tables(ranges.tables),
         kept,
         windows_days=setting.windows_days,
         definition=setting.definition,
@@ -233,7 +233,7 @@ def _write(
 
 def _dictionary(setting: Setting) -> list[dict[str, str]]:
     entries = dictionary(
-        setting.told(setting.tables),
+        setting.feature_tables(setting.tables),
         windows_days=setting.windows_days,
         definition=setting.definition,
         leave_out=setting.leave_out,

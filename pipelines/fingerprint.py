@@ -34,7 +34,7 @@ def hash_raw(source: Source) -> str:
     digest = hashlib.sha256(source.name.encode())
     for files in raw_files(source):
         digest.update(files.table.encode())
-        for path in files.found():
+        for path in files.paths():
             digest.update(f"{path.name} {file_hash(path)}".encode())
     for file in log_files(source.campaigns.folder) if source.campaigns else []:
         digest.update(f"{file.parent.name} {file_hash(file)}".encode())

@@ -32,8 +32,8 @@ def history(campaigns: Path) -> list[Move | Sent]:
     finish_moving(client)
     events: list[Move | Sent] = [*moves(client)]
     for campaign in sorted(_campaigns(campaigns), key=lambda event: event.at):
-        place = next((n for n, event in enumerate(events) if event.at > campaign.at), len(events))
-        events.insert(place, campaign)
+        index = next((n for n, event in enumerate(events) if event.at > campaign.at), len(events))
+        events.insert(index, campaign)
     return events
 
 
@@ -72,9 +72,11 @@ def _line(event: Move | Sent) -> str:
 
 
 def _campaigns(folder: Path) -> list[Sent]:
-    found = []
+    campaigns = []
     for manifest in folder.glob(f"[!.]*/{MANIFEST}"):
-        told = json.loads((manifest.parent / "summary.json").read_text())
-        at = datetime.fromisoformat(told["drawn_at"])
-        found.append(Sent(at, told["campaign"], told["funnel"]["sent"], told["held_out"]))
-    return found
+        summary = json.loads((manifest.parent / "summary.json").read_text())
+        at = datetime.fromisoformat(summary["drawn_at"])
+        campaigns.append(
+            Sent(at, summary["campaign"], summary["funnel"]["sent"], summary["held_out"])
+        )
+    return campaigns

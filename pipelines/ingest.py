@@ -218,16 +218,20 @@ def _refuse_shifts(facts: Mapping[str, Any], out: Path, name: str) -> None:
     if not file.is_file():
         return
     accepted = json.loads(file.read_bytes())
-    found = shifts(facts, accepted.get("profile", {})) if accepted.get("source") == name else []
-    if found:
-        raise ContractError(found)
+    violations = (
+        shifts(facts, accepted.get("profile", {})) if accepted.get("source") == name else []
+    )
+    if violations:
+        raise ContractError(violations)
 
 
 def _write(connection: duckdb.DuckDBPyConnection, name: str, file: Path) -> int:
     """Store a table in the types of the contract, sorted: equal input gives equal bytes."""
     table = TABLES[name]
     columns = {column: kind for column, kind, *_ in _columns(connection, name)}
-    chosen = [f"{_stored(name, each, kind)} as {_quoted(each)}" for each, kind in columns.items()]
+    chosen = [
+        f"{_stored(name, column, kind)} as {_quoted(column)}" for column, kind in columns.items()
+    ]
     order = [column for column in table.sort if column in columns]
     if not table.key:
         order += [column for column in columns if column not in order]
@@ -255,10 +259,10 @@ def _stored(table: str, name: str, kind: str) -> str:
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    found = {
+    present = {
         name for (name,) in connection.execute("from duckdb_tables() select table_name").fetchall()
     }
-    return [name for name in TABLES if name in found]
+    return [name for name in TABLES if name in present]
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[Any, ...]]:

@@ -152,8 +152,8 @@ def _crown(
     say(f"version {new.version} is champion{_against(previous, ' in the place of version')}")
 
 
-def _uri(found: ModelVersion) -> str:
-    return f"models:/{found.name}/{found.version}"
+def _uri(version: ModelVersion) -> str:
+    return f"models:/{version.name}/{version.version}"
 
 
 def _against(champion: ModelVersion | None, words: str = " against champion") -> str:
@@ -189,19 +189,19 @@ def _churn_gates(match: Match) -> list[Gate]:
     rows = _unseen_by_both(match, "churn")
     ours = answer(Answers(match.challenger.answers.churn, None), rows)[OUTPUT]
     rival = _rival(match, "churn", rows)
-    theirs = None if rival is None else rival[OUTPUT]
+    rival_chance = None if rival is None else rival[OUTPUT]
     grades = pd.DataFrame(match.challenger.evidence["churn"]["grades"])
     gates = probability_gates(
         "churn",
         rows["churned"],
         ours,
-        theirs,
+        rival_chance,
         cluster=rows["customer_id"],
         seed=match.params.seed,
     )
     gates.append(baseline_gate(grades, model="churn"))
-    if theirs is not None:
-        gain = log_loss(rows["churned"], theirs) - log_loss(rows["churned"], ours)
+    if rival_chance is not None:
+        gain = log_loss(rows["churned"], rival_chance) - log_loss(rows["churned"], ours)
         gates.append(slice_gate("churn_slices", gain, _slices(rows), cluster=rows["customer_id"]))
     return gates
 
@@ -215,13 +215,13 @@ def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
     if decision is None:
         raise Refusal(f"version {match.challenger.version}: it has no decision; register it again")
     ours = answer(Answers(None, match.challenger.answers.winback, decision), rows)
-    theirs = _rival(match, "winback", rows)
-    if theirs is not None and not _knows(experiment, theirs):
+    rival = _rival(match, "winback", rows)
+    if rival is not None and not _knows(experiment, rival):
         raise Refusal(f"the champion was trained with other offers; {UNOPPOSED}")
     objective = "returns" if decision.objective == "returns" else "profit"
     judged = graded(rows, ours, experiment, objective)
     chance = _of_offer_sent(ours, rows["offer"])
-    rival_chance = None if theirs is None else _of_offer_sent(theirs, rows["offer"])
+    rival_chance = None if rival is None else _of_offer_sent(rival, rows["offer"])
     gates = [
         *probability_gates(
             "return", rows["returned"], chance, rival_chance, seed=match.params.seed
@@ -230,17 +230,17 @@ def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
             judged.scores,
             judged.names,
             ours["recommended_offer"],
-            None if theirs is None else theirs["recommended_offer"],
+            None if rival is None else rival["recommended_offer"],
         ),
     ]
-    if theirs is None:
+    if rival is None:
         return gates
-    honest = log_loss(rows["returned"], _of_offer_sent(theirs, rows["offer"])) - log_loss(
+    honest = log_loss(rows["returned"], _of_offer_sent(rival, rows["offer"])) - log_loss(
         rows["returned"], chance
     )
     brings, brought = (
         earned(judged.scores, judged.names, outputs["recommended_offer"])
-        for outputs in (ours, theirs)
+        for outputs in (ours, rival)
     )
     return [
         *gates,
@@ -282,10 +282,14 @@ def _rival(match: Match, part: str, rows: pd.DataFrame) -> pd.DataFrame | None:
     """The champion's answers; None if there is none that answers this."""
     if match.champion is None or getattr(match.champion.answers, part) is None:
         return None
-    of = match.champion.answers
-    asked = Answers(of.churn, None) if part == "churn" else Answers(None, of.winback, of.decision)
+    champion = match.champion.answers
+    answers = (
+        Answers(champion.churn, None)
+        if part == "churn"
+        else Answers(None, champion.winback, champion.decision)
+    )
     try:
-        return answer(asked, rows)
+        return answer(answers, rows)
     except ValueError as error:
         raise Refusal(f"the champion cannot answer: {error}; {UNOPPOSED}") from error
 

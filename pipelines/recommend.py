@@ -66,17 +66,17 @@ def recommend(
     """
     current = pd.read_parquet(features / "current.parquet")
     objected = objectors(source, tables, current)
-    asked = current[~objected].sort_values("customer_id", kind="stable", ignore_index=True)
+    customers = current[~objected].sort_values("customer_id", kind="stable", ignore_index=True)
     models = read_answers(churn, winback)
-    with step(f"forecasts for {len(asked):,} customers"):
-        outputs = forecasts(models, asked, threads=machine.threads)
-    told = json.loads((winback / OFFERS_FILE).read_text()) if models.winback else {}
-    objective = chosen_objective(source, params.objective, told)
+    with step(f"forecasts for {len(customers):,} customers"):
+        outputs = forecasts(models, customers, threads=machine.threads)
+    evidence = json.loads((winback / OFFERS_FILE).read_text()) if models.winback else {}
+    objective = chosen_objective(source, params.objective, evidence)
     with step(f"decisions, objective {objective}"):
         learned = learn_decision(
-            asked,
+            customers,
             outputs,
-            experiment=_experiment(source, told, features),
+            experiment=_experiment(source, evidence, features),
             objective=objective,
             rules=Rules(
                 lost_limit=params.lost_limit,
@@ -89,22 +89,22 @@ def recommend(
             draws=Draws(
                 params.holdout_share,
                 params.exploration_share,
-                key=f"{asked['as_of'].max():%Y-%m-%d} {params.seed}",
+                key=f"{customers['as_of'].max():%Y-%m-%d} {params.seed}",
             ),
             new_days=params.new_days,
             high_risk=params.high_risk,
         )
-        table = pd.concat([asked[KEYS], outputs, decide(learned, asked, outputs)], axis=1)
+        table = pd.concat([customers[KEYS], outputs, decide(learned, customers, outputs)], axis=1)
         table["holdout"] = table["holdout"].astype(bool)
         if learned.tested is not None:
-            table["beyond_experiment"] = beyond_usual(learned.tested, asked)
-        table["reasons"] = _reasons(learned, asked, outputs, params)
+            table["beyond_experiment"] = beyond_usual(learned.tested, customers)
+        table["reasons"] = _reasons(learned, customers, outputs, params)
     unknown = [fact for fact in FIRST_OF if fact not in learned.facts]
     if unknown:
         say(f"rules that need {', '.join(unknown)} do not apply: this source does not tell it")
     with step(f"reasons of the first {params.explained:,}"):
         meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
-        table["reasons"] = _with_drivers(table, asked, models, params.explained, meanings)
+        table["reasons"] = _with_drivers(table, customers, models, params.explained, meanings)
     table["model_version"] = models_version(churn, winback)
     with replace_folder(decision) as new:
         (new.path / DECISION_FILE).write_bytes(decision_to_json(learned))
@@ -112,26 +112,26 @@ def recommend(
     say(f"{int(objected.sum()):,} customers left out because they objected")
 
 
-def _experiment(source: Source, told: Mapping[str, Any], features: Path) -> OfferEvidence:
-    if source.experiment is None or not told:
+def _experiment(source: Source, evidence: Mapping[str, Any], features: Path) -> OfferEvidence:
+    if source.experiment is None or not evidence:
         return NO_EXPERIMENT
     tested = comparable(pd.read_parquet(features / "winback.parquet"), source.experiment.control)
     return OfferEvidence(
         control=source.experiment.control,
         offers=source.experiment.offers,
-        by_objective=told["by_objective"],
+        by_objective=evidence["by_objective"],
         tested=count_tested(tested, reason="departure_reason", lapse="days_since_departure"),
     )
 
 
 def _reasons(
-    decision: Decision, asked: pd.DataFrame, outputs: pd.DataFrame, params: Recommend
+    decision: Decision, customers: pd.DataFrame, outputs: pd.DataFrame, params: Recommend
 ) -> list[str]:
-    facts = facts_of(decision, asked)
-    unknown = pd.Series(np.nan, index=asked.index)
+    facts = facts_of(decision, customers)
+    unknown = pd.Series(np.nan, index=customers.index)
     return sentences(
         decision,
-        weigh(decision, asked, outputs),
+        weigh(decision, customers, outputs),
         risk=outputs.get("churn_probability", unknown).to_numpy(),
         percent=lapse_discount(
             facts["lapse_days"], days=params.lapse_days, percent=params.lapse_discount_percent
@@ -141,7 +141,7 @@ def _reasons(
 
 def _with_drivers(
     table: pd.DataFrame,
-    asked: pd.DataFrame,
+    customers: pd.DataFrame,
     answers: Answers,
     count: int,
     meanings: Mapping[str, str],
@@ -152,7 +152,7 @@ def _with_drivers(
     offer, and the active ones most likely to leave.
     """
     reasons = table.set_index("customer_id")["reasons"]
-    rows = asked.set_index("customer_id", drop=False)
+    rows = customers.set_index("customer_id", drop=False)
     for formula, output, ids in _first(table, answers, count):
         lines = drivers(formula, rows.loc[ids], output, meanings=meanings)
         reasons.loc[ids] = [f"{reasons[i]}; {line}" for i, line in zip(ids, lines, strict=True)]

@@ -107,11 +107,11 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
     finish_moving(client)
     _experiment(client)
     _end_killed_runs(client)
-    for known in client.search_model_versions(f"name = '{MODEL_NAME}'"):
-        if known.tags.get(CONTENT) == content:
-            say(f"these models are registered already, as version {known.version}")
-            _introduce(client, known, card)
-            return f"models:/{MODEL_NAME}/{known.version}"
+    for registered in client.search_model_versions(f"name = '{MODEL_NAME}'"):
+        if registered.tags.get(CONTENT) == content:
+            say(f"these models are registered already, as version {registered.version}")
+            _introduce(client, registered, card)
+            return f"models:/{MODEL_NAME}/{registered.version}"
     with step("logging the run and registering the models"), mlflow.start_run(tags=tags):
         _log_run(run, card)
         with tempfile.TemporaryDirectory() as folder:

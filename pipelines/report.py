@@ -39,24 +39,24 @@ BENCHMARKS = pd.DataFrame(
 
 def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary_out: Path) -> None:
     """Write the page and the summary."""
-    found = _findings(source, inputs, params.recommend.objective, params.evaluate.level)
+    findings = _findings(source, inputs, params.recommend.objective, params.evaluate.level)
     far = distances(inputs.features, warn=params.report.drift_warn, alarm=params.report.drift_alarm)
     with step("report"):
         chapters = [
             Chapter(name, title, blocks)
-            for name, title, blocks in _chapters(source, params.report, inputs, found, far)
+            for name, title, blocks in _chapters(source, params.report, inputs, findings, far)
             if blocks
         ]
         page = render(
             title=source.title,
-            subtitle=f"winback, as of {found.as_of:%Y-%m-%d}",
-            cards=cards(found, inputs),
-            warnings=list(warnings(found, inputs, alarms(far))),
+            subtitle=f"winback, as of {findings.as_of:%Y-%m-%d}",
+            cards=cards(findings, inputs),
+            warnings=list(warnings(findings, inputs, alarms(far))),
             chapters=chapters,
         )
         replace_file(out, page.encode())
-        replace_file(summary_out, summary(found, report=out).encode())
-    for part in found.skipped.values():
+        replace_file(summary_out, summary(findings, report=out).encode())
+    for part in findings.skipped.values():
         say(f"left out of the report: {part}")
 
 
@@ -85,15 +85,15 @@ def _chapters(
     source: Source,
     params: Report,
     inputs: Inputs,
-    found: Findings,
+    findings: Findings,
     far: dict[str, pd.DataFrame],
 ) -> Iterator[tuple[str, str, list[Block]]]:
-    yield "campaign", "The campaign", list(campaign(params, found))
-    if len(found.policies):
-        yield "policies", "Which policy earns most", list(policies(found))
-        yield "experiment", "What the experiment says", list(experiment(source, inputs, found))
-        yield "return", "Who comes back", list(comeback(inputs, found))
-    if "churn" in found.metrics:
+    yield "campaign", "The campaign", list(campaign(params, findings))
+    if len(findings.policies):
+        yield "policies", "Which policy earns most", list(policies(findings))
+        yield "experiment", "What the experiment says", list(experiment(source, inputs, findings))
+        yield "return", "Who comes back", list(comeback(inputs, findings))
+    if "churn" in findings.metrics:
         yield "churn", "Who is about to leave", list(churn(inputs))
         yield "definition", "When a customer counts as lost", list(_definition(inputs))
     yield "drift", "How today's customers differ", list(drifted(params, far))

@@ -107,11 +107,13 @@ def score(job: Job) -> dict[str, Any]:
         if job.table is not None:
             check_table(job.table, job.uri)
         now = moments.now()
-        found = batch.survey(files, as_of=job.as_of, now=now)
-        listed = _read_list(job, found.as_of)
-        distance = distance_from_registration(opened, files, rows=found.rows, limit=job.drift_limit)
+        survey = batch.survey(files, as_of=job.as_of, now=now)
+        listed = _read_list(job, survey.as_of)
+        distance = distance_from_registration(
+            opened, files, rows=survey.rows, limit=job.drift_limit
+        )
         facts = {
-            "as_of": found.as_of.isoformat(sep=" "),
+            "as_of": survey.as_of.isoformat(sep=" "),
             "csv": job.csv,
             "drift": distance,
             "engine": job.engine,
@@ -130,14 +132,14 @@ def score(job: Job) -> dict[str, Any]:
             _to_table(job)
             return done
         work = _work_folder(job.out, name)
-        with step(f"scoring {found.rows:,} customers with {opened.version}"):
-            task = Task(opened.answers, opened.version, found.as_of, listed)
+        with step(f"scoring {survey.rows:,} customers with {opened.version}"):
+            task = Task(opened.answers, opened.version, survey.as_of, listed)
             engine = ENGINES[job.engine]
             parts = engine(task, files, work, part_rows=job.part_rows, threads=job.threads)
         if batch.stamps(files) != seen:
             _clear_work(job.out)
             raise ValueError(f"{job.features}: changed while it was scored; start again")
-        manifest = _publish(job, parts, facts, found)
+        manifest = _publish(job, parts, facts, survey)
         _clear_work(job.out)
         _to_table(job)
     return manifest
@@ -151,10 +153,10 @@ def _to_table(job: Job) -> None:
 
 
 def _publish(
-    job: Job, parts: list[Path], facts: dict[str, Any], found: batch.Survey
+    job: Job, parts: list[Path], facts: dict[str, Any], survey: batch.Survey
 ) -> dict[str, Any]:
     """Check the list again, and let all parts appear at once."""
-    latest = _read_list(job, found.as_of)
+    latest = _read_list(job, survey.as_of)
     _check_out(job)
     if _has_csv(job.out):  # from here on there is none, or that of the folder
         csv_beside(job.out).unlink(missing_ok=True)
@@ -162,18 +164,18 @@ def _publish(
         rows = sum(_export(part, new.path / part.name, latest) for part in parts)
         (new.path / "_SUCCESS").write_bytes(b"")
         excluded = {
-            "another as_of": found.elsewhere,
-            "suppressed": found.rows - found.elsewhere - rows,
+            "another as_of": survey.elsewhere,
+            "suppressed": survey.rows - survey.elsewhere - rows,
         }
         new.extra.update(facts)
         new.extra.update(
-            rows_in=found.rows,
+            rows_in=survey.rows,
             rows_out=rows,
             excluded={why: number for why, number in excluded.items() if number},
             suppressions=latest.sha256 if latest else None,
         )
     _write_csv(job)
-    say(f"{rows:,} of {found.rows:,} customers in {job.out}")
+    say(f"{rows:,} of {survey.rows:,} customers in {job.out}")
     return verify(job.out)
 
 

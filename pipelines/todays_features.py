@@ -46,10 +46,10 @@ def todays_features(
     SourceError, ContractError, StoreError
         If raw data cannot be read, break the contract, or the tables are not what was written.
     """
-    place = out.resolve().with_name(f"{out.name}.today")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    clean_leftovers(place)
-    folder = place.with_name(f".{place.name}.new-{os.getpid()}")
+    workspace = out.resolve().with_name(f"{out.name}.today")
+    workspace.parent.mkdir(parents=True, exist_ok=True)
+    clean_leftovers(workspace)
+    folder = workspace.with_name(f".{workspace.name}.new-{os.getpid()}")
     folder.mkdir()
     try:
         if tables is None:

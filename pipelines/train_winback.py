@@ -57,22 +57,22 @@ def train_winback(
         frame, names = training_rows(features, "winback")
         experiment = frame[of_experiment(frame)].reset_index(drop=True)
         with step(f"readout of the experiment with {len(experiment):,} customers"):
-            found = experiment_readout(
+            readout = experiment_readout(
                 experiment,
                 source.experiment,
                 features=names,
                 smallest_p=params.smallest_srm_p,
                 seed=params.seed,
             )
-            write_readout(found, new.path / "readout")
+            write_readout(readout, new.path / "readout")
         frame = comparable(frame, source.experiment.control)
         if learned := int((~of_experiment(frame)).sum()):
             say(f"{learned:,} customers of our campaigns join the experiment")
         new.extra["unseen"] = remember_customers(frame, share=params.test_share, seed=params.seed)
-        known = value_is_known(frame["value"], frame["returned"])
-        if not known.all():
-            say(f"{(~known).sum():,} offers are too recent for their value to be known yet")
-            frame = frame[known].copy()
+        has_value = value_is_known(frame["value"], frame["returned"])
+        if not has_value.all():
+            say(f"{(~has_value).sum():,} offers are too recent for their value to be known yet")
+            frame = frame[has_value].copy()
         frame["propensity"] = sent_propensity(
             frame["offer"].to_numpy(), frame["propensity"], frame.index
         )
@@ -141,12 +141,12 @@ def _explain(
     machine: Machine,
     new: NewFolder,
 ) -> None:
-    asked = [f"return_probability_{experiment.control}"]
-    asked += [f"uplift_{name}" for name in experiment.offers]
+    outputs = [f"return_probability_{experiment.control}"]
+    outputs += [f"uplift_{name}" for name in experiment.offers]
     tables = {
-        "importance": importance(formula, rows, outputs=asked, threads=machine.threads),
+        "importance": importance(formula, rows, outputs=outputs, threads=machine.threads),
         "families": family_importance(
-            formula, rows, families=families, outputs=asked, threads=machine.threads
+            formula, rows, families=families, outputs=outputs, threads=machine.threads
         ),
     }
     for name, table in tables.items():

@@ -103,16 +103,16 @@ def check(
         if name not in frames:
             continue
         schema = frames[name].collect_schema()
-        found = _schema_violations(table, schema, frames, known_afterwards)
-        broken = {violation.column for violation in found}
+        table_violations = _schema_violations(table, schema, frames, known_afterwards)
+        broken = {violation.column for violation in table_violations}
         sound = [column for column in schema.names() if column not in broken]
-        found += _value_violations(table, frames[name], schema, sound, as_of, offers)
-        found += _key_violations(table, frames[name], sound)
+        table_violations += _value_violations(table, frames[name], schema, sound, as_of, offers)
+        table_violations += _key_violations(table, frames[name], sound)
         identifier = table.customer or "customer_id"
         if identifier in sound:
             id_types[name] = schema[identifier]
-        found += _customer_violations(table, frames, sound, id_types)
-        violations += found
+        table_violations += _customer_violations(table, frames, sound, id_types)
+        violations += table_violations
     return violations
 
 
@@ -140,42 +140,42 @@ def _schema_violations(
         return Violation(table.name, column, expected, found, 0, (), cure)
 
     names = schema.names()
-    found: list[Violation] = []
+    violations: list[Violation] = []
     for column in table.columns:
         if column.needed and column.name not in names:
             cure = "select it in the source's query"
-            found.append(violation(column.name, "exist", f"only {', '.join(names)}", cure))
+            violations.append(violation(column.name, "exist", f"only {', '.join(names)}", cure))
     if table.one_of and table.instead not in frames and not {*table.one_of} & {*names}:
         cure = f"select one of {', '.join(table.one_of)}, or add the table {table.instead}"
-        found.append(violation(table.one_of[0], "exist", "no outcome", cure))
+        violations.append(violation(table.one_of[0], "exist", "no outcome", cure))
     later = {_plain(name) for name in known_afterwards}
     for name, dtype in schema.items():
         known_column = table.column(name)
         if known_column is not None:
             problems = _type_problems(known_column.kind, dtype)
-            found += [violation(name, *problem) for problem in problems]
+            violations += [violation(name, *problem) for problem in problems]
         elif not table.takes_more:
-            known = [column.name for column in table.columns]
-            near = difflib.get_close_matches(name, known, n=1)
+            allowed = [column.name for column in table.columns]
+            near = difflib.get_close_matches(name, allowed, n=1)
             hint = f"did you mean '{near[0]}'? " if near else ""
             cure = f"{hint}remove or rename it in the source's query"
-            found.append(
-                violation(name, f"be one of {', '.join(known)}", "an unknown column", cure)
+            violations.append(
+                violation(name, f"be one of {', '.join(allowed)}", "an unknown column", cure)
             )
         elif _plain(name) in later:
             expected = "be known before the outcome"
-            found.append(
+            violations.append(
                 violation(name, expected, "a column known only after it", "do not select it")
             )
         elif name.lower() in RESERVED:
             expected = "not have the name of a column of the training tables"
             cure = "rename it in the source's query"
-            found.append(violation(name, expected, f"'{name.lower()}'", cure))
+            violations.append(violation(name, expected, f"'{name.lower()}'", cure))
         elif not isinstance(dtype, _FREE_TYPES):
             expected = "be a number, text, true or false"
             cure = "cast it in the source's query, a date to days before known_at"
-            found.append(violation(name, expected, _type_name(dtype), cure))
-    return found
+            violations.append(violation(name, expected, _type_name(dtype), cure))
+    return violations
 
 
 def _type_problems(kind: Kind, dtype: DType) -> list[tuple[str, str, str]]:
@@ -211,15 +211,15 @@ def _value_violations(
     scan = frame.select(nw.len().alias("rows"), *counts).collect()
     identifier = table.customer or "customer_id"
     identifier = identifier if identifier in sound else ""
-    found = []
+    violations = []
     if table.name == "customers" and not int(scan["rows"][0]):
         cure = "check the source's query"
-        found.append(Violation("customers", "", "have rows", "none", 0, (), cure))
+        violations.append(Violation("customers", "", "have rows", "none", 0, (), cure))
     for number, rule in enumerate(rules):
         count = int(scan[f"{number}"][0] or 0)
         if count:
-            found.append(_broken(table, frame.filter(rule.bad), rule, count, identifier))
-    return found
+            violations.append(_broken(table, frame.filter(rule.bad), rule, count, identifier))
+    return violations
 
 
 def _rules_of(

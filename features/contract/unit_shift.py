@@ -72,9 +72,9 @@ def shifts(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[Violation]:
 
 
 def _is_amount(table: str, column: str, dtype: Any) -> bool:
-    known = TABLES[table].column(column) if table in TABLES else None
-    if known is not None:
-        return known.kind in ("money", "number")
+    contract_column = TABLES[table].column(column) if table in TABLES else None
+    if contract_column is not None:
+        return contract_column.kind in ("money", "number")
     return isinstance(dtype, nw.Float32 | nw.Float64 | nw.Decimal)
 
 

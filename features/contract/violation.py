@@ -34,10 +34,10 @@ class Violation:
     cure: str
 
     def __str__(self) -> str:
-        place = f"{self.table}: column '{self.column}'" if self.column else self.table
+        subject = f"{self.table}: column '{self.column}'" if self.column else self.table
         rows = f" in {self.count:,} {'row' if self.count == 1 else 'rows'}" if self.count else ""
         ids = f" (hashed ids {', '.join(self.ids)})" if self.ids else ""
-        return f"{place} must {self.expected}, found {self.found}{rows}{ids}; {self.cure}"
+        return f"{subject} must {self.expected}, found {self.found}{rows}{ids}; {self.cure}"
 
 
 class ContractError(ValueError):

@@ -55,8 +55,8 @@ def attributes(inputs: Inputs) -> Family:
             costs = inputs.tables["customers"].select("customer_id", "cost_to_serve_monthly")
             joined = joined.join(costs, on="customer_id", how="left")
         if names:
-            known = _as_known(inputs.tables["attributes"], snapshots, names)
-            joined = joined.join(known, on=list(KEYS), how="left")
+            latest = _as_known(inputs.tables["attributes"], snapshots, names)
+            joined = joined.join(latest, on=list(KEYS), how="left")
         return joined
 
     return Family("attributes", tuple(features), attach=attach if features else None)
@@ -196,7 +196,7 @@ def _as_known(facts: nw.LazyFrame, snapshots: nw.LazyFrame, names: Sequence[str]
     since = nw.col("known_at").fill_null(ALWAYS_KNOWN) if "known_at" in times else always
     kept = ["recorded_at"] if "recorded_at" in times else []
     facts = facts.select("customer_id", *kept, known_at=since, **prefixed)
-    known = visible(facts, snapshots, time="known_at")
-    latest = known.with_columns(last_at=nw.col("known_at").max().over(*KEYS))
+    visible_facts = visible(facts, snapshots, time="known_at")
+    latest = visible_facts.with_columns(last_at=nw.col("known_at").max().over(*KEYS))
     latest = latest.filter(nw.col("known_at") == nw.col("last_at"))
     return latest.group_by(*KEYS).agg(*(nw.col(name).max() for name in prefixed))

@@ -27,18 +27,18 @@ def frequency(inputs: Inputs) -> Family:
     features: list[Feature] = []
     aggregates: dict[str, tuple[Aggregate, ...]] = {}
     if inputs.has("orders"):
-        aggregates["orders"], found = _counts("orders", "orders", inputs)
+        aggregates["orders"], new_features = _counts("orders", "orders", inputs)
         aggregates["orders"] += (
             earliest("first_ordered_at", "ordered_at"),
             latest("last_ordered_at", "ordered_at"),
         )
-        features += [*found, *_gaps()]
+        features += [*new_features, *_gaps()]
     if inputs.has("activity"):
-        aggregates["activity"], found = _counts("activity", "activities", inputs)
-        features += found
-        more, found = _finer_activity(inputs)
+        aggregates["activity"], new_features = _counts("activity", "activities", inputs)
+        features += new_features
+        more, new_features = _finer_activity(inputs)
         aggregates["activity"] += more
-        features += found
+        features += new_features
     return Family("frequency", tuple(features), aggregates)
 
 
@@ -90,9 +90,9 @@ def _finer_activity(inputs: Inputs) -> tuple[tuple[Aggregate, ...], list[Feature
             Feature(name, "count", f"activities '{kind}' in the last {days} days", nw.col(name))
         )
     if inputs.has("activity", "quantity"):
-        more, found = _quantities(min(inputs.windows_days), days)
+        more, quantity_features = _quantities(min(inputs.windows_days), days)
         sums += more
-        features += found
+        features += quantity_features
     return tuple(sums), features
 
 

@@ -14,8 +14,8 @@ def reasons(inputs: Inputs) -> Family:
         return Family("reasons", ())
 
     def attach(joined: nw.LazyFrame, snapshots: nw.LazyFrame) -> nw.LazyFrame:
-        known = visible(inputs.tables["departures"], snapshots, time="departed_at")
-        last = known.with_columns(last_at=nw.col("departed_at").max().over(*KEYS))
+        departures = visible(inputs.tables["departures"], snapshots, time="departed_at")
+        last = departures.with_columns(last_at=nw.col("departed_at").max().over(*KEYS))
         last = last.filter(nw.col("departed_at") == nw.col("last_at"))
         stated = last.group_by(*KEYS).agg(nw.col("reason").max().alias("stated_reason"))
         return joined.join(stated, on=list(KEYS), how="left")

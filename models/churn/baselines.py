@@ -19,16 +19,16 @@ def rfm_logistic(
 
     Columns enter as signed logarithms, standardized; a missing value is the median plus a flag.
     """
-    known, asked = _logarithms(train[list(columns)]), _logarithms(test[list(columns)])
-    middle = np.array([_median(values) for values in known.T])
-    design = np.hstack([np.where(np.isnan(known), middle, known), np.isnan(known)])
+    train_logs, test_logs = _logarithms(train[list(columns)]), _logarithms(test[list(columns)])
+    middle = np.array([_median(values) for values in train_logs.T])
+    design = np.hstack([np.where(np.isnan(train_logs), middle, train_logs), np.isnan(train_logs)])
     mean, spread = design.mean(axis=0), design.std(axis=0)
     spread[spread < 1e-12] = 1.0
     with threadpool_limits(limits=1, user_api="blas"):  # BLAS rounds by its number of threads
         model = LogisticRegression(max_iter=1000).fit((design - mean) / spread, outcome)
-    fresh = np.hstack([np.where(np.isnan(asked), middle, asked), np.isnan(asked)])
-    place = list(model.classes_).index(1)
-    return np.asarray(model.predict_proba((fresh - mean) / spread)[:, place])
+    fresh = np.hstack([np.where(np.isnan(test_logs), middle, test_logs), np.isnan(test_logs)])
+    churned = list(model.classes_).index(1)
+    return np.asarray(model.predict_proba((fresh - mean) / spread)[:, churned])
 
 
 def alert_rule(
@@ -49,8 +49,8 @@ def alert_rule(
     groups = _alert_groups(train, silence, own_gap)
     rates = pd.Series(outcome).groupby(groups).agg(["sum", "count"])
     share = (rates["sum"] + overall) / (rates["count"] + 1)
-    asked = pd.Series(_alert_groups(test, silence, own_gap))
-    return asked.map(share).fillna(overall).to_numpy(dtype=np.float64)
+    test_groups = pd.Series(_alert_groups(test, silence, own_gap))
+    return test_groups.map(share).fillna(overall).to_numpy(dtype=np.float64)
 
 
 def _alert_groups(frame: pd.DataFrame, silence: str, own_gap: str) -> np.ndarray:
@@ -61,8 +61,8 @@ def _alert_groups(frame: pd.DataFrame, silence: str, own_gap: str) -> np.ndarray
 
 
 def _median(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else 0.0
+    present = values[~np.isnan(values)]
+    return float(np.median(present)) if len(present) else 0.0
 
 
 def _logarithms(frame: pd.DataFrame) -> np.ndarray:

@@ -132,30 +132,32 @@ def fit_churn(
     )
     outcome = rows["churned"].to_numpy(dtype=np.float64)
     _check_parts(split.part, outcome)
-    train, known, test = (split.part == part for part in PARTS)
+    train, calibrate, test = (split.part == part for part in PARTS)
     formula = fit_calibrated(
         rows[list(features)],
         outcome,
         train,
-        known,
+        calibrate,
         boosting,
         seed=seed,
         threads=threads,
     )
-    asked = rows[test]
-    probabilities = {"churn": evaluate(formula, asked, threads=threads)[OUTPUT].to_numpy()}
-    found, notes = _baselines(rows[train], outcome[train], asked, rfm_columns, alert_columns)
-    probabilities |= found
+    test_rows = rows[test]
+    probabilities = {"churn": evaluate(formula, test_rows, threads=threads)[OUTPUT].to_numpy()}
+    baselines, notes = _baselines(
+        rows[train], outcome[train], test_rows, rfm_columns, alert_columns
+    )
+    probabilities |= baselines
     metrics = _metrics(
         outcome[test],
         probabilities,
-        asked["customer_id"].to_numpy(),
-        slice_levels(rows[train], asked, slices),
+        test_rows["customer_id"].to_numpy(),
+        slice_levels(rows[train], test_rows, slices),
         profit,
         repeats,
         seed,
     )
-    drivers = importance(formula, asked, threads=threads).drop(columns="output")
+    drivers = importance(formula, test_rows, threads=threads).drop(columns="output")
     return ChurnModel(
         formula=formula,
         metrics=metrics,
@@ -172,29 +174,29 @@ def fit_calibrated(
     frame: pd.DataFrame,
     outcome: np.ndarray,
     train: np.ndarray,
-    known: np.ndarray,
+    calibrate: np.ndarray,
     boosting: Boosting,
     *,
     seed: int,
     threads: int = 1,
 ) -> Formula:
-    """Fit the blend on the rows `train`; choose its weights and calibrate on the rows `known`.
+    """Fit the blend on the rows `train`; choose its weights and calibrate on the rows `calibrate`.
 
     With up to `REFIT_ROWS` rows the blend is fitted again on both, under the settings
     and the calibration found.
     """
     blend = fit_blend(frame[train], outcome[train], boosting, seed=seed, threads=threads)
-    choice = choose(blend, frame[known], outcome[known])
+    choice = choose(blend, frame[calibrate], outcome[calibrate])
     formula = blend.formula(choice, OUTPUT)
     log_odds = evaluate(
         Formula(formula.columns, formula.expressions, (LOG_ODDS,), formula.boosters),
-        frame[known],
+        frame[calibrate],
         threads=threads,
     )[LOG_ODDS].to_numpy()
     raw: Expression = ["ref", LOG_ODDS]
-    expression = platt_expression(*platt_map(log_odds, outcome[known]), raw)
-    if train.sum() + known.sum() <= REFIT_ROWS:
-        both = train | known
+    expression = platt_expression(*platt_map(log_odds, outcome[calibrate]), raw)
+    if train.sum() + calibrate.sum() <= REFIT_ROWS:
+        both = train | calibrate
         blend = fit_blend(frame[both], outcome[both], boosting, seed=seed, threads=threads)
         formula = blend.formula(choice, OUTPUT)
     expressions = {**formula.expressions, OUTPUT: expression}
@@ -291,8 +293,8 @@ def _cutoffs(
 ) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"model": name, **vars(best_cutoff(outcome, found, profit))}
-            for name, found in probabilities.items()
+            {"model": name, **vars(best_cutoff(outcome, probability, profit))}
+            for name, probability in probabilities.items()
         ]
     )
 

@@ -77,10 +77,10 @@ def staleness(
             seed=seed,
             threads=threads,
         )
-        found = evaluate(
+        predictions = evaluate(
             blend.formula(Choice(), OUTPUT), rows.loc[test, list(features)], threads=threads
         )
-        probabilities[str(age)] = found[OUTPUT].to_numpy()
+        probabilities[str(age)] = predictions[OUTPUT].to_numpy()
         from_until = pd.to_datetime(np.round(np.array([first, last]) * DAY_SECONDS), unit="s")
         records.append((age, from_until[0], from_until[1], int(train.sum())))
     grades = bootstrap_grades(
@@ -100,6 +100,6 @@ def _windows(
 ) -> dict[float, tuple[float, float]]:
     """Age in months -> first and last training date, of equally many dates."""
     ends = {age: dates[dates <= latest - age * DAYS_PER_MONTH] for age in sorted(months)}
-    ends = {age: known for age, known in ends.items() if len(known)}
-    width = min((len(known) for known in ends.values()), default=0)
-    return {age: (float(known[-width]), float(known[-1])) for age, known in ends.items()}
+    ends = {age: usable for age, usable in ends.items() if len(usable)}
+    width = min((len(usable) for usable in ends.values()), default=0)
+    return {age: (float(usable[-width]), float(usable[-1])) for age, usable in ends.items()}

@@ -60,16 +60,16 @@ def tune_churn(
         seed=seed,
     )
     outcome = rows["churned"].to_numpy(dtype=np.float64)
-    train, known = split.part == "train", split.part == "calibrate"
-    frame, asked = rows.loc[train, list(features)], rows.loc[known, list(features)]
+    train, calibrate = split.part == "train", split.part == "calibrate"
+    frame, calibrate_rows = rows.loc[train, list(features)], rows.loc[calibrate, list(features)]
     rng = np.random.default_rng(seed)
     records = []
     for number in range(fits):
         boosting = _drawn(start, rng) if number else start
         blend = fit_blend(frame, outcome[train], boosting, seed=seed, threads=threads)
-        formula = blend.formula(choose(blend, asked, outcome[known]), OUTPUT)
-        found = evaluate(formula, asked, threads=threads)[OUTPUT].to_numpy()
-        grade = grade_probabilities(outcome[known], found, metrics=("log_loss",))
+        formula = blend.formula(choose(blend, calibrate_rows, outcome[calibrate]), OUTPUT)
+        probability = evaluate(formula, calibrate_rows, threads=threads)[OUTPUT].to_numpy()
+        grade = grade_probabilities(outcome[calibrate], probability, metrics=("log_loss",))
         records.append({**asdict(boosting), "log_loss": grade["log_loss"]})
     return pd.DataFrame(records).sort_values("log_loss", kind="stable", ignore_index=True)
 

@@ -147,15 +147,15 @@ def _climb_hulls(profit: np.ndarray, cost: np.ndarray, budget: float) -> np.ndar
 
 def _price_and_settle(profit: np.ndarray, cost: np.ndarray, limits: _Limits) -> np.ndarray:
     """Customers with equal rows form a group; groups with an open choice form the core."""
-    groups, place, counts = np.unique(
+    groups, group_of_row, counts = np.unique(
         np.hstack([profit, cost]), axis=0, return_inverse=True, return_counts=True
     )
     options = profit.shape[1]
     gains, costs = groups[:, :options], groups[:, options:]
-    money, places, bound = 0.0, np.zeros(options), np.inf
+    money, option_prices, bound = 0.0, np.zeros(options), np.inf
     if len(groups) > CORE_GROUPS:
-        money, places, bound = _prices(gains, costs, counts, limits)
-    reduced = gains - money * costs - places
+        money, option_prices, bound = _prices(gains, costs, counts, limits)
+    reduced = gains - money * costs - option_prices
     first = np.argmax(reduced, axis=1)
     ordered = np.sort(reduced, axis=1)
     by_margin = np.argsort(ordered[:, -1] - ordered[:, -2], kind="stable")
@@ -167,21 +167,21 @@ def _price_and_settle(profit: np.ndarray, cost: np.ndarray, limits: _Limits) -> 
         held[rest, first[rest]] = counts[rest]
         left = _left_over(held, costs, limits)
         if left.budget >= 0 and (left.capacity >= 0).all():
-            found, total = _settle(gains[core], costs[core], counts[core], left)
-            held[core] = found
+            settled, total = _settle(gains[core], costs[core], counts[core], left)
+            held[core] = settled
             total += float(counts[rest] @ gains[rest, first[rest]])
             if bound - total <= GAP_SHARE * at_stake or not len(rest):
-                return _hand_out(held, np.ravel(place))
+                return _hand_out(held, np.ravel(group_of_row))
         elif not len(rest):
             raise ValueError("allocate: the limits leave no option to some customers; raise them")
         size *= 4
 
 
-def _hand_out(held: np.ndarray, place: np.ndarray) -> np.ndarray:
+def _hand_out(held: np.ndarray, group_of_row: np.ndarray) -> np.ndarray:
     """Options per group given to the group's customers, in the order of the rows."""
-    order = np.argsort(place, kind="stable")
+    order = np.argsort(group_of_row, kind="stable")
     given = np.repeat(np.tile(np.arange(held.shape[1]), len(held)), held.ravel())
-    chosen = np.empty(len(place), dtype=np.int64)
+    chosen = np.empty(len(group_of_row), dtype=np.int64)
     chosen[order] = given
     return chosen
 
@@ -204,8 +204,8 @@ def _prices(
     prices, best_prices, best_bound = np.zeros(len(room)), np.zeros(len(room)), np.inf
     slopes, offsets = [], []
     for _ in range(PRICE_STEPS):
-        money, places = _named(prices, with_budget, finite, options)
-        reduced = profit - money * cost - places
+        money, option_prices = _named(prices, with_budget, finite, options)
+        reduced = profit - money * cost - option_prices
         chosen = np.argmax(reduced, axis=1)
         rows = np.arange(len(profit))
         value = float(counts @ reduced[rows, chosen] + prices @ room)
@@ -216,17 +216,17 @@ def _prices(
             best_bound, best_prices = value, prices
         slopes.append(gradient)
         offsets.append(value - gradient @ prices)
-        found = linprog(
+        solution = linprog(
             np.r_[np.zeros(len(room)), 1.0],
             A_ub=np.column_stack([np.array(slopes), -np.ones(len(slopes))]),
             b_ub=-np.array(offsets),
             bounds=[*((0.0, top) for top in highest), (None, None)],
             method="highs",
         )
-        if found.x is None or best_bound - found.x[-1] <= 1e-7 * max(1.0, abs(best_bound)):
+        if solution.x is None or best_bound - solution.x[-1] <= 1e-7 * max(1.0, abs(best_bound)):
             break
         # half way to the best prices so far: plain cutting planes swing from corner to corner
-        prices = (found.x[:-1] + best_prices) / 2
+        prices = (solution.x[:-1] + best_prices) / 2
     return (*_named(best_prices, with_budget, finite, options), best_bound)
 
 
@@ -270,7 +270,7 @@ def _settle(
         above = vstack([uses, csr_array(cost[rows, options][None, :])])
         room = np.r_[room, limits.budget]
     one_option = csr_array((np.ones(len(rows)), (rows, number)), shape=(len(profit), len(rows)))
-    found = linprog(
+    solution = linprog(
         -profit[rows, options],
         A_ub=above,
         b_ub=room,
@@ -279,10 +279,10 @@ def _settle(
         bounds=(0, None),
         method="highs-ds",
     )
-    if found.x is None:
+    if solution.x is None:
         raise ValueError("allocate: the limits leave no option to some customers; raise them")
     held = np.zeros(profit.shape, dtype=np.int64)
-    held[rows, options] = np.floor(found.x + 1e-6).astype(np.int64)
+    held[rows, options] = np.floor(solution.x + 1e-6).astype(np.int64)
     left = _left_over(held, cost, limits)
     budget, capacity = left.budget, left.capacity.copy()
     short = counts - held.sum(axis=1)
@@ -293,7 +293,7 @@ def _settle(
             held[row, option] += 1
             capacity[option] -= 1
             budget -= float(cost[row, option])
-    return held, float(-found.fun)
+    return held, float(-solution.fun)
 
 
 def _checked(profit: ArrayLike, cost: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

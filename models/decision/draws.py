@@ -61,17 +61,17 @@ def draw(draws: Draws, customer_id: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         (n,) object: True or False, None where the id is missing. Each customer has the same
         chance `holdout_share`, independent of everything else.
     explored
-        (n,) place in `draws.offers`, -1 for customers who do not explore. Independent of the
+        (n,) index into `draws.offers`, -1 for customers who do not explore. Independent of the
         holdout: it holds for those who are not held out.
     """
     uniform = _uniform(draws, customer_id)
-    known = ~np.isnan(uniform[:, 0])
+    has_id = ~np.isnan(uniform[:, 0])
     held_out = np.full(len(uniform), None, dtype=object)
-    held_out[known] = uniform[known, 0] < draws.holdout_share
+    held_out[has_id] = uniform[has_id, 0] < draws.holdout_share
     explored = np.full(len(uniform), -1)
-    exploring = uniform[:, 1] < draws.exploration if draws.offers else np.zeros(len(known), bool)
-    place = uniform[exploring, 1] / draws.exploration * len(draws.offers)
-    explored[exploring] = place.astype(np.int64)
+    exploring = uniform[:, 1] < draws.exploration if draws.offers else np.zeros(len(has_id), bool)
+    position = uniform[exploring, 1] / draws.exploration * len(draws.offers)
+    explored[exploring] = position.astype(np.int64)
     return held_out, explored
 
 

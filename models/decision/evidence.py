@@ -42,15 +42,15 @@ class KindsTested:
 
 def count_tested(tested: pd.DataFrame, *, reason: str, lapse: str) -> KindsTested:
     """Kinds of the experiment's customers, with the columns that exist of `reason` and `lapse`."""
-    known = lapse in tested.columns and bool(tested[lapse].notna().any())
+    has_lapse = lapse in tested.columns and bool(tested[lapse].notna().any())
     edges: tuple[float, ...] = ()
     usual = None
-    if known:
+    if has_lapse:
         usual = float(tested[lapse].quantile(USUAL, interpolation="lower"))
         longest = float(tested[lapse].max())
         edges = (*(edge for edge in BANDS_DAYS if edge < longest), longest)
     empty = KindsTested(
-        reason if reason in tested.columns else "", lapse if known else "", edges, {}
+        reason if reason in tested.columns else "", lapse if has_lapse else "", edges, {}
     )
     counted = _kinds(empty, tested).value_counts().sort_index()
     rows = {str(kind): int(number) for kind, number in counted.items()}

@@ -112,11 +112,11 @@ def learn_decision(
         priority={},
     )
     decision = replace(decision, prices=_prices(decision, rows, outputs, limits))
-    told, lost = facts_of(decision, rows), is_lost(rows)
-    known = told["value"][~lost & ~np.isnan(told["value"])]
-    if len(known):
-        middle = replace(decision.strategy, high_value=float(np.median(known)))
-        decision = replace(decision, strategy=middle)
+    customer_facts, lost = facts_of(decision, rows), is_lost(rows)
+    values = customer_facts["value"][~lost & ~np.isnan(customer_facts["value"])]
+    if len(values):
+        strategy = replace(decision.strategy, high_value=float(np.median(values)))
+        decision = replace(decision, strategy=strategy)
     return replace(decision, priority=_priority_cuts(decision, rows, outputs))
 
 
@@ -146,11 +146,13 @@ def _priority_cuts(
     decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame
 ) -> dict[str, PriorityCuts]:
     """Among the active and among the others: margin, turnover and what lies ahead."""
-    told, lost = facts_of(decision, rows), is_lost(rows)
+    facts, lost = facts_of(decision, rows), is_lost(rows)
     gain = recommend(decision, rows, outputs)["expected_incremental_profit"].to_numpy()
-    prospects = np.where(np.isnan(gain), told["value"], gain)
+    prospects = np.where(np.isnan(gain), facts["value"], gain)
     return {
-        population: learn_priorities(told["margin"][part], told["turnover"][part], prospects[part])
+        population: learn_priorities(
+            facts["margin"][part], facts["turnover"][part], prospects[part]
+        )
         for population, part in (("active", ~lost), ("lost", lost))
         if part.any()
     }

@@ -27,7 +27,7 @@ def sentences(
     rules = _words(decision.rules)
     lines = []
     for row, option in enumerate(weighed.chosen):
-        if not weighed.asked[row]:
+        if not weighed.candidate[row]:
             line = "" if np.isnan(risk[row]) else f"leaves with probability {risk[row]:.2f}"
         elif weighed.excluded_by[row]:
             line = rules[weighed.excluded_by[row]]

@@ -51,8 +51,8 @@ class Weighed:
     Attributes
     ----------
     forecast
-        Of each option, NaN for customers who are not asked.
-    asked
+        Of each option, NaN for customers who are no candidates.
+    candidate
         (rows,) bool: lost customers with a forecast.
     excluded_by
         (rows,) name of the first hard rule that excludes, or empty.
@@ -63,7 +63,7 @@ class Weighed:
     """
 
     forecast: Forecast
-    asked: np.ndarray
+    candidate: np.ndarray
     excluded_by: np.ndarray
     allowed: np.ndarray
     chosen: np.ndarray
@@ -99,19 +99,21 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
     """
     facts = facts_of(decision, rows)
     weighed = weigh(decision, rows, outputs)
-    names, chosen, asked = weighed.forecast.names, weighed.chosen, weighed.asked
+    names, chosen, candidate = weighed.forecast.names, weighed.chosen, weighed.candidate
     labels = np.array([*names, ""], dtype=object)  # the last for -1, not known
-    gain = np.where(asked, _profit_gain(outputs, names)[np.arange(len(rows)), chosen], np.nan)
-    offered = asked & (chosen > 0)
+    gain = np.where(candidate, _profit_gain(outputs, names)[np.arange(len(rows)), chosen], np.nan)
+    offered = candidate & (chosen > 0)
     held, assigned = _assigned(decision, rows, weighed)
     chance = offer_probabilities(decision.draws, chosen, names)
-    propensity = np.where(asked & (assigned >= 0), chance[np.arange(len(rows)), assigned], np.nan)
+    propensity = np.where(
+        candidate & (assigned >= 0), chance[np.arange(len(rows)), assigned], np.nan
+    )
     lost = is_lost(rows)
     facts["risk"] = _known_numbers(outputs, "churn_probability")
-    why = np.where(offered | ~asked, "", _why(decision, weighed))
+    why = np.where(offered | ~candidate, "", _why(decision, weighed))
     return pd.DataFrame(
         {
-            "recommended_offer": _texts(np.where(asked, labels[chosen], "")),
+            "recommended_offer": _texts(np.where(candidate, labels[chosen], "")),
             "expected_incremental_profit": gain,
             "priority": _texts(_priority(decision, facts, lost, gain)),
             "strategy": _texts(
@@ -123,7 +125,7 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
                 )
             ),
             "holdout": pd.Series(held, dtype="object").infer_objects(),
-            "assigned_offer": _texts(np.where(asked, labels[assigned], "")),
+            "assigned_offer": _texts(np.where(candidate, labels[assigned], "")),
             "propensity": propensity,
             "excluded_by": _texts(why),
         },
@@ -138,7 +140,7 @@ def _assigned(
     drawn, explored = np.full(len(rows), None, dtype=object), np.full(len(rows), -1)
     if "customer_id" in rows.columns:
         drawn, explored = draw(decision.draws, rows["customer_id"])
-    offered = weighed.asked & (weighed.chosen > 0)
+    offered = weighed.candidate & (weighed.chosen > 0)
     held = np.where(offered, drawn, np.array(False, dtype=object))
     options = np.array([weighed.forecast.names.index(name) for name in decision.draws.offers])
     assigned = weighed.chosen.copy()
@@ -158,16 +160,20 @@ def sent_offers(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -
 def weigh(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> Weighed:
     """Rules first, then the objective at the prices of what is scarce; see `recommend`."""
     facts = facts_of(decision, rows)
-    asked = is_lost(rows)
+    candidate = is_lost(rows)
     if decision.offers:
-        asked = asked & ~np.isnan(_known_numbers(outputs, f"return_probability_{decision.control}"))
+        candidate = candidate & ~np.isnan(
+            _known_numbers(outputs, f"return_probability_{decision.control}")
+        )
     forecast = _forecast(decision, outputs)
     excluded = excluded_by(decision.rules, facts)
-    allowed = _allowed(decision, forecast, asked & (excluded == ""))
+    allowed = _allowed(decision, forecast, candidate & (excluded == ""))
     gain, cost = stakes(decision, forecast, allowed)
-    place = np.array([0.0, *(decision.prices.offers.get(name, 0.0) for name in decision.offers)])
-    chosen = np.argmax(gain - decision.prices.money * cost - place, axis=1)
-    return Weighed(forecast, asked, excluded, allowed, chosen)
+    option_prices = np.array(
+        [0.0, *(decision.prices.offers.get(name, 0.0) for name in decision.offers)]
+    )
+    chosen = np.argmax(gain - decision.prices.money * cost - option_prices, axis=1)
+    return Weighed(forecast, candidate, excluded, allowed, chosen)
 
 
 def stakes(

@@ -166,24 +166,24 @@ def priorities(
     return np.select([together >= cuts.a, together >= cuts.b], ["A", "B"], "C")
 
 
-def _quantiles(known: np.ndarray) -> tuple[float, ...]:
-    if not len(known):
+def _quantiles(values: np.ndarray) -> tuple[float, ...]:
+    if not len(values):
         return ()
-    points = np.quantile(known, np.linspace(0, 1, RANK_POINTS), method="inverted_cdf")
+    points = np.quantile(values, np.linspace(0, 1, RANK_POINTS), method="inverted_cdf")
     return tuple(float(point) for point in points)
 
 
 def _mean_rank(tables: Sequence[Sequence[float]], columns: Sequence[np.ndarray]) -> np.ndarray:
     """Mean over the known columns of the share of the population below, ties counted half."""
-    total, known = np.zeros(len(columns[0])), np.zeros(len(columns[0]))
+    total, counts = np.zeros(len(columns[0])), np.zeros(len(columns[0]))
     for table, column in zip(tables, columns, strict=True):
         if not len(table):
             continue
         there = ~np.isnan(column)
         sides = [np.searchsorted(table, column[there], side) for side in ("left", "right")]
         total[there] += (sides[0] + sides[1]) / (2 * len(table))
-        known[there] += 1
-    return np.divide(total, known, out=np.full(len(total), np.nan), where=known > 0)
+        counts[there] += 1
+    return np.divide(total, counts, out=np.full(len(total), np.nan), where=counts > 0)
 
 
 def lapse_discount(

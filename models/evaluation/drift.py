@@ -83,12 +83,12 @@ def _compare(
 
 def _number_bins(old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bin numbers of both sides; -1 is missing."""
-    known = old[~np.isnan(old)]
-    values = np.unique(known)
+    present = old[~np.isnan(old)]
+    values = np.unique(present)
     if len(values) <= MOST_VALUES:
         edges = np.sort(np.concatenate([values, np.nextafter(values, -np.inf)]))
     else:
-        edges = np.unique(np.quantile(known, np.arange(1, BINS) / BINS))
+        edges = np.unique(np.quantile(present, np.arange(1, BINS) / BINS))
     return _placed(old, edges), _placed(new, edges)
 
 

@@ -35,9 +35,9 @@ def effects_by_group(judged: Graded, groups: pd.Series, *, level: float = 0.95) 
     for group, count in pd.Series(names).value_counts(sort=True).items():
         if count < FEWEST_ROWS:
             continue
-        mine = judged.scores[names == group]
+        group_scores = judged.scores[names == group]
         for position, offer in enumerate(judged.names[1:], start=1):
-            mean = mean_estimate(mine[:, position] - mine[:, 0], level=level)
+            mean = mean_estimate(group_scores[:, position] - group_scores[:, 0], level=level)
             rows.append((group, offer, int(count), mean.value, mean.lo, mean.hi))
     return pd.DataFrame(rows, columns=["group", "offer", "rows", "effect", "lo", "hi"])
 

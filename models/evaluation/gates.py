@@ -137,7 +137,9 @@ def policy_gates(
         (n,) names of the offer that each recommends, all of them in `names`.
     """
     ours = earned(scores, names, challenger)
-    gains = {name: paired_difference(ours, scores[:, place]) for place, name in enumerate(names)}
+    gains = {
+        name: paired_difference(ours, scores[:, position]) for position, name in enumerate(names)
+    }
     hardest = min(gains, key=lambda name: gains[name].hi)
     gates = [
         Gate(
@@ -197,15 +199,15 @@ def slice_gate(
     if not kept:
         return Gate(name, True, f"no slice has {LEAST_IN_SLICE} customers")
     level = 1 - 2 * FALSE_ALARMS / len(kept)
-    found = {
+    estimates = {
         label: mean_estimate(
             gains[rows], clusters=None if customers is None else customers[rows], level=level
         )
         for label, rows in kept.items()
     }
-    worst = min(found, key=lambda label: (found[label].hi, found[label].value))
-    figure = f"{_interval(found[worst])} at {worst}, the worst of {len(kept)}"
-    return Gate(name, bool(found[worst].hi >= 0), figure)
+    worst = min(estimates, key=lambda label: (estimates[label].hi, estimates[label].value))
+    figure = f"{_interval(estimates[worst])} at {worst}, the worst of {len(kept)}"
+    return Gate(name, bool(estimates[worst].hi >= 0), figure)
 
 
 def moment_gates(

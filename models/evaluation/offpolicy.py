@@ -88,11 +88,11 @@ def _logged(
 
 def _positions(names: np.ndarray, offers: Sequence[str], what: str) -> np.ndarray:
     codes, levels = pd.factorize(names, use_na_sentinel=False)
-    place = {str(name): position for position, name in enumerate(offers)}
-    unknown = [str(name) for name in levels if str(name) not in place]
+    position_of = {str(name): position for position, name in enumerate(offers)}
+    unknown = [str(name) for name in levels if str(name) not in position_of]
     if unknown:
         raise ValueError(f"{what}: must be one of {list(offers)}, found {unknown[:5]}")
-    return np.array([place[str(name)] for name in levels], dtype=np.int64)[codes]
+    return np.array([position_of[str(name)] for name in levels], dtype=np.int64)[codes]
 
 
 def _checked(predictions: np.ndarray, offers: Sequence[str], rows: int) -> np.ndarray:
@@ -105,6 +105,6 @@ def _checked(predictions: np.ndarray, offers: Sequence[str], rows: int) -> np.nd
     return matrix
 
 
-def _same_length(found: np.ndarray, expected: np.ndarray, what: str) -> None:
-    if len(found) != len(expected):
-        raise ValueError(f"{what}: must have {len(expected)} rows, found {len(found)}")
+def _same_length(values: np.ndarray, expected: np.ndarray, what: str) -> None:
+    if len(values) != len(expected):
+        raise ValueError(f"{what}: must have {len(expected)} rows, found {len(values)}")

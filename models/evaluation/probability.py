@@ -91,9 +91,9 @@ def grade_probabilities(
         unknown metric.
     """
     ranked = _rank(outcome, probability)
-    found = _grades(ranked, np.ones(len(ranked.order)), metrics, profit or RetentionProfit())
+    grades = _grades(ranked, np.ones(len(ranked.order)), metrics, profit or RetentionProfit())
     head = {"rows": float(len(ranked.order)), "base_rate": float(ranked.outcome.mean())}
-    return {**head, **found}
+    return {**head, **grades}
 
 
 def bootstrap_grades(
@@ -133,19 +133,19 @@ def bootstrap_grades(
     for repeat in range(repeats + 1):
         counts = np.bincount(rng.integers(0, size, size), minlength=size) if repeat else None
         weights = np.ones(rows) if counts is None else counts[groups].astype(np.float64)
-        asked = [metric for metric in metrics if metric != "ece" or not repeat]
-        for place, model in enumerate(ranked.values()):
-            grades = _grades(model, weights[model.order], asked, profit)
-            drawn[repeat, place] = [grades.get(metric, np.nan) for metric in metrics]
+        computed = [metric for metric in metrics if metric != "ece" or not repeat]
+        for position, model in enumerate(ranked.values()):
+            grades = _grades(model, weights[model.order], computed, profit)
+            drawn[repeat, position] = [grades.get(metric, np.nan) for metric in metrics]
     gains = drawn - drawn[:, :1]
     records = []
-    for place, name in enumerate(ranked):
+    for position, name in enumerate(ranked):
         for number, metric in enumerate(metrics):
-            value, gain = drawn[0, place, number], gains[0, place, number]
+            value, gain = drawn[0, position, number], gains[0, position, number]
             lo, hi = gain_lo, gain_hi = [float("nan")] * 2
             if metric != "ece":
-                lo, hi = percentile_interval(drawn[1:, place, number], level=level)
-                gain_lo, gain_hi = percentile_interval(gains[1:, place, number], level=level)
+                lo, hi = percentile_interval(drawn[1:, position, number], level=level)
+                gain_lo, gain_hi = percentile_interval(gains[1:, position, number], level=level)
             records.append((name, metric, value, lo, hi, gain, gain_lo, gain_hi))
     columns = ["model", "metric", "value", "lo", "hi", "gain", "gain_lo", "gain_hi"]
     return pd.DataFrame(records, columns=columns)
@@ -251,25 +251,25 @@ def _grades(
     reached = np.r_[0.0, np.cumsum(weights)[ranked.ends]]
     positives, total = caught[-1], reached[-1]
     two_classes = 0 < positives < total
-    found = {}
+    grades = {}
     for metric in metrics:
         if metric in ("log_loss", "brier", "ece"):
-            found[metric] = _honesty(ranked, weights, hits, metric)
+            grades[metric] = _honesty(ranked, weights, hits, metric)
         elif not two_classes:
-            found[metric] = float("nan")
+            grades[metric] = float("nan")
         elif metric == "auc":
             false = reached - caught
             area = np.sum(np.diff(false) * (caught[1:] + caught[:-1]) / 2)
-            found[metric] = float(area / (positives * (total - positives)))
+            grades[metric] = float(area / (positives * (total - positives)))
         elif metric == "pr_auc":
             precision = caught[1:] / np.maximum(reached[1:], SMALLEST_PROBABILITY)
-            found[metric] = float(np.sum(np.diff(caught) * precision) / positives)
+            grades[metric] = float(np.sum(np.diff(caught) * precision) / positives)
         elif metric == "lift_10":
             gain = np.interp(LIFT_SHARE * total, reached, caught) / positives
-            found[metric] = float(gain / LIFT_SHARE)
+            grades[metric] = float(gain / LIFT_SHARE)
         else:
-            found[metric] = _expected_maximum_profit(ranked, weights, profit)
-    return found
+            grades[metric] = _expected_maximum_profit(ranked, weights, profit)
+    return grades
 
 
 def _honesty(ranked: _Ranked, weights: np.ndarray, hits: np.ndarray, metric: str) -> float:

@@ -130,13 +130,13 @@ def gain_at(curve: QiniCurve, budgets: Any) -> np.ndarray:
     ValueError
         If a budget lies below the spend of the cheapest plan.
     """
-    asked = np.asarray(budgets, dtype=np.float64)
-    if (asked < curve.spend[0] - 1e-12).any():
+    amounts = np.asarray(budgets, dtype=np.float64)
+    if (amounts < curve.spend[0] - 1e-12).any():
         raise ValueError(
             f"budgets: must be at least {curve.spend[0]:.6g} per customer, the cheapest plan, "
-            f"found {asked.min():.6g}; ask for more money"
+            f"found {amounts.min():.6g}; ask for more money"
         )
-    return np.interp(asked, curve.spend, curve.gain)
+    return np.interp(amounts, curve.spend, curve.gain)
 
 
 def _checked(

@@ -74,13 +74,13 @@ def bootstrap(
     sizes = {name: curve.n for name, curve in curves.items()}
     if len(set(sizes.values())) != 1:
         raise ValueError(f"curves: must be over the same customers, found rows {sizes}")
-    asked = np.asarray(budgets, dtype=np.float64)
-    if asked.ndim != 1 or len(asked) < 2 or (np.diff(asked) <= 0).any():
+    budget_grid = np.asarray(budgets, dtype=np.float64)
+    if budget_grid.ndim != 1 or len(budget_grid) < 2 or (np.diff(budget_grid) <= 0).any():
         raise ValueError("budgets: must be at least two rising numbers; sort them and drop repeats")
     kept = half_samples(next(iter(sizes.values())), replicates, rng)
-    gains = {name: gain_at(curve, asked) for name, curve in curves.items()}
-    draws = {name: _replicate_gains(curve, kept, asked) for name, curve in curves.items()}
-    return QiniBootstrap(asked, gains, draws)
+    gains = {name: gain_at(curve, budget_grid) for name, curve in curves.items()}
+    draws = {name: _replicate_gains(curve, kept, budget_grid) for name, curve in curves.items()}
+    return QiniBootstrap(budget_grid, gains, draws)
 
 
 def half_samples(rows: int, replicates: int, rng: np.random.Generator) -> np.ndarray:

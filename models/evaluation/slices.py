@@ -28,7 +28,7 @@ def levels(reference: pd.Series, values: pd.Series) -> np.ndarray:
     names = [f"up to {cuts[0]:.4g}"]
     names += [f"{low:.4g} to {high:.4g}" for low, high in pairwise(cuts)]
     names.append(f"above {cuts[-1]:.4g}")
-    place = np.searchsorted(cuts, values.to_numpy(dtype=np.float64, na_value=np.nan))
-    found = np.array(names, dtype=object)[place]
-    found[values.isna().to_numpy()] = None
-    return found
+    band = np.searchsorted(cuts, values.to_numpy(dtype=np.float64, na_value=np.nan))
+    labels = np.array(names, dtype=object)[band]
+    labels[values.isna().to_numpy()] = None
+    return labels

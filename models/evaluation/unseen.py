@@ -83,11 +83,11 @@ def unseen(memory: Mapping[str, Any], rows: pd.DataFrame) -> np.ndarray:
     if "from" in memory:
         later: np.ndarray = (rows["as_of"] >= pd.Timestamp(memory["from"])).to_numpy()
         return later
-    found = np.isin(memory["keys"], _short(_hashed_keys(rows)))
-    if found.mean() < STILL_THERE:
+    still_there = np.isin(memory["keys"], _short(_hashed_keys(rows)))
+    if still_there.mean() < STILL_THERE:
         raise ValueError(
-            f"only {found.sum()} of {len(found)} sampled rows of its training are among those of "
-            "today, so nobody can tell whom it has not seen"
+            f"only {still_there.sum()} of {len(still_there)} sampled rows of its training are "
+            "among those of today, so nobody can tell whom it has not seen"
         )
     return held_out(rows["customer_id"], share=memory["share"], seed=memory["seed"])
 

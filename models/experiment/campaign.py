@@ -90,10 +90,10 @@ def campaign_readout(
         control=control,
         planned=None,
     )
-    asked = chosen != control
-    frame, chosen = frame[asked].reset_index(drop=True), chosen[asked]
+    selected = chosen != control
+    frame, chosen = frame[selected].reset_index(drop=True), chosen[selected]
     if covariates is not None:
-        covariates = covariates.reset_index(drop=True)[asked].reset_index(drop=True)
+        covariates = covariates.reset_index(drop=True)[selected].reset_index(drop=True)
     parts, left_out = _readable(frame["offer"].to_numpy(dtype=object), chosen, control)
     if not parts:
         raise ExperimentError(
@@ -103,7 +103,7 @@ def campaign_readout(
         )
     tables = []
     for name, rows in parts.items():
-        some = None if covariates is None else covariates[rows].reset_index(drop=True)
+        part_covariates = None if covariates is None else covariates[rows].reset_index(drop=True)
         tables.append(
             _effects(
                 frame[rows].reset_index(drop=True),
@@ -111,7 +111,7 @@ def campaign_readout(
                 name,
                 control=control,
                 contact_cost=contact_cost,
-                covariates=some,
+                covariates=part_covariates,
                 level=level,
                 alpha=alpha / len(parts),
             )
@@ -150,8 +150,8 @@ def _effects(
 ) -> pd.DataFrame:
     """The effect table of one offer, or of all, on those for whom it was chosen."""
     sent, chance = frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy(dtype=float)
-    known = {offer: cost for offer, cost in (contact_cost or {}).items() if offer in set(sent)}
-    outcomes = outcome_columns(frame, sent, contact_cost=known, further=())
+    costs = {offer: cost for offer, cost in (contact_cost or {}).items() if offer in set(sent)}
+    outcomes = outcome_columns(frame, sent, contact_cost=costs, further=())
     labels = np.where(sent == control, control, np.where(sent == chosen, name, "another offer"))
     compared = (labels == control) | (labels == name)
     check_cells(frame[compared], minimum_rows=1, lowest_propensity=0.01)

@@ -60,18 +60,16 @@ def _columns(name: str, values: pd.Series) -> dict[str, np.ndarray]:
     indicator = {f"{name} missing": missing.astype(np.float64)}
     if pd.api.types.is_numeric_dtype(values):
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        known = numbers[~missing]
-        if not np.isfinite(known).all():
+        present = numbers[~missing]
+        if not np.isfinite(present).all():
             raise ValueError(
                 f"covariates: column '{name}' must be finite, found infinity; make it missing"
             )
-        return {name: np.where(missing, np.median(known) if len(known) else 0.0, numbers)} | (
-            indicator
-        )
+        middle = np.median(present) if len(present) else 0.0
+        return {name: np.where(missing, middle, numbers)} | indicator
     codes, levels = pd.factorize(values)
     counts = dict(zip(map(str, levels), np.bincount(codes[~missing]), strict=True))
     frequent = sorted(counts, key=lambda level: (-counts[level], level))[:MOST_LEVELS]
-    place = {str(level): code for code, level in enumerate(levels)}
-    return {f"{name}={level}": (codes == place[level]).astype(np.float64) for level in frequent} | (
-        indicator
-    )
+    code_of = {str(level): code for code, level in enumerate(levels)}
+    flags = {f"{name}={level}": (codes == code_of[level]).astype(np.float64) for level in frequent}
+    return flags | indicator

@@ -71,11 +71,11 @@ def outcome_columns(
         If a cost is given for an unknown arm, or a further column is no complete number.
     """
     contact = dict(contact_cost or {})
-    known = set(frame["arm"]) | set(frame["offer"])
-    if set(contact) - known:
+    names = set(frame["arm"]) | set(frame["offer"])
+    if set(contact) - names:
         raise ValueError(
-            f"contact_cost: {sorted(set(contact) - known)} are no arms or offers, found "
-            f"{sorted(known)}; correct the names"
+            f"contact_cost: {sorted(set(contact) - names)} are no arms or offers, found "
+            f"{sorted(names)}; correct the names"
         )
     outcomes = pd.DataFrame({"returned": frame["returned"]})
     unknown = frame["value"].isna() & (frame["returned"] > 0) if "value" in frame.columns else None
@@ -117,8 +117,8 @@ def level_table(scored: ArmScores, labels: np.ndarray) -> pd.DataFrame:
     rows = pd.Series(labels).value_counts()
     tables = [scored.estimates(arm).assign(arm=arm, rows=int(rows[arm])) for arm in scored.arms]
     table = pd.concat(tables, ignore_index=True)
-    known = table[table["estimate"].notna()].reset_index(drop=True)  # nothing spent, no roi
-    return known[["arm", "rows", "outcome", *NUMBERS[:4]]]
+    estimated = table[table["estimate"].notna()].reset_index(drop=True)  # nothing spent, no roi
+    return estimated[["arm", "rows", "outcome", *NUMBERS[:4]]]
 
 
 def effect_table(scored: ArmScores, *, adjusted: bool) -> pd.DataFrame:

@@ -108,16 +108,17 @@ def answer(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.Dat
 def forecasts(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.DataFrame:
     """The outputs of the models without the decision; see `answer`."""
     everybody = np.ones(len(frame), dtype=bool)
-    known = "population" in frame.columns
-    active = (frame["population"] == "active").to_numpy() if known else everybody
-    asked = [(answers.churn, active), (answers.winback, ~active if known else everybody)]
-    parts = [_answer_rows(formula, frame, rows, threads) for formula, rows in asked if formula]
+    has_population = "population" in frame.columns
+    active = (frame["population"] == "active").to_numpy() if has_population else everybody
+    lost = ~active if has_population else everybody
+    formulas = [(answers.churn, active), (answers.winback, lost)]
+    parts = [_answer_rows(formula, frame, rows, threads) for formula, rows in formulas if formula]
     return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=frame.index)
 
 
 def _answer_rows(
-    formula: Formula, frame: pd.DataFrame, asked: np.ndarray, threads: int
+    formula: Formula, frame: pd.DataFrame, rows: np.ndarray, threads: int
 ) -> pd.DataFrame:
     values = np.full((len(frame), len(formula.outputs)), np.nan)
-    values[asked] = evaluate(formula, frame, threads=threads, asked=asked).to_numpy()
+    values[rows] = evaluate(formula, frame, threads=threads, mask=rows).to_numpy()
     return pd.DataFrame(values, columns=list(formula.outputs), index=frame.index)

@@ -117,8 +117,8 @@ def _by_bin(predicted: ArrayLike, observed: ArrayLike, bins: int) -> pd.DataFram
     """bin, rows, predicted, observed, spread; equal predictions fall into one bin."""
     before, after, _ = _checked(predicted, observed, None)
     ranks = pd.Series(before).rank(method="average").to_numpy()
-    place = np.minimum(((ranks - 0.5) * bins / len(ranks)).astype(int), bins - 1)
-    groups = pd.DataFrame({"bin": place, "predicted": before, "observed": after}).groupby("bin")
+    bin_codes = np.minimum(((ranks - 0.5) * bins / len(ranks)).astype(int), bins - 1)
+    groups = pd.DataFrame({"bin": bin_codes, "predicted": before, "observed": after}).groupby("bin")
     table = groups.agg(
         rows=("observed", "size"),
         predicted=("predicted", "mean"),

@@ -43,21 +43,23 @@ class Curves:
 def gather(sums: Sequence[tuple[float, Sequence[Any]]]) -> Curves:
     """Prepare sums, each a constant and terms [column position, xs, ys, value where missing]."""
     by_column: dict[int, list[tuple[int, Sequence[Any]]]] = {}
-    for place, (_, terms) in enumerate(sums):
+    for sum_index, (_, terms) in enumerate(sums):
         for term in terms:
-            by_column.setdefault(int(term[0]), []).append((place, term))
-    columns = tuple(_column(position, found) for position, found in sorted(by_column.items()))
+            by_column.setdefault(int(term[0]), []).append((sum_index, term))
+    columns = tuple(
+        _column(position, column_terms) for position, column_terms in sorted(by_column.items())
+    )
     constants = np.array([[float(constant)] for constant, _ in sums]).reshape(-1, 1)
     return Curves(constants, columns)
 
 
-def _column(position: int, found: Sequence[tuple[int, Sequence[Any]]]) -> _Column:
-    knots = np.unique(np.concatenate([np.asarray(xs, float) for _, (_, xs, _, _) in found]))
-    sums = sorted({place for place, _ in found})
+def _column(position: int, terms: Sequence[tuple[int, Sequence[Any]]]) -> _Column:
+    knots = np.unique(np.concatenate([np.asarray(xs, float) for _, (_, xs, _, _) in terms]))
+    sums = sorted({sum_index for sum_index, _ in terms})
     heights = np.zeros((len(sums), len(knots) + 2))
-    for place, (_, xs, ys, missing) in found:
+    for sum_index, (_, xs, ys, missing) in terms:
         at = np.interp(knots, xs, ys)
-        heights[sums.index(place)] += np.concatenate([at[:1], at, [float(missing)]])
+        heights[sums.index(sum_index)] += np.concatenate([at[:1], at, [float(missing)]])
     rises = np.zeros_like(heights)
     rises[:, 1:-2] = np.diff(heights[:, 1:-1], axis=1)
     starts, widths = np.zeros(len(knots) + 2), np.ones(len(knots) + 2)
@@ -82,8 +84,8 @@ def add_up(curves: Curves, columns: np.ndarray) -> np.ndarray:
         inside = np.fmin(np.fmax(values, column.knots[0]), column.knots[-1])
         inside -= column.starts.take(index)
         inside /= column.widths.take(index)
-        found = column.rises.take(index, axis=1)
-        found *= inside
-        found += column.heights.take(index, axis=1)
-        totals[column.sums] += found
+        contribution = column.rises.take(index, axis=1)
+        contribution *= inside
+        contribution += column.heights.take(index, axis=1)
+        totals[column.sums] += contribution
     return totals

@@ -58,12 +58,12 @@ def contributions(formula: Formula, frame: pd.DataFrame, output: str) -> tuple[p
 
 
 def _named_shares(walk: _Walk, frame: pd.DataFrame, output: str) -> tuple[pd.DataFrame, float]:
-    found = walk.shares(["ref", output])
+    attribution = walk.shares(["ref", output])
     names = [column.name for column in walk.formula.columns]
-    table = pd.DataFrame(found.shares[:, :-1], columns=names, index=frame.index)
-    if found.shares[:, -1].any():
-        table[OFFER] = found.shares[:, -1]
-    return table, found.base
+    table = pd.DataFrame(attribution.shares[:, :-1], columns=names, index=frame.index)
+    if attribution.shares[:, -1].any():
+        table[OFFER] = attribution.shares[:, -1]
+    return table, attribution.base
 
 
 def importance(
@@ -179,10 +179,10 @@ def drivers(
     strongest = np.argsort(-np.abs(matrix), axis=1, kind="stable")[:, :top]
     shown = {name: _shown(frame[name]) for name in columns if name in frame.columns}
     lines = []
-    for row, places in enumerate(strongest):
+    for row, positions in enumerate(strongest):
         parts = []
-        for place in places:
-            share, name = matrix[row, place], columns[place]
+        for position in positions:
+            share, name = matrix[row, position], columns[position]
             if share == 0:
                 continue
             value = f" {shown[name][row]}" if name in shown else ""
@@ -203,7 +203,7 @@ class _Walk:
 
     def __init__(self, formula: Formula, matrix: np.ndarray, threads: int) -> None:
         self.formula, self.matrix, self.threads = formula, matrix, threads
-        self.known: dict[str, _Shares] = {}
+        self.computed: dict[str, _Shares] = {}
         self.empty = np.zeros((len(matrix), matrix.shape[1] + 1))
 
     def shares(self, expression: Expression) -> _Shares:
@@ -211,9 +211,9 @@ class _Walk:
             case ["const", number]:
                 return _Shares(np.full(len(self.matrix), float(number)), float(number), self.empty)
             case ["ref", name]:
-                if name not in self.known:
-                    self.known[name] = self.shares(self.formula.expressions[name])
-                return self.known[name]
+                if name not in self.computed:
+                    self.computed[name] = self.shares(self.formula.expressions[name])
+                return self.computed[name]
             case ["booster", file, extra]:
                 return self._booster(file, extra)
             case ["additive", intercept, terms]:
@@ -221,11 +221,11 @@ class _Walk:
             case ["sum", *terms]:
                 total = _Shares(np.zeros(len(self.matrix)), 0.0, self.empty)
                 for weight, part in terms:
-                    found = self.shares(part)
+                    part_shares = self.shares(part)
                     total = _Shares(
-                        total.value + weight * found.value,
-                        total.base + weight * found.base,
-                        total.shares + weight * found.shares,
+                        total.value + weight * part_shares.value,
+                        total.base + weight * part_shares.base,
+                        total.shares + weight * part_shares.shares,
                     )
                 return total
             case ["product", *parts]:
@@ -243,12 +243,12 @@ class _Walk:
             constants = np.broadcast_to(np.asarray(extra, float), (len(rows), len(extra)))
             rows = np.hstack([rows, constants])
         booster = self.formula.booster(file)
-        found = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=self.threads))
+        shap = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=self.threads))
         width = self.matrix.shape[1]
-        offer = found[:, width:-1].sum(axis=1)
-        shares = np.column_stack([found[:, :width], offer])
-        base = float(found[0, -1]) if len(found) else 0.0
-        return _Shares(found.sum(axis=1), base, shares)
+        offer = shap[:, width:-1].sum(axis=1)
+        shares = np.column_stack([shap[:, :width], offer])
+        base = float(shap[0, -1]) if len(shap) else 0.0
+        return _Shares(shap.sum(axis=1), base, shares)
 
     def _additive(self, intercept: float, terms: Sequence[Sequence[Any]]) -> _Shares:
         shares = self.empty.copy()
@@ -268,14 +268,14 @@ def _step(name: str, settings: Sequence[Sequence[float]]) -> Callable[[np.ndarra
     return lambda value: np.clip(value, settings[0], settings[1])
 
 
-def _through(step: Callable[[np.ndarray], np.ndarray], found: _Shares) -> _Shares:
+def _through(step: Callable[[np.ndarray], np.ndarray], part: _Shares) -> _Shares:
     """A function of one variable: its change from the base, shared out in proportion."""
-    value = step(found.value)
-    base = float(step(np.array([found.base]))[0])
-    moved = found.value - found.base
+    value = step(part.value)
+    base = float(step(np.array([part.base]))[0])
+    moved = part.value - part.base
     still = np.abs(moved) < 1e-9
     slope = np.where(still, 0.0, (value - base) / np.where(still, 1.0, moved))
-    return _Shares(value, base, found.shares * slope[:, None])
+    return _Shares(value, base, part.shares * slope[:, None])
 
 
 def _times(left: _Shares, right: _Shares) -> _Shares:

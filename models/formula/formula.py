@@ -124,11 +124,11 @@ def learn_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
 
 
 def encode(
-    columns: Sequence[Column], frame: pd.DataFrame, *, asked: np.ndarray | None = None
+    columns: Sequence[Column], frame: pd.DataFrame, *, mask: np.ndarray | None = None
 ) -> np.ndarray:
     """Raw columns as a float64 matrix (rows, columns), by name; missing and unknown are NaN.
 
-    Columns are picked by name whatever their order; extra ones are ignored. `asked` (rows,) says
+    Columns are picked by name whatever their order; extra ones are ignored. `mask` (rows,) says
     which rows are wanted; all of them where it is None.
 
     Raises
@@ -138,19 +138,19 @@ def encode(
     """
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
-        known = {column.name for column in columns}
-        extra = [str(name) for name in frame.columns if str(name) not in known]
+        names = {column.name for column in columns}
+        extra = [str(name) for name in frame.columns if str(name) not in names]
         raise ValueError(
             f"features: {len(missing)} columns are missing: {', '.join(missing[:8])}; "
             f"columns not asked for: {', '.join(extra[:8]) or 'none'}; rename or rebuild them"
         )
-    picked = None if asked is None else np.flatnonzero(asked)
+    picked = None if mask is None else np.flatnonzero(mask)
     rows = len(frame) if picked is None else len(picked)
     matrix = np.empty((len(columns), rows), dtype=np.float64)
     for position, column in enumerate(columns):
         values = frame[column.name]
-        found = _numbers(column.name, values) if column.levels is None else _codes(column, values)
-        matrix[position] = found if picked is None else found.take(picked)
+        encoded = _numbers(column.name, values) if column.levels is None else _codes(column, values)
+        matrix[position] = encoded if picked is None else encoded.take(picked)
     return matrix.T
 
 
@@ -170,23 +170,23 @@ def _numbers(name: str, values: pd.Series) -> np.ndarray:
 
 def _codes(column: Column, values: pd.Series) -> np.ndarray:
     if isinstance(values.dtype, pd.CategoricalDtype):
-        codes, found = values.cat.codes.to_numpy(), values.cat.categories
+        codes, levels = values.cat.codes.to_numpy(), values.cat.categories
     else:
-        codes, found = pd.factorize(values)
-    known = {level: float(code) for code, level in enumerate(column.levels or ())}
-    return np.array([*(known.get(str(value), np.nan) for value in found), np.nan])[codes]
+        codes, levels = pd.factorize(values)
+    code_of = {level: float(code) for code, level in enumerate(column.levels or ())}
+    return np.array([*(code_of.get(str(value), np.nan) for value in levels), np.nan])[codes]
 
 
 def evaluate(
-    formula: Formula, frame: pd.DataFrame, *, threads: int = 1, asked: np.ndarray | None = None
+    formula: Formula, frame: pd.DataFrame, *, threads: int = 1, mask: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Outputs of a formula, one float64 column each, in the row order of the frame.
 
     A row's outputs depend on nothing but that row, bit by bit: neither on the rows beside it nor on
-    `threads`. `asked` (rows,) says which rows are wanted; all of them where it is None.
+    `threads`. `mask` (rows,) says which rows are wanted; all of them where it is None.
     """
     formula.compile()
-    columns = encode(formula.columns, frame, asked=asked).T
+    columns = encode(formula.columns, frame, mask=mask).T
     rows = columns.shape[1]
     outputs = np.empty((len(formula.outputs), rows))
 
@@ -200,7 +200,7 @@ def evaluate(
     else:
         for first in firsts:
             block(first)
-    index = frame.index if asked is None else frame.index[asked]
+    index = frame.index if mask is None else frame.index[mask]
     return pd.DataFrame(outputs.T, columns=list(formula.outputs), index=index)
 
 
@@ -211,30 +211,30 @@ def _block(formula: Formula, columns: np.ndarray) -> np.ndarray:
         columns = np.pad(columns, ((0, 0), (0, _FEWEST - rows)), mode="edge")
     compiled = formula._compiled[0]
     parts = np.vstack([look_up(compiled.forest, columns), add_up(compiled.curves, columns)])
-    known: dict[str, Any] = {}
+    computed: dict[str, Any] = {}
     outputs = np.empty((len(formula.outputs), columns.shape[1]))
-    for place, name in enumerate(formula.outputs):
-        outputs[place] = _value(compiled, ["ref", name], parts, known)
+    for position, name in enumerate(formula.outputs):
+        outputs[position] = _value(compiled, ["ref", name], parts, computed)
     return outputs[:, :rows]
 
 
 def _value(
-    compiled: _Compiled, expression: Expression, parts: np.ndarray, known: dict[str, Any]
+    compiled: _Compiled, expression: Expression, parts: np.ndarray, computed: dict[str, Any]
 ) -> Any:
     """One number per row, or one for all rows."""
 
     def value(part: Expression) -> Any:
-        return _value(compiled, part, parts, known)
+        return _value(compiled, part, parts, computed)
 
     match expression:
         case ["const", number]:
             return float(number)
         case ["ref", name]:
-            if name not in known:
-                known[name] = value(compiled.expressions[name])
-            return known[name]
-        case ["part", place]:
-            return parts[place]
+            if name not in computed:
+                computed[name] = value(compiled.expressions[name])
+            return computed[name]
+        case ["part", row]:
+            return parts[row]
         case ["sum", *terms]:
             total: Any = 0.0
             for weight, part in terms:
@@ -281,11 +281,11 @@ def _compile(formula: Formula) -> _Compiled:
         if name not in needed:
             needed[name] = formula.expressions[name]
             collect(needed[name])
-    places = {text: place for place, text in enumerate([*boosters, *sums])}
+    rows = {text: row for row, text in enumerate([*boosters, *sums])}
 
     def placed(expression: Expression) -> Expression:
         if expression and expression[0] in ("booster", "additive"):
-            return ["part", places[repr(expression)]]
+            return ["part", rows[repr(expression)]]
         return [placed(part) if isinstance(part, list) else part for part in expression]
 
     given = [(file, formula.boosters[file], extra) for file, extra in boosters.values()]
@@ -323,10 +323,10 @@ def from_files(files: Mapping[str, bytes]) -> Formula:
     document = json.loads(files[FORMULA_FILE])
     boosters = {}
     for name, expected in document["sha256"].items():
-        found = hashlib.sha256(files.get(name, b"")).hexdigest()
-        if found != expected:
+        digest = hashlib.sha256(files.get(name, b"")).hexdigest()
+        if digest != expected:
             raise ValueError(
-                f"model file '{name}' has SHA-256 {found[:12]}, expected {expected[:12]}; "
+                f"model file '{name}' has SHA-256 {digest[:12]}, expected {expected[:12]}; "
                 "it is missing, truncated or changed: restore it or train again"
             )
         boosters[name] = files[name].decode()

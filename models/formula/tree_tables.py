@@ -129,11 +129,11 @@ def look_up(forest: Forest, columns: np.ndarray) -> np.ndarray:
         compare(columns[column], thresholds, out=flags[first : first + len(thresholds)])
     for column, left, first in forest.categories:
         codes = columns[column]
-        known = (codes >= 0) & (codes < left.shape[1] - 1)
-        index = np.where(known, codes, left.shape[1] - 1).astype(np.intp)
+        is_level = (codes >= 0) & (codes < left.shape[1] - 1)
+        index = np.where(is_level, codes, left.shape[1] - 1).astype(np.intp)
         flags[first : first + len(left)] = left[:, index]
-    for first, before, asked, turned in forest.gates:
-        bits[first : first + len(before)] = bits[before] & (bits[asked] ^ turned)
+    for first, before, splits, turned in forest.gates:
+        bits[first : first + len(before)] = bits[before] & (bits[splits] ^ turned)
     scores = np.zeros((forest.outputs, rows))
     for tables in forest.tables:
         codes = bits[tables.members[0]]
@@ -177,8 +177,8 @@ def _tree(name: str, block: str, constants: np.ndarray, width: int) -> Any:
     bounds = [int(bound) for bound in fields.get("cat_boundaries", "").split()]
     words = [int(word) for word in fields.get("cat_threshold", "").split()]
 
-    def split(place: int) -> _Split:
-        kind, threshold = kinds[place], thresholds[place]
+    def split(index: int) -> _Split:
+        kind, threshold = kinds[index], thresholds[index]
         if kind & 1:
             first, last = bounds[int(threshold)], bounds[int(threshold) + 1]
             levels = frozenset(
@@ -187,23 +187,23 @@ def _tree(name: str, block: str, constants: np.ndarray, width: int) -> Any:
                 for bit in range(32)
                 if word >> bit & 1
             )
-            return _Split(columns[place], 0.0, False, levels)
+            return _Split(columns[index], 0.0, False, levels)
         missing = kind >> 2 & 3
         if missing == 1:
             raise ValueError(f"formula: booster '{name}' takes zero for missing; train it without")
         # Where training saw no missing value, LightGBM takes one for zero.
         left = bool(kind & 2) if missing == 2 else threshold >= 0.0
-        return _Split(columns[place], threshold, not left, frozenset())
+        return _Split(columns[index], threshold, not left, frozenset())
 
-    def node(place: int) -> Any:
-        if place < 0:
-            return values[~place]
-        asked = split(place)
-        if asked.column < width:
-            return _Node(asked, node(lefts[place]), node(rights[place]))
-        constant = float(constants[asked.column - width])
-        left = constant in asked.levels if asked.levels else constant <= asked.threshold
-        return node(lefts[place] if left else rights[place])
+    def node(index: int) -> Any:
+        if index < 0:
+            return values[~index]
+        condition = split(index)
+        if condition.column < width:
+            return _Node(condition, node(lefts[index]), node(rights[index]))
+        constant = float(constants[condition.column - width])
+        left = constant in condition.levels if condition.levels else constant <= condition.threshold
+        return node(lefts[index] if left else rights[index])
 
     return node(0)
 
@@ -214,15 +214,15 @@ def _packed(trees: Sequence[Any]) -> list[_Piece]:
     waiting: list[_Piece] = []
     for tree in trees:
         for piece in _pieces(tree, None):
-            known = set(piece.keys)
+            keys = set(piece.keys)
             fits = [
-                (len(known.union(other.keys)) - len(other.keys), place)
-                for place, other in enumerate(waiting)
-                if len(known.union(other.keys)) <= _TABLE_BITS
+                (len(keys.union(other.keys)) - len(other.keys), index)
+                for index, other in enumerate(waiting)
+                if len(keys.union(other.keys)) <= _TABLE_BITS
             ]
             if fits:
-                place = min(fits)[1]
-                waiting[place] = _joined(waiting[place], piece)
+                index = min(fits)[1]
+                waiting[index] = _joined(waiting[index], piece)
             else:
                 waiting.append(piece)
                 if len(waiting) > _OPEN_TABLES:
@@ -279,6 +279,10 @@ def _patterns(bits: int) -> np.ndarray:
     return np.asarray(np.arange(1 << bits)[None, :] >> order & 1, dtype=bool)
 
 
+def _order(split: _Split) -> tuple[int, float, list[int]]:
+    return split.column, split.threshold, sorted(split.levels)
+
+
 def _layout(pieces: Sequence[_Piece]) -> tuple[dict[Any, int], Any, Any, Any]:
     """The bit of each split and gate, and how all of them are found."""
     levels: dict[_Gate, int] = {}
@@ -288,45 +292,45 @@ def _layout(pieces: Sequence[_Piece]) -> tuple[dict[Any, int], Any, Any, Any]:
             levels[gate] = 1 + level(gate.before) if gate.before else 0
         return levels[gate]
 
-    asked = dict.fromkeys(key for piece in pieces for key in piece.keys)
-    for key in asked:
+    keys = dict.fromkeys(key for piece in pieces for key in piece.keys)
+    for key in keys:
         if isinstance(key, _Gate):
             level(key)
-    splits = {key for key in asked if isinstance(key, _Split)} | {gate.split for gate in levels}
+    splits = {key for key in keys if isinstance(key, _Split)} | {gate.split for gate in levels}
     by_column: dict[tuple[int, bool, bool], list[_Split]] = {}
-    for split in sorted(splits, key=lambda one: (one.column, one.threshold, sorted(one.levels))):
+    for split in sorted(splits, key=_order):
         kind = (split.column, bool(split.levels), split.missing_right)
         by_column.setdefault(kind, []).append(split)
-    places: dict[Any, int] = {}
+    bit_of: dict[Any, int] = {}
     numbers, categories, gates = [], [], []
-    for (column, is_category, missing_right), found in by_column.items():
-        first = 2 + len(places)
-        places.update({split: first + place for place, split in enumerate(found)})
+    for (column, is_category, missing_right), column_splits in by_column.items():
+        first = 2 + len(bit_of)
+        bit_of.update({split: first + offset for offset, split in enumerate(column_splits)})
         if is_category:
-            codes = range(2 + max(max(split.levels) for split in found))
-            left = np.array([[code in split.levels for code in codes] for split in found])
+            codes = range(2 + max(max(split.levels) for split in column_splits))
+            left = np.array([[code in split.levels for code in codes] for split in column_splits])
             categories.append((column, left, first))
         else:
-            thresholds = np.array([[split.threshold] for split in found])
+            thresholds = np.array([[split.threshold] for split in column_splits])
             numbers.append((column, thresholds, missing_right, first))
     for height in range(1 + max(levels.values(), default=-1)):
         here = [gate for gate, at in levels.items() if at == height]
-        first = 2 + len(places)
-        before = np.array([places[gate.before] if gate.before else _ALWAYS for gate in here])
-        bits = np.array([places[gate.split] for gate in here])
+        first = 2 + len(bit_of)
+        before = np.array([bit_of[gate.before] if gate.before else _ALWAYS for gate in here])
+        bits = np.array([bit_of[gate.split] for gate in here])
         turned = np.array([[not gate.wanted] for gate in here], dtype=np.uint8)
-        places.update({gate: first + place for place, gate in enumerate(here)})
+        bit_of.update({gate: first + offset for offset, gate in enumerate(here)})
         gates.append((first, before, bits, turned))
-    return places, tuple(numbers), tuple(categories), tuple(gates)
+    return bit_of, tuple(numbers), tuple(categories), tuple(gates)
 
 
-def _tables(output: int, pieces: Sequence[_Piece], places: dict[Any, int]) -> _Tables:
+def _tables(output: int, pieces: Sequence[_Piece], bit_of: dict[Any, int]) -> _Tables:
     width = max(1, max(len(piece.keys) for piece in pieces))
     members = np.zeros((width, len(pieces)), dtype=np.intp)  # bits that are never set fill up
     values = np.zeros((len(pieces), 1 << width))
-    for place, piece in enumerate(pieces):
+    for position, piece in enumerate(pieces):
         if piece.keys:
-            members[width - len(piece.keys) :, place] = [places[key] for key in piece.keys]
-        values[place, : len(piece.values)] = piece.values
+            members[width - len(piece.keys) :, position] = [bit_of[key] for key in piece.keys]
+        values[position, : len(piece.values)] = piece.values
     starts = (np.arange(len(pieces), dtype=np.intp) << width)[:, None]
     return _Tables(output, members, values.ravel(), starts)

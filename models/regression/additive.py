@@ -49,12 +49,12 @@ def learn_basis(columns: Sequence[Column], matrix: np.ndarray) -> tuple[Basis, .
     curved: list[Basis] = []
     for position, column in enumerate(columns):
         values = matrix[:, position]
-        known = values[~np.isnan(values)]
-        missing_share = 1.0 - len(known) / max(len(values), 1)
+        present = values[~np.isnan(values)]
+        missing_share = 1.0 - len(present) / max(len(values), 1)
         if column.levels is not None:
             plain += _level_basis(position, len(column.levels), values)
-        elif len(known) and known.min() < known.max():
-            first, *rest = _number_basis(position, known)
+        elif len(present) and present.min() < present.max():
+            first, *rest = _number_basis(position, present)
             plain.append(first)
             curved += rest
         else:
@@ -79,15 +79,15 @@ def _level_basis(position: int, levels: int, values: np.ndarray) -> list[Basis]:
     return basis
 
 
-def _number_basis(position: int, known: np.ndarray) -> list[Basis]:
+def _number_basis(position: int, present: np.ndarray) -> list[Basis]:
     """Normal score, its square and its cube, each orthogonal to those before."""
-    ordered = np.sort(known)
+    ordered = np.sort(present)
     knots = np.unique(np.quantile(ordered, _PROBABILITIES, method="nearest"))
     if len(knots) < 2:
         knots = np.unique([ordered[0], knots[0], ordered[-1]])
     rank = (np.searchsorted(ordered, knots, "left") + np.searchsorted(ordered, knots, "right")) / 2
     score = stats.norm.ppf(np.clip(rank / len(ordered), 0.002, 0.998))
-    values = np.interp(known, knots, score)
+    values = np.interp(present, knots, score)
     powers = [np.ones_like(values)]
     at_knots = [np.ones_like(score)]
     for degree in range(1, 4 if len(knots) >= 6 else 2):
@@ -179,10 +179,10 @@ def fit_additive(
     """
     scale = max(float(outcome.std()), 1e-12) if family == "amount" else 1.0
     rows = [np.flatnonzero(arm == code) for code in range(len(coding))]
-    designs = [design[found] for found in rows]
-    targets = [outcome[found] / scale for found in rows]
-    shares = [np.ones(len(found)) if exposure is None else exposure[found] for found in rows]
-    counts = [np.ones(len(found)) if weight is None else weight[found] for found in rows]
+    designs = [design[members] for members in rows]
+    targets = [outcome[members] / scale for members in rows]
+    shares = [np.ones(len(members)) if exposure is None else exposure[members] for members in rows]
+    counts = [np.ones(len(members)) if weight is None else weight[members] for members in rows]
     theta = np.zeros((coding.shape[1], design.shape[1]))
     mean = float(np.average(outcome, weights=weight))
     if family == "binary":
@@ -190,7 +190,7 @@ def fit_additive(
     if family == "count":
         theta[0, 0] = np.log(max(mean, 1e-6) / max(float(np.mean(np.concatenate(shares))), 1e-12))
     plain = (
-        [one.T @ (one * count[:, None]) for one, count in zip(designs, counts, strict=True)]
+        [block.T @ (block * count[:, None]) for block, count in zip(designs, counts, strict=True)]
         if family == "amount"
         else []
     )
@@ -198,13 +198,13 @@ def fit_additive(
     for step in range(4 if family == "amount" else 20):
         before = theta
         grams, pulls = [], []
-        for place, (one, target, part) in enumerate(zip(designs, targets, coding, strict=True)):
-            linear = one @ (part @ theta) if step else np.full(len(target), (part @ theta)[0])
+        for code, (block, target, part) in enumerate(zip(designs, targets, coding, strict=True)):
+            linear = block @ (part @ theta) if step else np.full(len(target), (part @ theta)[0])
             if family == "amount":
                 noise = _noise(target, linear, first=step == 0)
-                gram, pull = plain[place] / noise, one.T @ (counts[place] * target) / noise
+                gram, pull = plain[code] / noise, block.T @ (counts[code] * target) / noise
             else:
-                gram, pull = _quadratic(one, target, linear, family, shares[place], counts[place])
+                gram, pull = _quadratic(block, target, linear, family, shares[code], counts[code])
             grams.append(gram)
             pulls.append(pull)
         theta, precision = _posterior(np.stack(grams), np.stack(pulls), coding, precision)

@@ -48,7 +48,7 @@ def dataset(
     return lgb.Dataset(
         matrix,
         outcome,
-        feature_name=[f"c{place}" for place in range(matrix.shape[1])],
+        feature_name=[f"c{position}" for position in range(matrix.shape[1])],
         categorical_feature=[i for i, column in enumerate(columns) if column.levels is not None],
         params=settings,
         free_raw_data=False,

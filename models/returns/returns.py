@@ -115,8 +115,8 @@ def fit_winback(
     if valued is not None:
         costs = [offers.get(arm, NO_OFFER) for arm in arms]
         builder.add_value(valued, costs)
-        for place, arm in enumerate(arms):
-            held_out[f"value_{arm}"] = valued.held_out[:, place]
+        for position, arm in enumerate(arms):
+            held_out[f"value_{arm}"] = valued.held_out[:, position]
         for costs_of_arm, arm in zip(costs, arms, strict=True):
             chance, worth = held_out[f"return_probability_{arm}"], held_out[f"value_{arm}"]
             held_out[f"expected_profit_{arm}"] = costs_of_arm.expected_profit(chance, worth)
@@ -212,13 +212,13 @@ def _fit_values(
     if value is None:
         return None
     worth = np.asarray(value, dtype=np.float64)
-    known = (outcome > 0) & np.isfinite(worth)
-    if known.sum() < LEAST_RETURNERS:
+    has_value = (outcome > 0) & np.isfinite(worth)
+    if has_value.sum() < LEAST_RETURNERS:
         return None
     arms = (uplift.control_, *uplift.offers_)
     arm = pd.Index(arms).get_indexer(pd.Index(names))
     matrix = encode(uplift.formula_.columns, X)
-    filled = np.where(known, worth, np.nan)
+    filled = np.where(has_value, worth, np.nan)
     known_of_row = [matrix, outcome, arm, filled]
     if lifetimes is not None:
         known_of_row += [lifetimes.days, lifetimes.ended]

@@ -98,11 +98,11 @@ def _baseline(
 ) -> np.ndarray:
     """Cumulative baseline hazard at the edges: ends per month over the risk lived in it."""
     steps = np.zeros(len(edges))
-    for place in range(1, len(edges)):
-        start, stop = edges[place - 1], edges[place]
+    for index in range(1, len(edges)):
+        start, stop = edges[index - 1], edges[index]
         lived = np.clip(months - start, 0.0, stop - start)
         ends = event[(months > start) & (months <= stop)].sum()
-        if place == 1:
+        if index == 1:
             ends += event[months <= start].sum()
-        steps[place] = (stop - start) * ends / max(float((risk * lived).sum()), 1e-9)
+        steps[index] = (stop - start) * ends / max(float((risk * lived).sum()), 1e-9)
     return np.cumsum(steps)

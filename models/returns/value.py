@@ -182,8 +182,8 @@ def fit_value(
     rows = Rows(basis, design, arm, offers, value, known, returned, lifetimes)
     ways = _ways(rows)
     held_out = {way: np.empty((len(matrix), offers)) for way in ways}
-    for place in np.unique(fold):
-        test = fold == place
+    for fold_number in np.unique(fold):
+        test = fold == fold_number
         for way in ways:
             held_out[way][test] = _fit(rows, ~test, way).means(design[test])
     judged = np.flatnonzero(known)

@@ -68,8 +68,8 @@ def happen(
     refers = rng.random(n, dtype=np.float32) < people.advocacy[owner] * (lived.mood == 0)
     referral_life = lived.month_life[refers]
     referred_at = _moment(lives, referral_life, lived.month[refers], rng=rng)
-    known = referred_at < world.as_of
-    referral_life, referred_at = referral_life[known], referred_at[known]
+    before_end = referred_at < world.as_of
+    referral_life, referred_at = referral_life[before_end], referred_at[before_end]
 
     spoken = people.vocal[lives.customer[lived.upset_life]]
     complaint_life = lived.upset_life[spoken]
@@ -79,18 +79,18 @@ def happen(
     resolved = np.where((calm_month < 0) | (resolved >= world.as_of), -1, resolved)
     severity = 1 + rng.integers(0, 3, len(opened))
     human = rng.random(len(opened)) < 0.4
-    known = opened < world.as_of
+    before_end = opened < world.as_of
     return Wave(
         lives=lives,
         lived=lived,
         promotion=promotion,
         use=np.round(use, 1),
         premium=premium,
-        complaint_life=complaint_life[known],
-        opened_at=opened[known],
-        resolved_at=resolved[known],
-        severity=severity[known],
-        human=human[known],
+        complaint_life=complaint_life[before_end],
+        opened_at=opened[before_end],
+        resolved_at=resolved[before_end],
+        severity=severity[before_end],
+        human=human[before_end],
         referral_life=referral_life,
         referred_at=referred_at,
     )

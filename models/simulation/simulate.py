@@ -127,10 +127,12 @@ def simulate(world: World, *, seed: int) -> Simulation:
     written["departures"] = _departures(business.waves, business.stated, ids)
     written["offers"] = offers_table(trial, ids)
     written["suppressions"] = _suppression_table(suppressed, ids, rng=rng)
-    known = pd.concat(truth, ignore_index=True)
-    known["customer_id"] = ids[known["customer_id"]]
-    known = known.sort_values(["customer_id", "as_of"], ignore_index=True)
-    return Simulation(written, known, truth_of_active(people, business.waves, ids, world), world)
+    truth_table = pd.concat(truth, ignore_index=True)
+    truth_table["customer_id"] = ids[truth_table["customer_id"]]
+    truth_table = truth_table.sort_values(["customer_id", "as_of"], ignore_index=True)
+    return Simulation(
+        written, truth_table, truth_of_active(people, business.waves, ids, world), world
+    )
 
 
 def _until_asked(
@@ -153,11 +155,15 @@ def _until_asked(
         rank[leavers] = promise(left, business.latest[leavers], world, rng=rng)
         exponential = rng.standard_exponential(len(leavers))
         if np.isnan(intercept):
-            some = (business.asked_at[leavers] != NEVER) & (suppressed[leavers] < 0)
-            rows = leavers[some]
-            lapse_days = (business.asked_at[rows] - left[some]) / DAY
+            candidates = (business.asked_at[leavers] != NEVER) & (suppressed[leavers] < 0)
+            rows = leavers[candidates]
+            lapse_days = (business.asked_at[rows] - left[candidates]) / DAY
             intercept = solve_unasked(
-                business.history.take(rows), lapse_days, exponential[some], rank[rows], world=world
+                business.history.take(rows),
+                lapse_days,
+                exponential[candidates],
+                rank[rows],
+                world=world,
             )
         business.leave_alone(
             leavers, intercept, since_days=np.zeros(len(leavers)), exponential=exponential
@@ -251,8 +257,8 @@ def _keep(
         upset_month=lived.upset_month[spells],
         calm_month=lived.calm_month[spells],
     )
-    some = {name: values[rows] for name, values in vars(lives).items()}
-    return people.take(rows), Lives(**(some | {"customer": np.arange(len(rows))})), kept
+    columns = {name: values[rows] for name, values in vars(lives).items()}
+    return people.take(rows), Lives(**(columns | {"customer": np.arange(len(rows))})), kept
 
 
 def _suppressions(history: History, world: World, *, rng: np.random.Generator) -> np.ndarray:

@@ -53,15 +53,15 @@ def tables(
     """
     owners = [ids[wave.lives.customer] for wave in waves]
     by_id = np.argsort(ids)
-    some, ids = people.take(by_id), ids[by_id]
-    customers = {"customer_id": ids, "signed_up_at": seconds(some.signed_up_at)}
+    people_by_id, ids = people.take(by_id), ids[by_id]
+    customers = {"customer_id": ids, "signed_up_at": seconds(people_by_id.signed_up_at)}
     return {
         "customers": pd.DataFrame(customers),
-        "attributes": _attributes(some, ids, rng=rng),
+        "attributes": _attributes(people_by_id, ids, rng=rng),
         "orders": _orders(people, waves, owners, world=world),
         "activity": _activity(waves, owners, world=world, rng=rng),
         "complaints": _complaints(waves, owners, world=world, rng=rng),
-        "referrals": _referrals(waves, owners, some, ids, rng=rng),
+        "referrals": _referrals(waves, owners, people_by_id, ids, rng=rng),
         "contacts": _contacts(waves, owners, world=world, rng=rng),
     }
 
@@ -113,14 +113,14 @@ def _activity(
         start = bill_moments(wave)
         of = owner[wave.lived.month_life]
         for code, amount in enumerate((wave.use, wave.premium)):
-            some = np.flatnonzero(amount > 0)
-            moments = start[some] + (MONTH * (0.02 + 0.26 * rng.random(len(some)))).astype(np.int64)
-            known = moments < world.as_of
-            some = some[known]
-            customer.append(of[some])
-            moment.append(moments[known])
-            kind.append(np.full(len(some), code, dtype=np.int8))
-            quantity.append(amount[some].astype(np.float64))
+            rows = np.flatnonzero(amount > 0)
+            moments = start[rows] + (MONTH * (0.02 + 0.26 * rng.random(len(rows)))).astype(np.int64)
+            before_end = moments < world.as_of
+            rows = rows[before_end]
+            customer.append(of[rows])
+            moment.append(moments[before_end])
+            kind.append(np.full(len(rows), code, dtype=np.int8))
+            quantity.append(amount[rows].astype(np.float64))
     all_customers, all_moments = np.concatenate(customer), np.concatenate(moment)
     all_kinds = np.concatenate(kind)
     order = _by_customer_and_time(all_customers, all_moments, all_kinds)
@@ -216,9 +216,9 @@ def _contacts(
         sent = np.flatnonzero(wave.lived.contacted)
         moments = bill_moments(wave)[sent]
         moments += (MONTH * (0.01 + 0.27 * rng.random(len(sent)))).astype(np.int64)
-        known = moments < world.as_of
-        customer.append(owner[wave.lived.month_life[sent[known]]])
-        moment.append(moments[known])
+        before_end = moments < world.as_of
+        customer.append(owner[wave.lived.month_life[sent[before_end]]])
+        moment.append(moments[before_end])
     customers, moments = np.concatenate(customer), np.concatenate(moment)
     order = _by_customer_and_time(customers, moments)
     frame = pd.DataFrame({"customer_id": customers[order], "contacted_at": seconds(moments[order])})

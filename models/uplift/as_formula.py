@@ -61,11 +61,11 @@ def uplift_formula(
         if name in stack.used():
             fitted = models.effects(experiment, name, rows)
             centres[name] = np.average(fitted, axis=0, weights=experiment.weight)
-    for place, offer in enumerate(arms[1:]):
-        constant = float(averages[place])
+    for position, offer in enumerate(arms[1:]):
+        constant = float(averages[position])
         terms: list[Any] = []
         for name, centre in centres.items():
-            weights = stack.learner_weights(name)[place]
+            weights = stack.learner_weights(name)[position]
             constant -= float(weights @ centre)
             for weight, other in zip(weights.tolist(), arms[1:], strict=True):
                 if weight:

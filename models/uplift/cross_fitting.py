@@ -35,8 +35,8 @@ def canonical_order(values: np.ndarray, seed: int) -> np.ndarray:
     """Order of rows by a hash of their values alone, so that a shuffled table fits the same."""
     bits = np.ascontiguousarray(values + 0.0).view(np.uint64)
     key = np.full(len(bits), seed * 0x9E3779B97F4A7C15 % 2**64, dtype=np.uint64)
-    for place in range(bits.shape[1]):
-        key ^= bits[:, place]
+    for column in range(bits.shape[1]):
+        key ^= bits[:, column]
         key *= np.uint64(0xFF51AFD7ED558CCD)
         key ^= key >> np.uint64(32)
     return np.argsort(key, kind="stable")
@@ -110,7 +110,7 @@ def shares_of_means(
     base = experiment.base
     sizes = [base, *(name for name in S_ROUNDS if name in means)]
     options = [{name: 1.0} for name in sizes]
-    options += [{one: 0.5, other: 0.5} for one, other in pairwise(sizes)]
+    options += [{size: 0.5, next_size: 0.5} for size, next_size in pairwise(sizes)]
     rows, weight = np.arange(len(outcome)), experiment.weight / experiment.propensity
 
     def loss(shares: Mapping[str, float]) -> float:

@@ -44,13 +44,13 @@ def effect_bands(
     """
     count = np.ones(len(contrast)) if weight is None else weight
     records = []
-    for place, offer in enumerate(held_out.columns):
+    for position, offer in enumerate(held_out.columns):
         effect = held_out[offer].to_numpy()
         order = np.argsort(effect, kind="stable")
         at = (np.array(_ENDS[1:-1]) * len(order)).astype(int)
         bands = np.split(order, at) if np.ptp(effect) > 1e-12 else [order]
         for rows in bands:
-            score, own = contrast[rows, place], count[rows] / count[rows].mean()
+            score, own = contrast[rows, position], count[rows] / count[rows].mean()
             mean = float(np.average(score, weights=own))
             pull = own * (score - mean)
             if groups is not None:
@@ -87,12 +87,12 @@ def interval(
     z = normal_reach(coverage)
     ends: dict[str, dict[str, np.ndarray]] = {"lo": {}, "hi": {}}
     for offer in effects.columns:
-        mine = bands[bands["offer"] == offer]
-        at = mine["predicted"].to_numpy()
-        skewness, error = mine["skewness"].to_numpy(), mine["se"].to_numpy()
+        offer_bands = bands[bands["offer"] == offer]
+        at = offer_bands["predicted"].to_numpy()
+        skewness, error = offer_bands["skewness"].to_numpy(), offer_bands["se"].to_numpy()
         effect = effects[offer].to_numpy()
         beyond = effect - np.clip(effect, at.min(), at.max()) if len(at) > 1 else 0.0 * effect
-        centre = np.interp(effect, at, mine["observed"]) + beyond
+        centre = np.interp(effect, at, offer_bands["observed"]) + beyond
         ends["lo"][offer] = centre - np.interp(effect, at, error * _quantile(z, skewness))
         ends["hi"][offer] = centre - np.interp(effect, at, error * _quantile(-z, skewness))
     return {name: pd.DataFrame(columns, index=effects.index) for name, columns in ends.items()}

@@ -49,7 +49,7 @@ def as_frame(X: pd.DataFrame | np.ndarray) -> pd.DataFrame:
             f"features: X must be a frame or a two-dimensional array, found {array.ndim} "
             "dimensions; reshape it to (rows, columns)"
         )
-    return pd.DataFrame(array, columns=[f"x{place}" for place in range(array.shape[1])])
+    return pd.DataFrame(array, columns=[f"x{position}" for position in range(array.shape[1])])
 
 
 def choose_control(names: np.ndarray, control: str | None) -> str:
@@ -60,15 +60,15 @@ def choose_control(names: np.ndarray, control: str | None) -> str:
     ValueError
         If the asked control does not occur, or fewer than two offers do.
     """
-    found = sorted(set(names.tolist()))
-    if len(found) < 2:
-        raise ValueError(f"offer: expected at least 2 offers, found {found}; add a control group")
+    offers = sorted(set(names.tolist()))
+    if len(offers) < 2:
+        raise ValueError(f"offer: expected at least 2 offers, found {offers}; add a control group")
     if control is not None:
-        if control not in found:
-            raise ValueError(f"offer: the control '{control}' does not occur, found {found}")
+        if control not in offers:
+            raise ValueError(f"offer: the control '{control}' does not occur, found {offers}")
         return control
-    plain = {re.sub(r"[\s_-]+", " ", name).strip().lower(): name for name in reversed(found)}
-    return next((plain[name] for name in CONTROL_NAMES if name in plain), found[0])
+    plain = {re.sub(r"[\s_-]+", " ", name).strip().lower(): name for name in reversed(offers)}
+    return next((plain[name] for name in CONTROL_NAMES if name in plain), offers[0])
 
 
 def check_rows(
@@ -105,15 +105,15 @@ def sent_propensity(names: np.ndarray, propensity: Any, index: pd.Index) -> np.n
         If the shape is wrong, an offer has no column, or a value is not in (0, 1].
     """
     if propensity is None or bool(np.all(pd.isna(propensity))):
-        _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
-        return np.asarray((counts / len(names))[place], dtype=np.float64)
+        _, codes, counts = np.unique(names, return_inverse=True, return_counts=True)
+        return np.asarray((counts / len(names))[codes], dtype=np.float64)
     if isinstance(propensity, pd.DataFrame):
         absent = sorted(set(names.tolist()) - set(map(str, propensity.columns)))
         if absent:
             raise ValueError(f"propensity: no column for the offers {absent}")
         wide = propensity.rename(columns=str)
-        place = wide.columns.get_indexer(pd.Index(names))
-        sent = wide.to_numpy(dtype=np.float64)[np.arange(len(names)), place]
+        columns = wide.columns.get_indexer(pd.Index(names))
+        sent = wide.to_numpy(dtype=np.float64)[np.arange(len(names)), columns]
     else:
         sent = np.asarray(propensity, dtype=np.float64)
     if sent.shape != (len(index),):

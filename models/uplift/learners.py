@@ -166,26 +166,26 @@ class Models:
     ) -> list[Expression]:
         """Means of every offer, or effects for `x`, as expressions; booster texts are added."""
         if learner == "x":
-            for place, booster in enumerate(self.x):
-                boosters[f"x{place}.txt"] = booster_text(booster)
-            files = [f"x{place}.txt" for place in range(len(self.x))]
+            for position, booster in enumerate(self.x):
+                boosters[f"x{position}.txt"] = booster_text(booster)
+            files = [f"x{position}.txt" for position in range(len(self.x))]
             return [["sum", [experiment.unit, ["booster", file, []]]] for file in files]
         parts = learner != "additive" and self.happened is not None and self.amount is not None
         coefficients = self.happened if parts and self.happened is not None else self.additive
         unit = 1.0 if parts else experiment.unit
-        found: list[Expression] = []
+        expressions: list[Expression] = []
         amounts = offer_expressions(self.basis, self.amount) if self.amount is not None else []
-        for place, raw in enumerate(offer_expressions(self.basis, coefficients)):
+        for code, raw in enumerate(offer_expressions(self.basis, coefficients)):
             if learner in S_ROUNDS and self.s is not None:
                 file = f"{learner}.txt"
                 boosters[file] = booster_text(self.s, rounds=S_ROUNDS[learner])
-                added: Expression = ["booster", file, experiment.sent[place].tolist()]
+                added: Expression = ["booster", file, experiment.sent[code].tolist()]
                 raw = ["sum", [1.0, raw], [unit, added]]
             mean: Expression = ["sigmoid", raw] if parts or experiment.binary else raw
             if parts:
-                mean = ["product", mean, ["exp", amounts[place]], ["const", self.smear]]
-            found.append(mean)
-        return found
+                mean = ["product", mean, ["exp", amounts[code]], ["const", self.smear]]
+            expressions.append(mean)
+        return expressions
 
     def _design(self, experiment: Experiment, rows: np.ndarray) -> np.ndarray:
         if not self.levels:

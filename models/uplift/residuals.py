@@ -120,13 +120,13 @@ def _variance(
     """Variance of each customer's outcome over the offers as they are dealt out, (rows,)."""
     if binary:
         chances = np.clip(means, 0.0, 1.0)
-        found = (chances * (1.0 - chances)) @ shares
+        variance = (chances * (1.0 - chances)) @ shares
     else:
         left = outcome - means[np.arange(len(arm)), arm]
-        found = np.empty(len(arm))
+        variance = np.empty(len(arm))
         for rows in np.array_split(np.argsort(means @ shares, kind="stable"), _BANDS):
-            found[rows] = (left[rows] ** 2).mean()
-    return np.asarray(np.maximum(found, max(_LEAST_VARIANCE * float(found.mean()), 1e-12)))
+            variance[rows] = (left[rows] ** 2).mean()
+    return np.asarray(np.maximum(variance, max(_LEAST_VARIANCE * float(variance.mean()), 1e-12)))
 
 
 def _around(sent: np.ndarray, columns: np.ndarray, information: np.ndarray) -> np.ndarray:

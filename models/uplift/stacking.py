@@ -114,20 +114,22 @@ def _weights(
 ) -> np.ndarray:
     """Non-negative weights of candidate effects, averaged over all subsets of them."""
     gram, pull = _moments(repeats, residuals)
-    prior = np.array([_FIRST_PRIOR if one == first else _OTHER_PRIOR for one in range(len(gram))])
+    prior = np.array(
+        [_FIRST_PRIOR if candidate == first else _OTHER_PRIOR for candidate in range(len(gram))]
+    )
     certainty = 1.0 / prior[:, 1] ** 2
     usable = np.flatnonzero(np.diag(gram) > 1e-9).tolist()
     fixed = [first] if first in usable else []
-    others = [one for one in usable if one != first]
-    logs, found = [], []
+    others = [candidate for candidate in usable if candidate != first]
+    logs, solutions = [], []
     for size in range(len(others) + 1):
         for added in combinations(others, size):
             chosen = [*fixed, *added]
             weights, gain = _solve(gram, pull, prior[:, 0], certainty, chosen)
             logs.append(gain - _JOINING * size)
-            found.append(weights)
+            solutions.append(weights)
     share = np.exp(np.array(logs) - max(logs))
-    weights = (share[:, None] * np.array(found)).sum(axis=0) / share.sum()
+    weights = (share[:, None] * np.array(solutions)).sum(axis=0) / share.sum()
     weights[weights < _LEAST_WEIGHT] = 0.0
     return np.asarray(weights)
 
@@ -147,9 +149,9 @@ def _solve(
     part = gram[np.ix_(chosen, chosen)] + np.diag(sure)
     aim = pull[chosen] + sure * prior[chosen]
     root = np.linalg.cholesky(part)
-    found, _ = nnls(root.T, np.linalg.solve(root, aim))
-    weights[chosen] = found
-    fit = 2 * found @ aim - found @ part @ found - (sure * prior[chosen] ** 2).sum()
+    solution, _ = nnls(root.T, np.linalg.solve(root, aim))
+    weights[chosen] = solution
+    fit = 2 * solution @ aim - solution @ part @ solution - (sure * prior[chosen] ** 2).sum()
     space = 2 * np.log(np.diag(root)).sum() - np.log(sure).sum()
     return weights, float(0.5 * (fit - space))
 

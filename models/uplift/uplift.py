@@ -181,9 +181,9 @@ class OfferUplift(BaseEstimator):
     def predict(self, X: pd.DataFrame | np.ndarray) -> pd.DataFrame:
         """Effect of each offer against the control, one column per offer, index of X."""
         check_is_fitted(self)
-        found = evaluate(self.formula_, as_frame(X), threads=self.threads)
-        found = found[[f"uplift_{name}" for name in self.offers_]]
-        return found.set_axis(list(self.offers_), axis=1)
+        effects = evaluate(self.formula_, as_frame(X), threads=self.threads)
+        effects = effects[[f"uplift_{name}" for name in self.offers_]]
+        return effects.set_axis(list(self.offers_), axis=1)
 
     def predict_interval(
         self, X: pd.DataFrame | np.ndarray, *, coverage: float = 0.9
@@ -272,8 +272,9 @@ class OfferUplift(BaseEstimator):
 
     def _means(self, experiment: Experiment, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weighted means of score columns and their errors."""
-        found = [_mean(experiment, column) for column in scores.T]
-        return np.array([mean for mean, _ in found]), np.array([error for _, error in found])
+        estimates = [_mean(experiment, column) for column in scores.T]
+        means, errors = zip(*estimates, strict=True)
+        return np.array(means), np.array(errors)
 
     def _decide(
         self,
@@ -313,8 +314,10 @@ class OfferUplift(BaseEstimator):
         self.average_effects_ = pd.DataFrame({"effect": averages, "se": errors}, index=offers)
         weight, groups = experiment.weight, experiment.groups
         slopes = [
-            slope_of(contrast[:, place], held_out[offer].to_numpy(), weight=weight, groups=groups)
-            for place, offer in enumerate(offers)
+            slope_of(
+                contrast[:, position], held_out[offer].to_numpy(), weight=weight, groups=groups
+            )
+            for position, offer in enumerate(offers)
         ]
         self.calibration_ = pd.DataFrame(slopes, columns=["slope", "se"], index=offers)
         self.bands_ = effect_bands(held_out, contrast, weight=weight, groups=groups)
@@ -324,18 +327,18 @@ def _mean(experiment: Experiment, scores: np.ndarray) -> tuple[float, float]:
     """Weighted mean of scores (rows,) and its standard error, by group."""
     weight = experiment.weight / experiment.weight.mean()
     mean = float(np.average(scores, weights=weight))
-    found = mean_estimate(weight * (scores - mean), clusters=experiment.groups)
-    return mean, found.se
+    deviation = mean_estimate(weight * (scores - mean), clusters=experiment.groups)
+    return mean, deviation.se
 
 
 def _allowed(learners: Sequence[str] | None, experiment: Experiment) -> tuple[str, ...]:
-    known = experiment.learners
+    available = experiment.learners
     if learners is None:
-        return known
-    unknown = sorted(set(learners) - set(known))
+        return available
+    unknown = sorted(set(learners) - set(available))
     if unknown or not learners:
         raise ValueError(
-            f"learners: expected some of {', '.join(known)} for this outcome, "
+            f"learners: expected some of {', '.join(available)} for this outcome, "
             f"found {', '.join(unknown) or 'none'}"
         )
-    return tuple(name for name in known if name in learners)
+    return tuple(name for name in available if name in learners)

@@ -78,9 +78,9 @@ def finish_moving(client: MlflowClient) -> str:
 
 def moves(client: MlflowClient) -> list[Move]:
     """All finished moves, in the order in which they were made."""
-    told = {name: json.loads(body) for name, body in _tags(client).items() if HISTORY in name}
+    records = {name: json.loads(body) for name, body in _tags(client).items() if HISTORY in name}
     return [
-        Move(datetime.fromisoformat(move.pop("at")), **move) for _, move in sorted(told.items())
+        Move(datetime.fromisoformat(move.pop("at")), **move) for _, move in sorted(records.items())
     ]
 
 

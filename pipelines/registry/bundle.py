@@ -40,19 +40,19 @@ def bundle(files: Mapping[str, str]) -> str:
     body = "\n\n".join(_standalone(path.read_text()) for path in modules)
     if body.count(FILES) != 1:
         raise ValueError(f"registered_model.py must hold the line '{FILES}' once")
-    written = "".join(f"    {name!r}: {found!r},\n" for name, found in sorted(files.items()))
+    written = "".join(f"    {name!r}: {digest!r},\n" for name, digest in sorted(files.items()))
     body = body.replace(FILES, f"FILES: dict[str, str] = {{\n{written}}}") + "\n"
     return SELF_CHECK.format(hash=hashlib.sha256(body.encode()).hexdigest()) + body
 
 
 def _needed(module: Path) -> list[Path]:
     """The module and what it imports of this package, each after all that it needs."""
-    found: list[Path] = []
+    modules: list[Path] = []
     for node in _own_imports(module):
         folder = module.parents[node.level - 1]
         inner = (folder / str(node.module).replace(".", "/")).with_suffix(".py")
-        found += [path for path in _needed(inner) if path not in found]
-    return [*found, module]
+        modules += [path for path in _needed(inner) if path not in modules]
+    return [*modules, module]
 
 
 def _no_name_twice(modules: list[Path]) -> None:
@@ -77,10 +77,10 @@ def _no_name_twice(modules: list[Path]) -> None:
 
 def _own_imports(module: Path) -> list[ast.ImportFrom]:
     body = ast.parse(module.read_text()).body
-    found = [node for node in body if isinstance(node, ast.ImportFrom) and node.level]
-    if any(not node.module or any(name.asname for name in node.names) for node in found):
+    imports = [node for node in body if isinstance(node, ast.ImportFrom) and node.level]
+    if any(not node.module or any(name.asname for name in node.names) for node in imports):
         raise ValueError(f"{module.name}: import names of this package from a module, as they are")
-    return found
+    return imports
 
 
 def _standalone(text: str) -> str:

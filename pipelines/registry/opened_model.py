@@ -134,10 +134,10 @@ def populations(customers: pd.DataFrame) -> pd.Series:
     return customers["population"].astype("str").fillna("unknown")
 
 
-def download_model(uri: str, place: Path) -> Path:
+def download_model(uri: str, folder: Path) -> Path:
     """The folder with everything that MLflow keeps of a model."""
-    place.mkdir(exist_ok=True)
-    return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(place)))
+    folder.mkdir(exist_ok=True)
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 
 
 def _of_folder(folder: Path) -> Opened:
@@ -151,13 +151,15 @@ def _registered(model: str) -> Opened:
     client = registry()
     name, at, alias = model.removeprefix("models:/").partition("@")
     if at:
-        found = client.get_model_version_by_alias(name, alias)
+        version = client.get_model_version_by_alias(name, alias)
     else:
-        found = client.get_model_version(*name.split("/", 1))
-    with tempfile.TemporaryDirectory() as place:
-        folder = download_model(f"models:/{found.name}/{found.version}", Path(place))
-        if files_hash(folder) != found.tags.get(FILES):
-            raise ValueError(f"its files are not those of version {found.version} at registration")
+        version = client.get_model_version(*name.split("/", 1))
+    with tempfile.TemporaryDirectory() as parent:
+        folder = download_model(f"models:/{version.name}/{version.version}", Path(parent))
+        if files_hash(folder) != version.tags.get(FILES):
+            raise ValueError(
+                f"its files are not those of version {version.version} at registration"
+            )
         models = folder / "artifacts" / "models"
         texts = [
             {file.name: file.read_bytes() for file in sorted((models / part).glob("*"))}
@@ -165,11 +167,11 @@ def _registered(model: str) -> Opened:
         ]
         sample = (models / REFERENCE).read_bytes()
         evidence = json.loads((models / EVIDENCE).read_bytes())
-    opened = _opened(texts, version=f"{found.name}/{found.version}")
+    opened = _opened(texts, version=f"{version.name}/{version.version}")
     return replace(
         opened,
         reference=pd.read_parquet(io.BytesIO(sample)),
-        as_of=found.tags.get(AS_OF, ""),
+        as_of=version.tags.get(AS_OF, ""),
         evidence=evidence,
     )
 

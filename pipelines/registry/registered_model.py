@@ -48,10 +48,10 @@ class WinbackModel(PythonModel):
 
 def _checked(file: Path, expected: str) -> bytes:
     body = file.read_bytes() if file.is_file() else b""
-    found = hashlib.sha256(body).hexdigest()
-    if found != expected:
+    digest = hashlib.sha256(body).hexdigest()
+    if digest != expected:
         raise ValueError(
-            f"model file '{file.parent.name}/{file.name}' has SHA-256 {found[:12]}, expected "
+            f"model file '{file.parent.name}/{file.name}' has SHA-256 {digest[:12]}, expected "
             f"{expected[:12]}; it is missing, truncated or changed: restore it or register it again"
         )
     return body

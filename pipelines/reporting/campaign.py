@@ -40,15 +40,15 @@ STRATEGIES = {  # what Buttle's verbs ask for
 }
 
 
-def campaign(params: Report, found: Findings) -> Iterator[Block]:
+def campaign(params: Report, findings: Findings) -> Iterator[Block]:
     """What to send to whom, whom not and why."""
-    customers = found.recommendations
-    for part, why in found.skipped.items():
+    customers = findings.recommendations
+    for part, why in findings.skipped.items():
         subject = {"churn": "No churn model", "winback": "No win-back offers"}[part]
         yield text(f"{subject}: {why}.")
-    offered = sent(found)
-    if found.decision:
-        yield from _funnel(found, offered)
+    offered = sent(findings)
+    if findings.decision:
+        yield from _funnel(findings, offered)
     if len(offered):
         yield from _by_offer(offered)
         yield _list(
@@ -84,22 +84,24 @@ def campaign(params: Report, found: Findings) -> Iterator[Block]:
         )
 
 
-def _funnel(found: Findings, offered: pd.DataFrame) -> Iterator[Block]:
+def _funnel(findings: Findings, offered: pd.DataFrame) -> Iterator[Block]:
     """From everybody who was asked to whoever is sent an offer, and the rule that stopped each."""
-    asked = found.recommendations[found.recommendations["recommended_offer"].notna()]
-    if asked.empty:
+    candidates = findings.recommendations[findings.recommendations["recommended_offer"].notna()]
+    if candidates.empty:
         return
-    stopped = asked[(asked["recommended_offer"] == found.decision["control"]) & ~asked["holdout"]]
+    stopped = candidates[
+        (candidates["recommended_offer"] == findings.decision["control"]) & ~candidates["holdout"]
+    ]
     rules = stopped["reasons"].map(words.rule).value_counts()
-    lines = {"asked": len(asked)} | rules.to_dict()
-    if held := int(asked["holdout"].sum()):
+    lines = {"asked": len(candidates)} | rules.to_dict()
+    if held := int(candidates["holdout"].sum()):
         lines["held out at random, to measure by"] = held
     lines["sent an offer"] = len(offered)
     yield picture(
         charts.bars(
             list(lines), list(lines.values()), unit="customers", mark=("asked", "sent an offer")
         ),
-        f"{len(offered):,} of {len(asked):,} customers are sent an offer",
+        f"{len(offered):,} of {len(candidates):,} customers are sent an offer",
         "From everybody on top to whoever is sent an offer, and in between the first rule that "
         "stopped the others (limits in params.yaml, recommend).",
     )
@@ -154,11 +156,11 @@ def _segments(customers: pd.DataFrame) -> Iterator[Block]:
     )
 
 
-def policies(found: Findings) -> Iterator[Block]:
+def policies(findings: Findings) -> Iterator[Block]:
     """What each policy earns on customers that no model has seen."""
     yield text(
         "Each policy is valued on customers of the experiment that no model has seen (doubly "
-        f"robust, {found.level:.0%} intervals); ours as it is deployed, after rules and limits. "
+        f"robust, {findings.level:.0%} intervals); ours as it is deployed, after rules and limits. "
         "Gains are paired, customer by customer; an interval that contains zero is within noise. "
         "Personal "
         "offers are sent where they are expected to gain: what the models forecast and what "
@@ -166,13 +168,13 @@ def policies(found: Findings) -> Iterator[Block]:
         f"{EVIDENCE:.2f} standard errors of these rows."
     )
     # The objective of the campaign comes first.
-    groups = dict(list(found.policies.groupby("objective", sort=False)))
-    for objective in sorted(groups, key=lambda name: name != found.objective):
-        yield from _graded(found, str(objective), groups[objective])
+    groups = dict(list(findings.policies.groupby("objective", sort=False)))
+    for objective in sorted(groups, key=lambda name: name != findings.objective):
+        yield from _graded(findings, str(objective), groups[objective])
 
 
-def _graded(found: Findings, objective: str, rows: pd.DataFrame) -> Iterator[Block]:
-    decided = found.decision["by_objective"][objective]
+def _graded(findings: Findings, objective: str, rows: pd.DataFrame) -> Iterator[Block]:
+    decided = findings.decision["by_objective"][objective]
     best = words.plain(decided["best_single"])
     shown = rows.sort_values("value_per_customer", ascending=False).assign(
         policy=lambda table: table["policy"].map(words.policy_name)
@@ -185,7 +187,7 @@ def _graded(found: Findings, objective: str, rows: pd.DataFrame) -> Iterator[Blo
             value="value_per_customer",
             lo="lo",
             hi="hi",
-            unit=words.unit(objective, found.source),
+            unit=words.unit(objective, findings.source),
             mark=words.policy_name("ours"),
         ),
         f"By {OBJECTIVES[objective]}: {_verdict(ours, decided, best)}",

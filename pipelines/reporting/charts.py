@@ -16,7 +16,7 @@ import pandas as pd
 INK, GRID, OURS, OTHERS, PALE = "#22303c", "#e3e7ea", "#0b7285", "#90a4ae", "#c5dfe4"
 SERIES = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#495057")
 VARIABLES = {INK: "ink", GRID: "line", OURS: "ours", OTHERS: "others", PALE: "pale"} | {
-    colour: f"series-{place}" for place, colour in enumerate(SERIES[1:], start=1)
+    colour: f"series-{number}" for number, colour in enumerate(SERIES[1:], start=1)
 }
 SETTINGS: Any = {
     "svg.fonttype": "none",
@@ -51,12 +51,12 @@ def intervals(
 ) -> str:
     """Estimates as dots with their intervals, a row for each from the top, `mark` in our colour."""
     figure, axes = _axes(height=0.7 + 0.36 * len(table))
-    places = np.arange(len(table))[::-1]
-    for place, row in zip(places, table.to_dict("records"), strict=True):
+    ys = np.arange(len(table))[::-1]
+    for y, row in zip(ys, table.to_dict("records"), strict=True):
         colour = OURS if row[label] == mark or not mark else OTHERS
-        axes.plot([row[lo], row[hi]], [place, place], color=colour, linewidth=3, alpha=0.55)
-        axes.plot(row[value], place, "o", color=colour, markersize=7)
-    axes.set_yticks(places, [_short(name) for name in table[label]])
+        axes.plot([row[lo], row[hi]], [y, y], color=colour, linewidth=3, alpha=0.55)
+        axes.plot(row[value], y, "o", color=colour, markersize=7)
+    axes.set_yticks(ys, [_short(name) for name in table[label]])
     axes.set_ylim(-0.6, len(table) - 0.4)
     axes.set_xlabel(unit)
     if zero or ((table[lo] < 0).any() and (table[hi] > 0).any()):
@@ -162,10 +162,10 @@ def dots(table: pd.DataFrame, *, label: str, value: str, by: str, unit: str) -> 
     """Magnitudes of several groups in a row per label, the row with the largest on top."""
     order = table.groupby(label)[value].max().sort_values(kind="stable").index
     figure, axes = _axes(height=0.9 + 0.28 * len(order))
-    rows = {name: place for place, name in enumerate(order)}
-    for colour, (name, mine) in zip(SERIES, table.groupby(by, sort=False), strict=False):
-        places = [rows[label_here] for label_here in mine[label]]
-        axes.plot(mine[value], places, "o", color=colour, markersize=6, label=_short(name))
+    rows = {name: position for position, name in enumerate(order)}
+    for colour, (name, group) in zip(SERIES, table.groupby(by, sort=False), strict=False):
+        positions = [rows[label_here] for label_here in group[label]]
+        axes.plot(group[value], positions, "o", color=colour, markersize=6, label=_short(name))
     axes.set_yticks(range(len(order)), [_short(name) for name in order])
     axes.set_xlim(left=0)
     axes.set_xlabel(unit)
@@ -237,7 +237,7 @@ def _short(name: object) -> str:
 
 
 def _colours(count: int) -> list[str]:
-    return [SERIES[place % len(SERIES)] for place in range(count)]
+    return [SERIES[index % len(SERIES)] for index in range(count)]
 
 
 def _percent(axes: Any, *, both: bool = False) -> None:

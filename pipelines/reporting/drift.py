@@ -39,7 +39,7 @@ def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.Data
     """
     names = [entry["name"] for entry in read_dictionary(features)]
     groups = pq.read_table(features / "current.parquet", columns=["population"]).column(0)
-    found = {}
+    tables = {}
     for population, (part, _) in LEARNED_FROM.items():
         members = np.flatnonzero(groups.to_numpy(zero_copy_only=False) == population)
         path = features / f"{part}.parquet"
@@ -47,8 +47,8 @@ def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.Data
             continue
         before = _sample(path, np.arange(pq.read_metadata(path).num_rows), names)
         today = _sample(features / "current.parquet", members, names)
-        found[population] = drift(before, today, warn=warn, alarm=alarm)
-    return found
+        tables[population] = drift(before, today, warn=warn, alarm=alarm)
+    return tables
 
 
 def alarms(tables: dict[str, pd.DataFrame]) -> dict[str, int]:

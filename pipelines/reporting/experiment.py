@@ -24,7 +24,7 @@ SHOWN_GROUPS = 8
 FEWEST_BACK = 30
 
 
-def experiment(source: Source, inputs: Inputs, found: Findings) -> Iterator[Block]:
+def experiment(source: Source, inputs: Inputs, findings: Findings) -> Iterator[Block]:
     """What the offers brought, by themselves and in groups of customers."""
     folder = inputs.winback / "readout"
     facts = json.loads((folder / "readout.json").read_text())
@@ -48,7 +48,7 @@ def experiment(source: Source, inputs: Inputs, found: Findings) -> Iterator[Bloc
         f"agree with the plan (p = {words.p_value(facts['sample_ratio_p_value'])}). "
         + _power(rates, facts["control"])
     )
-    yield from _groups(source, inputs, found)
+    yield from _groups(source, inputs, findings)
     yield from _second_lifetimes(source, inputs)
     yield from _figures(levels, effects, facts["control"])
     for note in facts["notes"]:
@@ -70,7 +70,7 @@ def _headline(levels: pd.DataFrame, control: str) -> str:
     return headline
 
 
-def _groups(source: Source, inputs: Inputs, found: Findings) -> Iterator[Block]:
+def _groups(source: Source, inputs: Inputs, findings: Findings) -> Iterator[Block]:
     """Effects on held-out customers by stated reason and by predicted effect."""
     if source.experiment is None:
         return
@@ -78,13 +78,13 @@ def _groups(source: Source, inputs: Inputs, found: Findings) -> Iterator[Block]:
     judged = graded(rows, rows, source.experiment, "returns")
     if REASON in rows.columns:
         reasons = rows[REASON].astype("object").fillna("not stated")
-        by_reason = effects_by_group(judged, reasons, level=found.level)
+        by_reason = effects_by_group(judged, reasons, level=findings.level)
         shown = by_reason[by_reason["group"].isin(by_reason["group"].unique()[:SHOWN_GROUPS])]
         if shown["group"].nunique() > 1:
             yield picture(
                 charts.heatmap(shown, rows="group", columns="offer", value="effect", spec="+.0%"),
                 "What each offer changes, by why the customer left",
-                f"Effect on the share that returns, with {found.level:.0%} intervals, by stated "
+                f"Effect on the share that returns, with {findings.level:.0%} intervals, by stated "
                 "reason, on held-out customers.",
             )
             yield table(
@@ -94,7 +94,7 @@ def _groups(source: Source, inputs: Inputs, found: Findings) -> Iterator[Block]:
                 folded=True,
             )
     predicted = rows[[f"uplift_{name}" for name in judged.names[1:]]]
-    fifths = effects_by_predicted(judged, predicted, level=found.level)
+    fifths = effects_by_predicted(judged, predicted, level=findings.level)
     first = fifths[fifths["part"] == 1]["observed"].mean()
     last = fifths[fifths["part"] == 5]["observed"].mean()
     yield picture(
@@ -118,11 +118,13 @@ def _second_lifetimes(source: Source, inputs: Inputs) -> Iterator[Block]:
     limit = source.experiment.value_horizon_days
     curves, means = [], {}
     for name in source.experiment.offer_names:
-        mine = back[back["offer"] == name]
-        if len(mine) < FEWEST_BACK:
+        returners = back[back["offer"] == name]
+        if len(returners) < FEWEST_BACK:
             continue
         stay = survival(
-            mine["second_days"].to_numpy(), mine["second_ended"].to_numpy(), limit_days=limit
+            returners["second_days"].to_numpy(),
+            returners["second_ended"].to_numpy(),
+            limit_days=limit,
         )
         curves.append(stay.curve.assign(offer=name))
         means[name] = stay

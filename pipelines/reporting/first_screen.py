@@ -17,25 +17,27 @@ from .summary import Findings, Inputs, decided_for, ours_of, sent
 NO_EXPERIMENT = "Nobody can tell: there is no randomized experiment in this source"
 
 
-def cards(found: Findings, inputs: Inputs) -> list[Card]:
+def cards(findings: Findings, inputs: Inputs) -> list[Card]:
     """The five cards, in the order in which a campaign is planned."""
     return [
-        _leaving(found, inputs),
-        _returning(found, inputs),
-        _worth(found, inputs),
-        _offers(found),
-        _strategy(found),
+        _leaving(findings, inputs),
+        _returning(findings, inputs),
+        _worth(findings, inputs),
+        _offers(findings),
+        _strategy(findings),
     ]
 
 
-def _leaving(found: Findings, inputs: Inputs) -> Card:
+def _leaving(findings: Findings, inputs: Inputs) -> Card:
     question = "Who is about to leave?"
-    customers = found.recommendations
-    if "churn_probability" not in customers or found.source.churn is None:
-        why = found.skipped.get("churn", "this source does not say when a customer counts as lost")
+    customers = findings.recommendations
+    if "churn_probability" not in customers or findings.source.churn is None:
+        why = findings.skipped.get(
+            "churn", "this source does not say when a customer counts as lost"
+        )
         return Card(question, "Not known", f"No churn model: {why}.")
     risk = customers["churn_probability"].dropna().sort_values(ascending=False)
-    days = found.source.churn.horizon_days
+    days = findings.source.churn.horizon_days
     top = risk.head(max(1, len(risk) // 10))
     held = top.sum() / risk.sum() if risk.sum() else 0.0
     answer = (
@@ -67,11 +69,11 @@ def _later(inputs: Inputs) -> bool:
     return bool(parts["first"]["test"] > parts["last"]["train"])
 
 
-def _returning(found: Findings, inputs: Inputs) -> Card:
+def _returning(findings: Findings, inputs: Inputs) -> Card:
     question = "Will they come back?"
-    if not found.decision or found.source.experiment is None:
-        return Card(question, "Not known", f"{NO_EXPERIMENT}.", (_lost_alone(found),))
-    experiment = found.source.experiment
+    if not findings.decision or findings.source.experiment is None:
+        return Card(question, "Not known", f"{NO_EXPERIMENT}.", (_lost_alone(findings),))
+    experiment = findings.source.experiment
     levels = read_table(inputs.winback / "readout" / "levels.csv")
     rates = levels[levels["outcome"] == "returned"].set_index("arm")
     alone = rates.loc[experiment.control]
@@ -81,7 +83,7 @@ def _returning(found: Findings, inputs: Inputs) -> Card:
     doing = "return" if experiment.outcome == "returned" else f"reach '{experiment.outcome}'"
     days = experiment.return_window_days
     details = []
-    offers = sent(found)
+    offers = sent(findings)
     if len(offers):
         chances = np.array(
             [
@@ -105,18 +107,18 @@ def _returning(found: Findings, inputs: Inputs) -> Card:
     )
 
 
-def _lost_alone(found: Findings) -> str:
-    lost = found.recommendations
+def _lost_alone(findings: Findings) -> str:
+    lost = findings.recommendations
     if "churn_probability" in lost:
         lost = lost[lost["churn_probability"].isna()]
     return f"{len(lost):,} customers count as lost; the list orders them by what they were worth."
 
 
-def _worth(found: Findings, inputs: Inputs) -> Card:
+def _worth(findings: Findings, inputs: Inputs) -> Card:
     question = "For how long, and worth what?"
-    if not found.decision or found.source.experiment is None:
+    if not findings.decision or findings.source.experiment is None:
         return Card(question, "Not known", f"{NO_EXPERIMENT}.")
-    horizon = found.source.experiment.value_horizon_days
+    horizon = findings.source.experiment.value_horizon_days
     rows = pd.read_parquet(
         inputs.features / "winback.parquet",
         columns=["offer", "returned", "value", "second_days", "second_ended"],
@@ -125,10 +127,10 @@ def _worth(found: Findings, inputs: Inputs) -> Card:
     money = back["value"].dropna()
     lines = []
     if len(money) > 1:
-        mean = mean_estimate(money.to_numpy(float), level=found.level)
-        worth = words.amount(mean.value, found.source)
+        mean = mean_estimate(money.to_numpy(float), level=findings.level)
+        worth = words.amount(mean.value, findings.source)
         between = words.interval(
-            words.amount(mean.lo, found.source), words.amount(mean.hi, found.source)
+            words.amount(mean.lo, findings.source), words.amount(mean.hi, findings.source)
         )
         lines.append(f"{worth} each ({between}) within {horizon} days, before the cost")
     months = ""
@@ -155,14 +157,14 @@ def _worth(found: Findings, inputs: Inputs) -> Card:
     return Card(question, figure, f"Of the {len(back):,} who came back: {shown}.")
 
 
-def _offers(found: Findings) -> Card:
+def _offers(findings: Findings) -> Card:
     question = "Which offer for whom, at what cost?"
-    offers, experiment = sent(found), found.source.experiment
-    if not found.decision or experiment is None:
+    offers, experiment = sent(findings), findings.source.experiment
+    if not findings.decision or experiment is None:
         return Card(
             question,
             "No offer",
-            f"{NO_EXPERIMENT}, so no offer is recommended. {_lost_alone(found)}",
+            f"{NO_EXPERIMENT}, so no offer is recommended. {_lost_alone(findings)}",
         )
     if not len(offers):
         return Card(question, "No offer", "Under the rules no customer is worth an offer.")
@@ -177,33 +179,34 @@ def _offers(found: Findings) -> Card:
     details = []
     if cost:
         details.append(
-            f"Expected cost {words.amount(cost, found.source)}, "
-            f"{words.amount(cost / len(offers), found.source)} per customer."
+            f"Expected cost {words.amount(cost, findings.source)}, "
+            f"{words.amount(cost / len(offers), findings.source)} per customer."
         )
     if gain == gain and gain:
         details.append(
-            f"Expected gain over sending nothing {words.amount(gain, found.source)}, net of costs."
+            f"Expected gain over sending nothing {words.amount(gain, findings.source)}, net of "
+            "costs."
         )
-    held = int(found.recommendations["holdout"].sum())
+    held = int(findings.recommendations["holdout"].sum())
     details.append(f"{held:,} more get nothing, at random, to measure the campaign by.")
     return Card(
         question, f"{len(offers):,} offers", f"{listed[0].upper()}{listed[1:]}.", tuple(details)
     )
 
 
-def _strategy(found: Findings) -> Card:
+def _strategy(findings: Findings) -> Card:
     question = "Which strategy earns most, and how sure is that?"
-    if not found.decision:
+    if not findings.decision:
         return Card(question, "Not known", f"{NO_EXPERIMENT}, so no strategy can be graded.")
-    ours, decision = ours_of(found), decided_for(found)
+    ours, decision = ours_of(findings), decided_for(findings)
 
     def shown(number: float) -> str:
-        return words.measured(number, found.objective, found.source)
+        return words.measured(number, findings.objective, findings.source)
 
     best = words.plain(decision["best_single"])
     earned = (
         f"{shown(ours['value_per_customer'])} ({shown(ours['lo'])} to {shown(ours['hi'])}) "
-        f"{_per(found)} on {ours['n']:,.0f} customers that no model has seen"
+        f"{_per(findings)} on {ours['n']:,.0f} customers that no model has seen"
     )
     if not decision["personalize"]:
         return Card(
@@ -222,35 +225,37 @@ def _strategy(found: Findings) -> Card:
         f"It earns {earned}.",
         (
             f"{shown(gain)} ({shown(low)} to {shown(high)}) {more} than {best} for all: {sure}.",
-            f"Intervals cover {found.level:.0%}; both strategies are graded on the same customers.",
+            f"Intervals cover {findings.level:.0%}; both strategies are graded on the same "
+            "customers.",
         ),
     )
 
 
-def _per(found: Findings) -> str:
+def _per(findings: Findings) -> str:
     return {
         "profit": "profit per customer",
         "returns": "of customers",
         "roi": "gained per unit of money spent",
-    }[found.objective]
+    }[findings.objective]
 
 
-def warnings(found: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iterator[str]:
+def warnings(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iterator[str]:
     """What weakens the claims: support of the experiment, drift, leavers outside."""
-    customers = found.recommendations
-    if found.source.simulate is not None:
+    customers = findings.recommendations
+    if findings.source.simulate is not None:
         yield "The customers are simulated; no figure is a fact about a real business."
-    if found.decision:
-        asked = customers[customers["recommended_offer"].notna()]
-        beyond = (asked["excluded_by"] == "least_experiment_rows").sum()
+    if findings.decision:
+        candidates = customers[customers["recommended_offer"].notna()]
+        beyond = (candidates["excluded_by"] == "least_experiment_rows").sum()
         if beyond:
             yield (
-                f"{beyond:,} of {len(asked):,} customers ({beyond / len(asked):.0%}) are unlike "
-                "those of the experiment; they get no offer, since nobody knows what one does."
+                f"{beyond:,} of {len(candidates):,} customers ({beyond / len(candidates):.0%}) are "
+                "unlike those of the experiment; they get no offer, since nobody knows what one "
+                "does."
             )
-        yield from _beyond(asked)
-    if "leavers" in found.metrics:
-        grades = found.metrics["leavers"]
+        yield from _beyond(candidates)
+    if "leavers" in findings.metrics:
+        grades = findings.metrics["leavers"]
         promised, came = grades["predicted"], grades["base_rate"]
         if abs(promised - came) > max(0.01, 0.1 * came):
             yield (
@@ -265,17 +270,17 @@ def warnings(found: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iterato
                 f"{count} {noun} drifted among the {population} customers of today: see "
                 "the chapter on drift before you trust their figures."
             )
-    if found.decision:
+    if findings.decision:
         for note in json.loads((inputs.winback / "readout" / "readout.json").read_text())["notes"]:
             yield f"The experiment: {note}."
 
 
-def _beyond(asked: pd.DataFrame) -> Iterator[str]:
+def _beyond(candidates: pd.DataFrame) -> Iterator[str]:
     """The part of the expected gain that rests on customers unlike most of the experiment."""
-    if "beyond_experiment" not in asked:
+    if "beyond_experiment" not in candidates:
         return
-    gain = asked["expected_incremental_profit"].fillna(0.0).clip(lower=0.0)
-    beyond = asked["beyond_experiment"] & (gain > 0)
+    gain = candidates["expected_incremental_profit"].fillna(0.0).clip(lower=0.0)
+    beyond = candidates["beyond_experiment"] & (gain > 0)
     if beyond.any():
         yield (
             f"{gain[beyond].sum() / gain.sum():.0%} of the expected gain comes from "

@@ -39,7 +39,7 @@ SHOWN_DRIVERS = 12
 REASON = "departure_reason"
 
 
-def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
+def comeback(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     """Who returns, what drives that, what a return is worth, what a budget buys."""
     yield picture(
         charts.reliability(
@@ -52,15 +52,15 @@ def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
         "Held-out customers in tenths by prediction, by the offer they got; on the dotted line the "
         "model keeps its word.",
     )
-    grades = pd.DataFrame(found.metrics["winback"]).T.rename_axis("offer").reset_index()
+    grades = pd.DataFrame(findings.metrics["winback"]).T.rename_axis("offer").reset_index()
     yield table(
         grades,
         title="Return probability on held-out customers",
         formats={"rows": ",.0f", "base_rate": ".3f", "auc": ".3f", "log_loss": ".4f", "ece": ".4f"},
     )
-    yield from _never_offered(inputs, found)
-    yield from _return_drivers(inputs, found)
-    yield from _reasons(inputs, found)
+    yield from _never_offered(inputs, findings)
+    yield from _return_drivers(inputs, findings)
+    yield from _reasons(inputs, findings)
     if (inputs.plots / "value_reliability.csv").exists():
         yield picture(
             charts.reliability(
@@ -83,11 +83,11 @@ def comeback(inputs: Inputs, found: Findings) -> Iterator[Block]:
     )
 
 
-def _never_offered(inputs: Inputs, found: Findings) -> Iterator[Block]:
+def _never_offered(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     """Leavers in no experiment: what the model promised of them, and what they did."""
-    if "leavers" not in found.metrics:
+    if "leavers" not in findings.metrics:
         return
-    grades = found.metrics["leavers"]
+    grades = findings.metrics["leavers"]
     promised, came = grades["predicted"], grades["base_rate"]
     near = abs(promised - came) <= max(0.01, 0.1 * came)
     yield text(
@@ -114,9 +114,9 @@ def _never_offered(inputs: Inputs, found: Findings) -> Iterator[Block]:
     )
 
 
-def _return_drivers(inputs: Inputs, found: Findings) -> Iterator[Block]:
+def _return_drivers(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     drivers = read_table(inputs.winback / "importance.csv")
-    own = f"return_probability_{found.decision['control']}"
+    own = f"return_probability_{findings.decision['control']}"
     alone = drivers[drivers["output"] == own]
     yield picture(
         charts.bars(*_named(alone), unit="mean absolute share in the probability"),
@@ -154,15 +154,15 @@ def _named(drivers: pd.DataFrame) -> tuple[list[str], list[float]]:
     return list(first["feature"] + arrows), list(first["importance"])
 
 
-def _reasons(inputs: Inputs, found: Findings) -> Iterator[Block]:
+def _reasons(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     """Today's lost customers by the reason that they gave."""
     current = pd.read_parquet(inputs.features / "current.parquet")
-    uplifts = [f"uplift_{name}" for name in found.decision["offers"]]
-    own = f"return_probability_{found.decision['control']}"
-    if REASON not in current.columns or uplifts[0] not in found.recommendations:
+    uplifts = [f"uplift_{name}" for name in findings.decision["offers"]]
+    own = f"return_probability_{findings.decision['control']}"
+    if REASON not in current.columns or uplifts[0] not in findings.recommendations:
         return
     lost = current.loc[current["population"] == "lost", ["customer_id", REASON]]
-    rows = found.recommendations[["customer_id", own, *uplifts]].merge(lost, on="customer_id")
+    rows = findings.recommendations[["customer_id", own, *uplifts]].merge(lost, on="customer_id")
     if rows.empty:
         return
     rows = rows.rename(
@@ -236,8 +236,8 @@ def _grades(whole: pd.DataFrame) -> pd.DataFrame:
     for metric, (name, spec) in METRICS.items():
         row = {"": name}
         for model, words in MODELS.items():
-            mine = whole[(whole["metric"] == metric) & (whole["model"] == model)]
-            for grade in mine.to_dict("records"):
+            grades = whole[(whole["metric"] == metric) & (whole["model"] == model)]
+            for grade in grades.to_dict("records"):
                 between = f" ({grade['lo']:{spec}} to {grade['hi']:{spec}})"
                 row[words] = f"{grade['value']:{spec}}" + (
                     between if grade["lo"] == grade["lo"] else ""

@@ -43,80 +43,82 @@ class Findings:
     level: float
 
 
-def summary(found: Findings, *, report: Path) -> str:
+def summary(findings: Findings, *, report: Path) -> str:
     """The same for a terminal, with the path of the report."""
-    lines = ["", f"{found.source.title}, as of {found.as_of:%Y-%m-%d}", ""]
-    lines += [f"  {words}" for words in _lines(found)]
+    lines = ["", f"{findings.source.title}, as of {findings.as_of:%Y-%m-%d}", ""]
+    lines += [f"  {words}" for words in _lines(findings)]
     lines += ["", f"  report    {report}", ""]
     return "\n".join(lines)
 
 
-def _lines(found: Findings) -> Iterator[str]:
-    customers = found.recommendations
-    for part, why in found.skipped.items():
+def _lines(findings: Findings) -> Iterator[str]:
+    customers = findings.recommendations
+    for part, why in findings.skipped.items():
         yield f"{part:<10}left out: {why}"
     if "churn_probability" in customers:
         risk = customers["churn_probability"].dropna()
-        model = found.metrics["churn"]["churn"]
+        model = findings.metrics["churn"]["churn"]
         yield (
             f"active    {len(risk):,} customers, {risk.sum():,.0f} expected to leave "
             f"(AUC {model['auc']:.3f}, lift in the top tenth {model['lift_10']:.2f})"
         )
-    if not found.decision:
+    if not findings.decision:
         return
-    decided = decided_for(found)
-    offers = sent(found)
-    asked = customers["recommended_offer"].notna().sum()
+    decided = decided_for(findings)
+    offers = sent(findings)
+    candidates = customers["recommended_offer"].notna().sum()
     who = "lost" if "churn_probability" in customers else "asked"
-    yield f"{who:<10}{asked:,} customers, {len(offers):,} of them to be sent an offer"
+    yield f"{who:<10}{candidates:,} customers, {len(offers):,} of them to be sent an offer"
     for name, rows in offers.groupby("recommended_offer"):
         gain = rows["expected_incremental_profit"].sum()
         worth = f", expected gain {gain:,.0f}" if gain == gain and gain != 0 else ""
         yield f"          {name:<14}{len(rows):>8,} customers{worth}"
-    ours = ours_of(found)
+    ours = ours_of(findings)
     yield (
-        f"policy    {_unit(found)} {_amount(ours['value_per_customer'], found)} "
-        f"[{_amount(ours['lo'], found)}, {_amount(ours['hi'], found)}] on {ours['n']:,.0f} "
+        f"policy    {_unit(findings)} {_amount(ours['value_per_customer'], findings)} "
+        f"[{_amount(ours['lo'], findings)}, {_amount(ours['hi'], findings)}] on {ours['n']:,.0f} "
         "held-out customers"
     )
     gain, low, high, more = words.more_or_less(
         ours["gain_over_best_single"], ours["gain_lo"], ours["gain_hi"]
     )
     yield (
-        f"          {_amount(gain, found)} [{_amount(low, found)}, {_amount(high, found)}] "
-        f"{more} than {decided['best_single']} for all"
+        f"          {_amount(gain, findings)} [{_amount(low, findings)}, "
+        f"{_amount(high, findings)}] {more} than {decided['best_single']} for all"
         + ("" if decided["personalize"] else ", which is what is sent under the rules")
     )
 
 
-def decided_for(found: Findings) -> Mapping[str, Any]:
+def decided_for(findings: Findings) -> Mapping[str, Any]:
     """The decision of the training for the objective of the campaign."""
-    decided: Mapping[str, Any] = found.decision["by_objective"][found.objective]
+    decided: Mapping[str, Any] = findings.decision["by_objective"][findings.objective]
     return decided
 
 
-def sent(found: Findings) -> pd.DataFrame:
+def sent(findings: Findings) -> pd.DataFrame:
     """Customers who are to be sent an offer: not the holdout, not those who get none."""
-    customers = found.recommendations
-    if not found.decision:
+    customers = findings.recommendations
+    if not findings.decision:
         return customers.iloc[:0]
     offer = customers["recommended_offer"]
-    return customers[offer.notna() & (offer != found.decision["control"]) & ~customers["holdout"]]
+    return customers[
+        offer.notna() & (offer != findings.decision["control"]) & ~customers["holdout"]
+    ]
 
 
-def ours_of(found: Findings) -> dict[str, Any]:
+def ours_of(findings: Findings) -> dict[str, Any]:
     """The grades of our policy for the objective of the campaign."""
-    rows = found.policies
-    ours = rows[(rows["objective"] == found.objective) & (rows["policy"] == "ours")]
+    rows = findings.policies
+    ours = rows[(rows["objective"] == findings.objective) & (rows["policy"] == "ours")]
     return {str(name): value for name, value in ours.to_dict("records")[0].items()}
 
 
-def _unit(found: Findings) -> str:
-    experiment = found.source.experiment
+def _unit(findings: Findings) -> str:
+    experiment = findings.source.experiment
     outcome = experiment.outcome if experiment else "returned"
     units = {"profit": "profit per customer", "roi": "gain per money spent"}
-    return units.get(found.objective, f"share with outcome {outcome}")
+    return units.get(findings.objective, f"share with outcome {outcome}")
 
 
-def _amount(value: float, found: Findings) -> str:
-    return f"{value:.4f}" if found.objective == "returns" else f"{value:,.2f}"
+def _amount(value: float, findings: Findings) -> str:
+    return f"{value:.4f}" if findings.objective == "returns" else f"{value:,.2f}"

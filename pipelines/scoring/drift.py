@@ -29,14 +29,14 @@ def distance_from_registration(
         return {"level": "not checked", "why": "the model carries no reference"}
     columns = input_columns(opened.answers)
     keys = [name for name in ("population",) if name in pq.read_schema(files[0]).names]
-    asked = batch.sample(files, [*columns, *(k for k in keys if k not in columns)], rows=rows)
-    today = batch.typed(asked, columns)
+    sample = batch.sample(files, [*columns, *(k for k in keys if k not in columns)], rows=rows)
+    today = batch.typed(sample, columns)
     texts = today.select_dtypes("category").columns
     today = today.astype(dict.fromkeys(texts, "str"))
-    groups, known = populations(today), populations(opened.reference)
+    groups, reference_groups = populations(today), populations(opened.reference)
     worst: dict[str, Any] = {"level": "ok", "distance": 0.0}
-    for label in sorted(set(groups.unique()) & set(known.unique())):
-        before = opened.reference.loc[known == label, list(columns)]
+    for label in sorted(set(groups.unique()) & set(reference_groups.unique())):
+        before = opened.reference.loc[reference_groups == label, list(columns)]
         table = drift(before, today[groups == label])
         first = table.iloc[0]
         if first["distance"] > worst["distance"]:

@@ -53,10 +53,10 @@ def columns_read(task: Task, present: Sequence[str]) -> list[str]:
 
 def answered(chunk: pa.Table, task: Task) -> pa.Table:
     """The answers for those rows of a chunk that are to be scored."""
-    asked = batch.of_moment(batch.moments_of(chunk), task.as_of)
+    wanted = batch.of_moment(batch.moments_of(chunk), task.as_of)
     if task.listed is not None:
-        asked = pc.and_(asked, pc.invert(task.listed.hit(chunk["customer_id"])))
-    kept = chunk if pc.all(asked).as_py() else chunk.filter(asked)
+        wanted = pc.and_(wanted, pc.invert(task.listed.hit(chunk["customer_id"])))
+    kept = chunk if pc.all(wanted).as_py() else chunk.filter(wanted)
     schema = _schema(task.answers, kept.schema)
     if not len(kept):
         return schema.empty_table()
@@ -89,8 +89,8 @@ def write_parquet(table: pa.Table, target: Any) -> None:
 
 def written_with(part: Path) -> str | None:
     """The hash of the list that a finished part was written with."""
-    found: str | None = json.loads(part.with_suffix(".json").read_bytes())["suppressions"]
-    return found
+    digest: str | None = json.loads(part.with_suffix(".json").read_bytes())["suppressions"]
+    return digest
 
 
 def is_finished(part: Path, listed: Suppressions | None) -> bool:
@@ -131,10 +131,10 @@ def answer_parts(
     def worker() -> None:
         while not failed.is_set():
             with turn:
-                found = next(chunks, None)
-            if found is None:
+                entry = next(chunks, None)
+            if entry is None:
                 return
-            part, chunk, wanted = found
+            part, chunk, wanted = entry
             if wanted:
                 try:
                     write_part(part, answered(chunk, task), task.listed)

@@ -48,11 +48,11 @@ def write_table(parts: Sequence[Path], table: str, uri: str) -> int:
     """
     schema = pq.read_schema(parts[0]).remove_metadata()
     with open_database(uri, "--uri", writes=True) as cursor:
-        found = _columns(cursor, table, uri)
-        if found:
-            if found != schema.names:
+        columns = _columns(cursor, table, uri)
+        if columns:
+            if columns != schema.names:
                 raise ValueError(
-                    f"--to-table: {table} has the columns {', '.join(found[:6])}..., the scores "
+                    f"--to-table: {table} has the columns {', '.join(columns[:6])}..., the scores "
                     f"{', '.join(schema.names[:6])}...; drop it, or name another"
                 )
             where = _quoted(table)
@@ -60,19 +60,19 @@ def write_table(parts: Sequence[Path], table: str, uri: str) -> int:
             run(cursor, f"delete from {where}", uri=uri, where="--uri")
         space, name = _split(table)
         reader = pa.RecordBatchReader.from_batches(schema, _rows(parts))
-        mode = "append" if found else "create"
+        mode = "append" if columns else "create"
         return int(cursor.adbc_ingest(name, reader, mode=mode, db_schema_name=space))
 
 
 def _columns(cursor: Any, table: str, uri: str) -> list[str]:
     """Names of the columns of a table, none where it is not there."""
     run(cursor, _COLUMNS.format(name=_quoted(table)), uri=uri, where="--uri")
-    found = [str(row[0]) for row in cursor.fetchall()]
-    if found and not {"customer_id", "as_of", "model_version"} <= {*found}:
+    columns = [str(row[0]) for row in cursor.fetchall()]
+    if columns and not {"customer_id", "as_of", "model_version"} <= {*columns}:
         raise ValueError(
-            f"--to-table: {table} holds no scores (it has {', '.join(found[:6])}); name another"
+            f"--to-table: {table} holds no scores (it has {', '.join(columns[:6])}); name another"
         )
-    return found
+    return columns
 
 
 def _rows(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:

@@ -60,10 +60,9 @@ def answer_on_spark(
         spark.conf.set("spark.sql.session.timeZone", "UTC")
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(part_rows))
         rows = spark.read.parquet(*(str(file.absolute()) for file in files))
-        found = rows.select(*("`" + name.replace("`", "``") + "`" for name in columns)).mapInArrow(
-            write_chunks, "part string"
-        )
-        return sorted(work / row.part for row in found.collect())
+        quoted = ("`" + name.replace("`", "``") + "`" for name in columns)
+        written = rows.select(*quoted).mapInArrow(write_chunks, "part string")
+        return sorted(work / row.part for row in written.collect())
 
 
 @contextmanager

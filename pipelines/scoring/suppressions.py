@@ -35,13 +35,13 @@ class Suppressions:
         SuppressionsUnusable
             If one side has text for an id and the other numbers: nobody would ever be found.
         """
-        listed, asked = self.ids.type, customers.type
-        if len(self.ids) and _kind(listed) != _kind(asked):
+        listed, given = self.ids.type, customers.type
+        if len(self.ids) and _kind(listed) != _kind(given):
             raise SuppressionsUnusable(
-                f"suppressions: customer_id is {listed} there and {asked} in the features, so "
+                f"suppressions: customer_id is {listed} there and {given} in the features, so "
                 "nobody would be found; write both alike"
             )
-        kind = pa.int64() if pa.types.is_integer(asked) else pa.string()
+        kind = pa.int64() if pa.types.is_integer(given) else pa.string()
         ids = self.ids.cast(kind) if len(self.ids) else pa.array([], kind)
         return pc.is_in(customers.cast(kind), value_set=ids)
 
@@ -63,8 +63,8 @@ def _ids(content: bytes, file: Path) -> pa.ChunkedArray:
     return read
 
 
-def _kind(found: pa.DataType) -> str:
-    inner = found.value_type if pa.types.is_dictionary(found) else found
+def _kind(dtype: pa.DataType) -> str:
+    inner = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
     if pa.types.is_integer(inner):
         return "number"
     return "text" if pa.types.is_string(inner) or pa.types.is_large_string(inner) else str(inner)

@@ -36,24 +36,24 @@ def graded(
     )
 
 
-def chosen_objective(source: Source, asked: str | None, told: Mapping[str, Any]) -> str:
+def chosen_objective(source: Source, requested: str | None, evidence: Mapping[str, Any]) -> str:
     """What the campaign shall maximize: what params.yaml asks for, else the source, else profit.
 
-    `told` is what the experiment says of its offers; empty without one.
+    `evidence` is what the experiment says of its offers; empty without one.
 
     Raises
     ------
     ValueError
         If this source's experiment cannot tell it.
     """
-    if not told:
-        return asked or "profit"
+    if not evidence:
+        return requested or "profit"
     named = source.experiment.objective if source.experiment else None
-    objective = asked or named or str(told["objective"])
-    if objective not in told["by_objective"]:
+    objective = requested or named or str(evidence["objective"])
+    if objective not in evidence["by_objective"]:
         raise ValueError(
             f"recommend: objective '{objective}' cannot be told from {source.path}; its experiment "
-            f"knows {', '.join(told['by_objective'])}. Profit needs what a return is worth "
+            f"knows {', '.join(evidence['by_objective'])}. Profit needs what a return is worth "
             "(orders, or offers.value), roi costs as well"
         )
     return objective

@@ -197,8 +197,8 @@ class Source:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
             raise ValueError(f"name must be lower-case letters, digits and _, found '{self.name}'")
         if bool(self.tables) == (self.simulate is not None):
-            found = "both" if self.tables else "neither"
-            raise ValueError(f"must have either tables or simulate, found {found}")
+            given = "both" if self.tables else "neither"
+            raise ValueError(f"must have either tables or simulate, found {given}")
         for name in self.tables:
             if name not in TABLES:
                 raise ValueError(f"tables: unknown table '{name}'; {suggest(name, [*TABLES])}")
@@ -237,14 +237,14 @@ class RawFiles:
         """Whether the files lie elsewhere, so that they cannot be looked at from here."""
         return "://" in self.pattern
 
-    def found(self) -> list[Path]:
+    def paths(self) -> list[Path]:
         """The files that are there, sorted; all files below where a folder is meant."""
         # Path.glob takes no absolute pattern.
-        paths = sorted(Path(each) for each in glob(self.pattern, recursive=True))  # noqa: PTH207
+        paths = sorted(Path(path) for path in glob(self.pattern, recursive=True))  # noqa: PTH207
         files = []
         for path in paths:
             inner = path.rglob("*") if path.is_dir() else [path]
-            files += sorted(each for each in inner if each.is_file())
+            files += sorted(file for file in inner if file.is_file())
         return files
 
 
@@ -322,7 +322,7 @@ def raw_files(source: Source) -> list[RawFiles]:
             continue
         for literal in _LITERAL.findall(_COMMENT.sub("", table.query)):
             pattern = literal.replace("''", "'")
-            variable = next((each for value, each in table.variables if value in pattern), None)
+            variable = next((env for value, env in table.variables if value in pattern), None)
             if _DATA_FILE.search(pattern) or (variable and "/" in pattern):
                 files.append(RawFiles(name, pattern, variable))
     return files
@@ -333,7 +333,7 @@ def require_raw_files(source: Source) -> None:
     missing = {
         files.pattern: files
         for files in raw_files(source)
-        if not files.remote and not files.found()
+        if not files.remote and not files.paths()
     }
     if not missing:
         return

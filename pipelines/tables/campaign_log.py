@@ -76,10 +76,11 @@ def add_campaigns(source: Source, connection: duckdb.DuckDBPyConnection) -> None
 
 def _answers(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Columns of the responses that tell what came of an offer."""
-    known = [name for name, *_ in connection.execute(f'describe "{RESPONSES}"').fetchall()]
-    if not {"customer_id", "campaign"} <= {*known} or not {"returned", "returned_at"} & {*known}:
+    columns = [name for name, *_ in connection.execute(f'describe "{RESPONSES}"').fetchall()]
+    keyed = {"customer_id", "campaign"} <= {*columns}
+    if not keyed or not {"returned", "returned_at"} & {*columns}:
         raise SourceError(
             f"{RESPONSES}: columns customer_id, campaign, and returned or returned_at are needed, "
-            f"found {', '.join(known)}; correct the query"
+            f"found {', '.join(columns)}; correct the query"
         )
-    return [name for name in ANSWERS if name in known]
+    return [name for name in ANSWERS if name in columns]

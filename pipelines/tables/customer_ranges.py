@@ -85,9 +85,9 @@ class CustomerRanges:
         with pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=texts) as writer:
             for bounds in self._bounds:
                 self._move_to(bounds)
-                found = _sorted(relation.to_arrow_table(), KEYS)
-                writer.write_table(found, row_group_size=ROWS_PER_GROUP)
-                rows += len(found)
+                rows_of_range = _sorted(relation.to_arrow_table(), KEYS)
+                writer.write_table(rows_of_range, row_group_size=ROWS_PER_GROUP)
+                rows += len(rows_of_range)
         return rows
 
     def _move_to(self, bounds: tuple[Any, Any]) -> None:

@@ -67,16 +67,16 @@ def sent_rows(
     return frame, contact
 
 
-def write_readout(found: Readout, folder: Path) -> None:
+def write_readout(results: Readout, folder: Path) -> None:
     """Its tables as CSV and the rest as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
-        save_table(getattr(found, name), folder / f"{name}.csv")
+        save_table(getattr(results, name), folder / f"{name}.csv")
     facts = {
-        "control": found.control,
-        "rows": found.rows,
-        "notes": list(found.notes),
-        "sample_ratio_p_value": found.sample_ratio.p_value,
-        "balance_p_value": None if np.isnan(found.balance_p_value) else found.balance_p_value,
+        "control": results.control,
+        "rows": results.rows,
+        "notes": list(results.notes),
+        "sample_ratio_p_value": results.sample_ratio.p_value,
+        "balance_p_value": None if np.isnan(results.balance_p_value) else results.balance_p_value,
     }
     (folder / "readout.json").write_text(json.dumps(facts, indent=1, sort_keys=True))

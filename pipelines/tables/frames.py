@@ -144,9 +144,9 @@ def _arrow(frame: nw.LazyFrame, sort_by: Sequence[str]) -> pa.Table:
     collected = frame.sort(*sort_by).collect(backend="pyarrow").to_native()
     collected = collected.select(list(columns_of(frame))).replace_schema_metadata(None)
     for name in _moments(frame):
-        place = collected.column_names.index(name)
+        position = collected.column_names.index(name)
         micros = pa.compute.multiply(collected.column(name).cast(pa.int64()), 1_000_000)
-        collected = collected.set_column(place, name, micros.cast(pa.timestamp("us")))
+        collected = collected.set_column(position, name, micros.cast(pa.timestamp("us")))
     return collected
 
 

@@ -117,12 +117,12 @@ def _people(simulation: Simulation, departures: pd.DataFrame) -> pd.DataFrame:
     people["referrals"] = _count(referrals[past], people)
     complaints = tables["complaints"]
     at = _of(moment, complaints["customer_id"])
-    known = complaints[complaints["opened_at"] < at]
-    settled = known["resolved_at"] < at[complaints["opened_at"] < at]
-    people["resolved"] = _count(known[settled], people)
-    people["unresolved"] = _count(known[~settled], people)
-    people["human"] = _count(known[known["cause"] == "human"], people)
-    extra = (known["severity"] - 1).groupby(known["customer_id"]).sum()
+    filed = complaints[complaints["opened_at"] < at]
+    settled = filed["resolved_at"] < at[complaints["opened_at"] < at]
+    people["resolved"] = _count(filed[settled], people)
+    people["unresolved"] = _count(filed[~settled], people)
+    people["human"] = _count(filed[filed["cause"] == "human"], people)
+    extra = (filed["severity"] - 1).groupby(filed["customer_id"]).sum()
     people["severity"] = extra.reindex(people.index).fillna(0.0)
     bills = _sums(tables["orders"], moment, before=True)
     return people.assign(months=bills["months"], spend=bills["amount"] / bills["months"])

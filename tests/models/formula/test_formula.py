@@ -89,7 +89,7 @@ def test_a_row_gets_the_same_bits_alone_in_any_chunk_and_on_any_thread(formula, 
         pd.testing.assert_frame_equal(some, whole[first:last], check_exact=True)
     pd.testing.assert_frame_equal(evaluate(formula, frame, threads=3), whole, check_exact=True)
     asked = (frame["x1"] > 0).to_numpy()
-    some = evaluate(formula, frame, threads=2, asked=asked)
+    some = evaluate(formula, frame, threads=2, mask=asked)
     pd.testing.assert_frame_equal(some, whole[asked], check_exact=True)
     assert evaluate(formula, frame[:0]).shape == (0, 4)
 
@@ -105,7 +105,7 @@ def test_columns_are_read_by_name_and_meaning():
     category = frame.assign(kind=frame["kind"].astype("category"))
     np.testing.assert_array_equal(encode(columns, category), expected)
     asked = np.array([True, False, True, False, True])
-    np.testing.assert_array_equal(encode(columns, frame, asked=asked), expected[asked])
+    np.testing.assert_array_equal(encode(columns, frame, mask=asked), expected[asked])
     with pytest.raises(ValueError, match="column 'x' must be a number, found str; cast it"):
         encode(columns, frame.assign(x=pd.Series(list("abcde"), dtype="str")))
     with pytest.raises(ValueError, match="1 columns are missing: x; columns not asked for: extra"):

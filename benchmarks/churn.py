@@ -137,7 +137,7 @@ def repeat(frame: pd.DataFrame, gap_days: float, seed: int) -> pd.DataFrame:
         frame = frame[~held_out(frame["customer_id"], share=0.2, seed=1000 + seed)]
     frame = frame.sort_values(["customer_id", "as_of"], ignore_index=True)
     shares = {"calibrate_share": 0.15, "test_share": 0.2, "gap_days": gap_days, "seed": seed}
-    split = split_by_time(frame["as_of"], frame["customer_id"], **shares)
+    split = split_by_time(frame, **shares)
     begun = time.process_time()
     ours = fit_churn(frame, features=features, slices=(), repeats=1, **shares)
     spent = time.process_time() - begun

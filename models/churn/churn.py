@@ -123,12 +123,7 @@ def fit_churn(
     """
     rows = ordered_snapshots(snapshots, [*features, *(slices or ())])
     split = split_by_time(
-        rows["as_of"],
-        rows["customer_id"],
-        gap_days=gap_days,
-        calibrate_share=calibrate_share,
-        test_share=test_share,
-        seed=seed,
+        rows, gap_days=gap_days, calibrate_share=calibrate_share, test_share=test_share, seed=seed
     )
     outcome = rows["churned"].to_numpy(dtype=np.float64)
     _check_parts(split.part, outcome)

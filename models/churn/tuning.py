@@ -52,12 +52,7 @@ def tune_churn(
         raise ValueError(f"tune_churn: fits must be at least 1, found {fits}")
     rows = ordered_snapshots(snapshots, features)
     split = split_by_time(
-        rows["as_of"],
-        rows["customer_id"],
-        gap_days=gap_days,
-        calibrate_share=calibrate_share,
-        test_share=test_share,
-        seed=seed,
+        rows, gap_days=gap_days, calibrate_share=calibrate_share, test_share=test_share, seed=seed
     )
     outcome = rows["churned"].to_numpy(dtype=np.float64)
     train, calibrate = split.part == "train", split.part == "calibrate"

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..propensity import propensity_fault
+
 
 def offer_scores(
     sent: Any,
@@ -78,11 +80,8 @@ def _logged(
     _same_length(e, positions, "propensity")
     if not np.isfinite(y).all():
         raise ValueError("outcome: must be finite numbers, found NaN or infinity; drop those rows")
-    if not ((e > 0) & (e <= 1)).all():
-        raise ValueError(
-            f"propensity: must lie in (0, 1], found {int((~((e > 0) & (e <= 1))).sum())} rows "
-            "outside; log the probability of the offer that was sent"
-        )
+    if fault := propensity_fault(e):
+        raise ValueError(f"propensity: {fault}")
     return positions, y, e
 
 

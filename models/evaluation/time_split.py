@@ -16,7 +16,7 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """Part of each row (rows,), "train", "calibrate", "test" or "gap", and how it was made."""
+    """Part of each row (rows,), "train", "calibrate", "test" or "gap", and how rows were split."""
 
     part: np.ndarray
     how: str
@@ -36,8 +36,7 @@ def day_numbers(as_of: pd.Series) -> np.ndarray:
 
 
 def split_by_time(
-    as_of: pd.Series,
-    customer_id: pd.Series,
+    rows: pd.DataFrame,
     *,
     gap_days: float,
     calibrate_share: float,
@@ -54,8 +53,8 @@ def split_by_time(
 
     Parameters
     ----------
-    as_of, customer_id
-        Columns of the snapshots (rows,).
+    rows
+        Snapshots, with customer_id and as_of.
     gap_days
         How far a label looks ahead (lead and horizon).
     calibrate_share, test_share
@@ -73,19 +72,19 @@ def split_by_time(
             "snapshots: calibrate_share and test_share must be positive and leave rows to train "
             f"on, found {calibrate_share} and {test_share}"
         )
-    if not len(as_of):
+    if not len(rows):
         raise ValueError("snapshots: no rows; no label has matured, or nobody was active")
-    days = day_numbers(as_of)
+    days = day_numbers(rows["as_of"])
     dates = np.unique(days)
     part = np.full(len(days), GAP, dtype="<U9")
     first_test = dates[-max(1, round(test_share * len(dates)))]
     before_test = dates[dates <= first_test - gap_days]
     if not len(before_test):
-        held = _by_customer(customer_id, test_share, calibrate_share, seed)
+        held = _by_customer(rows["customer_id"], test_share, calibrate_share, seed)
         return TimeSplit(held, "customers: too few as-of dates to test on later ones")
     part[days >= first_test] = "test"
     early = days <= before_test[-1]
-    apart = held_out(customer_id, share=calibrate_share / (1 - test_share), seed=seed)
+    apart = held_out(rows["customer_id"], share=calibrate_share / (1 - test_share), seed=seed)
     part[early & ~apart] = "train"
     part[early & apart] = "calibrate"
     return TimeSplit(part, "time: tested on later dates, calibrated on customers kept apart")

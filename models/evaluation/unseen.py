@@ -23,7 +23,7 @@ STILL_THERE = 0.9  # of the sample; some customers are erased for good reason
 
 
 def remember_customers(rows: pd.DataFrame, *, share: float, seed: int) -> dict[str, Any]:
-    """Of a model that held out customers, see `split.held_out`.
+    """Of a model that held out customers, see `held_out.held_out`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def remember_customers(rows: pd.DataFrame, *, share: float, seed: int) -> dict[s
 def remember_snapshots(
     rows: pd.DataFrame, *, gap_days: float, calibrate_share: float, test_share: float, seed: int
 ) -> dict[str, Any]:
-    """Of a model whose rows were split by `timesplit.split_by_time`, with its arguments.
+    """Of a model whose rows were split by `time_split.split_by_time`, with its arguments.
 
     Returns
     -------
@@ -52,12 +52,7 @@ def remember_snapshots(
         instead of later dates, what `remember_customers` returns.
     """
     part = split_by_time(
-        rows["as_of"],
-        rows["customer_id"],
-        gap_days=gap_days,
-        calibrate_share=calibrate_share,
-        test_share=test_share,
-        seed=seed,
+        rows, gap_days=gap_days, calibrate_share=calibrate_share, test_share=test_share, seed=seed
     ).part
     first = rows["as_of"][part == "test"].min()
     if (rows["as_of"][part == "train"] < first).all():

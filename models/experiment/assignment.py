@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ..propensity import propensity_fault
 from .randomization import (
     SHARE_TOLERANCE,
     ExperimentError,
@@ -93,13 +94,8 @@ def check_cells(frame: pd.DataFrame, *, minimum_rows: int, lowest_propensity: fl
         If a propensity is not in (0, 1], an arm is too small, or an offer hardly possible.
     """
     propensity = frame["propensity"].to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = ~((propensity > 0) & (propensity <= 1))
-    if wrong.any():
-        raise ExperimentError(
-            "propensities",
-            f"must lie in (0, 1], found {int(wrong.sum())} rows outside; log the probability of "
-            "the offer that was sent",
-        )
+    if fault := propensity_fault(propensity):
+        raise ExperimentError("propensities", fault)
     counts = frame["arm"].value_counts()
     small = counts[counts < minimum_rows]
     if len(small):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..propensity import propensity_fault
+
 CONTROL_NAMES = (
     "none",
     "control",
@@ -121,8 +123,8 @@ def sent_propensity(names: np.ndarray, propensity: Any, index: pd.Index) -> np.n
             f"propensity: expected shape ({len(index)},), the probability of the offer that was "
             f"sent, or a frame with a column per offer; found {sent.shape}"
         )
-    if not ((sent > 0) & (sent <= 1)).all():
-        raise ValueError("propensity: every value must be in (0, 1]; drop rows that are outside")
+    if fault := propensity_fault(sent):
+        raise ValueError(f"propensity: {fault}")
     return sent
 
 

@@ -19,7 +19,7 @@ def snapshots(dates, customers=200, every_days=30):
 
 def split(frame, gap_days=60.0, **changes):
     arguments = {"calibrate_share": 0.15, "test_share": 0.2, "seed": 0, **changes}
-    return split_by_time(frame["as_of"], frame["customer_id"], gap_days=gap_days, **arguments)
+    return split_by_time(frame, gap_days=gap_days, **arguments)
 
 
 def months(frame, found):

@@ -28,7 +28,7 @@ def offers(customers=500):
 def test_dates_from_the_test_part_on_are_unseen_and_none_before():
     rows = snapshots(["2020-01-01", "2020-02-01", "2020-03-01", "2020-04-01", "2020-05-01"])
     memory = remember_snapshots(rows, **SPLIT)
-    split = split_by_time(rows["as_of"], rows["customer_id"], **SPLIT)
+    split = split_by_time(rows, **SPLIT)
     assert (unseen(memory, rows) == (split.part == "test")).all()
     # Next month other dates are cut, and other customers are there.
     later = snapshots(["2020-04-15", "2020-05-15", "2020-06-15"], 300)
@@ -37,7 +37,7 @@ def test_dates_from_the_test_part_on_are_unseen_and_none_before():
 
 def test_with_a_single_date_the_customers_of_the_test_part_are_unseen():
     rows = snapshots(["2020-01-01"])
-    split = split_by_time(rows["as_of"], rows["customer_id"], **SPLIT)
+    split = split_by_time(rows, **SPLIT)
     memory = remember_snapshots(rows, **SPLIT)
     assert (unseen(memory, rows) == (split.part == "test")).all()
 

@@ -217,7 +217,10 @@ def test_formula_is_plain_json(fitted):
             lambda a: a.update(offer=np.array(["mail", None] * 150, dtype=object)),
             "offer: 150 values are missing; name the control",
         ),
-        (lambda a: a.update(propensity=np.zeros(300)), r"propensity: every value must be in"),
+        (
+            lambda a: a.update(propensity=np.zeros(300)),
+            r"propensity: must lie in \(0, 1\], found 300",
+        ),
         (lambda a: a.update(propensity=np.ones(3)), "propensity: expected shape"),
         (
             lambda a: a.update(propensity=pd.DataFrame({"none": np.ones(300)})),

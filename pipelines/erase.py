@@ -2,7 +2,7 @@
 
 Tables, features, recommendations, truth, scores, reports, the cache of DVC and the reports that
 MLflow keeps. Each folder and file is replaced at once, so a job that was killed leaves it as it was
-or without them, and running it again finishes. What lies out of reach is said, not passed over.
+or without them, and running it again finishes. What it cannot reach it names.
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ def erase(customers: Collection[str], *, source: Path, scores: Sequence[Path] = 
             removed[str(file)] += rows
     removed.update(_from_cache(customers))
     removed.update(_from_runs(customers))
-    return _summary(removed, _strangers(folders, customers), source)
+    return _summary(removed, _foreign_files(folders, customers), source)
 
 
 def _refuse_while_running() -> None:
-    """A stage of DVC at work would write back what is erased."""
+    """Refuse while a stage of DVC runs: it would write the erased rows again."""
     file = root() / ".dvc/tmp/rwlock"
     held = json.loads(file.read_text() or "{}") if file.is_file() else {}
     if any(runs(int(process)) for process in _processes(held)):
-        raise LockHeld("erase: a run of the pipeline is at work here; let it finish")
+        raise LockHeld("erase: a run of the pipeline is in progress here; let it finish")
 
 
 def _processes(held: Any) -> Iterator[int]:
@@ -106,7 +106,7 @@ def _folders() -> Iterator[Path]:
 
 
 def _from_folder(folder: Path, customers: Collection[str]) -> Counter[str]:
-    """Rows removed from each file of a folder; scores are kept from jobs meanwhile."""
+    """Rows removed from each file of a folder; the lock of a folder of scores is held meanwhile."""
     if not (folder / "_SUCCESS").exists() and not list(_work_folders(folder)):
         return _from_settled(folder, customers)
     with only_one(folder):
@@ -137,7 +137,7 @@ def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:
             target.parent.mkdir(parents=True, exist_ok=True)
             if file in held:
                 write_parquet_without(file, target, customers)
-                shutil.copystat(file, target)  # a list of objections does not become younger
+                shutil.copystat(file, target)  # the age of a list of objections stays
             elif file.name not in (MANIFEST, *INPUT_FILES):
                 target.hardlink_to(file)
         if (folder / INPUT_FILES[0]).exists():
@@ -178,7 +178,7 @@ def _from_cache(customers: Collection[str]) -> Counter[str]:
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     doomed = [file for file in files if _held(file, customers)]
     hashes = {file.parent.name + file.name for file in doomed}
-    # Lists first: whoever is killed in between finds the objects again, but not their lists.
+    # Lists first: after a kill in between, the next attempt can still find the objects.
     lists = [file for file in files if file.suffix == ".dir" and _listed(file) & hashes]
     for file in [*lists, *doomed]:
         file.unlink(missing_ok=True)
@@ -189,7 +189,7 @@ def _held(file: Path, customers: Collection[str]) -> bool:
     try:
         return rows_of(file, customers) > 0
     except (pa.ArrowException, UnicodeDecodeError):
-        return True  # what nobody can read, nobody can vouch for
+        return True  # an unreadable file may hold them
 
 
 def _listed(file: Path) -> set[str]:
@@ -235,7 +235,7 @@ def _from_run(client: Any, run: str, name: str, customers: Collection[str]) -> i
     return removed
 
 
-def _strangers(folders: Collection[Path], customers: Collection[str]) -> list[Path]:
+def _foreign_files(folders: Collection[Path], customers: Collection[str]) -> list[Path]:
     """Files below the roots that hold them and were not written by any stage."""
     ours = {file for folder in folders for file in folder.rglob("*")} | set(FILES)
     ours |= {csv_beside(folder) for folder in folders}
@@ -243,7 +243,7 @@ def _strangers(folders: Collection[Path], customers: Collection[str]) -> list[Pa
     return [file for file in sorted(files) if _held(file, customers)]
 
 
-def _summary(removed: Counter[str], strangers: Sequence[Path], source: Path) -> str:
+def _summary(removed: Counter[str], foreign: Sequence[Path], source: Path) -> str:
     for store, rows in sorted(removed.items()):
         say(f"{store}: {rows:,}")
     tables = ", ".join(read_yaml(source).get("tables", {}))
@@ -260,5 +260,5 @@ def _summary(removed: Counter[str], strangers: Sequence[Path], source: Path) -> 
         "- a remote of DVC to which runs were pushed, files that winback score was given, tables "
         "of databases that it wrote, and copies of scores that were sent on.",
     ]
-    lines += [f"- {file} holds them and was not written by winback." for file in strangers]
+    lines += [f"- {file} holds them and was not written by winback." for file in foreign]
     return "\n".join(lines)

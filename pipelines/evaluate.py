@@ -123,7 +123,7 @@ def _winback(
 
 
 def _for_objective(decision: Decision, objective: str) -> Decision:
-    """The decision under another objective, for which no prices of limits were ever looked for."""
+    """The decision under another objective, without prices: they hold for the first one only."""
     if objective == decision.objective:
         return decision
     return replace(decision, objective=objective, prices=Prices())

@@ -53,7 +53,7 @@ class Setting:
     kinds: tuple[str, ...]
 
     def feature_tables(self, tables: Mapping[str, nw.LazyFrame]) -> Mapping[str, nw.LazyFrame]:
-        """Tables as the features see them: an offer of nothing is no offer."""
+        """Tables for the features: `offers` without the rows of the control."""
         if self.control is None or "offers" not in tables:
             return tables
         return {**tables, "offers": tables["offers"].filter(nw.col("offer") != self.control)}
@@ -186,7 +186,7 @@ def _winback(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
 
 
 def _leavers(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
-    """As long after they left as the customers of the experiment when they were met."""
+    """Write leavers at the median lapse that customers of the experiment had at their offer."""
     path = new.path / "winback.parquet"
     if "days_since_departure" not in pq.read_schema(path).names:
         return

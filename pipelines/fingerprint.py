@@ -15,7 +15,7 @@ _CONTENT = "select count(*)::text, sum(hashtextextended(t::text, 0)::numeric)::t
 
 
 def fingerprint(source: Source, *, out: Path) -> None:
-    """Ask the raw files or the database what they hold now, and write its hash."""
+    """Hash the raw files or the tables of the database as they are now, and write the hash."""
     replace_file(out, (hash_raw(source) + "\n").encode())
 
 

@@ -1,8 +1,8 @@
 """`winback promote`: the challenger becomes champion if every gate lets it pass.
 
-Both answer for rows that neither has learned from, as their own trainings remember. Each gate is
-written on the challenger's version as a tag with its figure, whether it passed or not. The old
-champion stays at hand as @previous; `--rollback` exchanges the two.
+Both are graded on rows that neither was trained on; each training recorded which these are. Each
+gate is written on the challenger's version as a tag with its figure, whether it passed or not. The
+old champion stays at hand as @previous; `--rollback` exchanges the two.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Match:
 def promote(source: Source, params: Promote, *, features: Path, unopposed: bool = False) -> str:
     """Grade the challenger and make it champion; its URI.
 
-    With `unopposed` it is graded without the champion, whose offers or features may be of the past.
+    With `unopposed` it is graded without the champion, as where the champion has other offers or
+    features.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
 
 
 def _forget_gates(client: MlflowClient, challenger: ModelVersion) -> None:
-    """Figures of an earlier attempt, against another champion perhaps, do not stay."""
+    """Delete the gate tags of an earlier attempt, which may have faced another champion."""
     for name in challenger.tags:
         if name.startswith(GATE):
             client.delete_model_version_tag(MODEL_NAME, challenger.version, name)

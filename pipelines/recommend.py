@@ -101,7 +101,7 @@ def recommend(
         table["reasons"] = _reasons(learned, customers, outputs, params)
     unknown = [fact for fact in FIRST_OF if fact not in learned.facts]
     if unknown:
-        say(f"rules that need {', '.join(unknown)} do not apply: this source does not tell it")
+        say(f"rules that need {', '.join(unknown)} do not apply: the source has no column for them")
     with step(f"reasons of the first {params.explained:,}"):
         meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
         table["reasons"] = _with_drivers(table, customers, models, params.explained, meanings)

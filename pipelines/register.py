@@ -210,7 +210,7 @@ def marginals(customers: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def typical(customers: pd.DataFrame) -> pd.DataFrame:
-    """One row per population, of medians and most frequent values: an example who is nobody."""
+    """One row per population, of medians and most frequent values, and so of no real customer."""
     rows = []
     for label, group in customers.groupby(populations(customers)):
         row = {
@@ -226,7 +226,7 @@ def typical(customers: pd.DataFrame) -> pd.DataFrame:
 def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> str:
     columns = input_columns(answers)
     if "population" in example.columns:
-        columns["population"] = False  # who is asked what, see `models.inference.answer`
+        columns["population"] = False  # which model answers, see `models.formula.answers`
     rows = example[list(columns)].astype(
         {name: "float64" if number else "object" for name, number in columns.items()}
     )

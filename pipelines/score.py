@@ -57,7 +57,7 @@ class Job:
     max_age_days
         Of the suppression list.
     drift_limit
-        Largest distance of a feature (see `models.drift`) with which to go on.
+        Largest distance of a feature (see `models.evaluation.drift`) that is accepted.
     part_rows
         Rows read per part; it bounds the memory and changes no score.
     threads
@@ -93,7 +93,7 @@ def score(job: Job) -> dict[str, Any]:
     ValueError
         If the rows or the output folder are unusable.
     DriftBeyondLimit, SuppressionsUnusable, LockHeld, ModelRefused
-        See `refusals`; the output stays as it was.
+        See `job.exit_codes`; the output stays as it was.
     """
     _check_job(job)
     job = replace(job, out=job.out.resolve())  # one place, one lock, by whatever links it is named
@@ -158,7 +158,7 @@ def _publish(
     """Check the list again, and let all parts appear at once."""
     latest = _read_list(job, survey.as_of)
     _check_out(job)
-    if _has_csv(job.out):  # from here on there is none, or that of the folder
+    if _has_csv(job.out):  # the old CSV must not stand beside the new folder
         csv_beside(job.out).unlink(missing_ok=True)
     with replace_folder(job.out) as new:
         rows = sum(_export(part, new.path / part.name, latest) for part in parts)

@@ -27,7 +27,7 @@ def todays_features(
     as_of: datetime | None,
     out: Path,
 ) -> Iterator[Path]:
-    """A Parquet file with one row for each customer, as she is known at `as_of`.
+    """A Parquet file with one row for each customer, as known at `as_of`.
 
     Parameters
     ----------

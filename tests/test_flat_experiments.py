@@ -96,7 +96,7 @@ def test_without_value_the_campaign_is_for_returns(run_all, capfd):
     params.write_text(params.read_text().replace("  objective: ", "  objective: profit", 1))
     stage = read_yaml(ROOT / "dvc.yaml")["stages"]["recommend"]
     assert main(stage["cmd"].split()[1:]) == 3
-    assert "objective 'profit' cannot be told from source.yaml" in capfd.readouterr().err
+    assert "objective 'profit' needs more than source.yaml has" in capfd.readouterr().err
 
 
 def test_arms_that_are_numbers_or_hold_spaces_run_whole_without_logged_propensities(run_all):

@@ -88,42 +88,41 @@ def limit_prices(
 ) -> tuple[float, np.ndarray]:
     """Prices at which every customer's own best option keeps to the limits.
 
-    Arguments as in `allocate`. Whoever takes the first option of the largest
-    `profit - money * cost - place` stays within the limits, row by row and without regard to the
-    others; customers who are alike get the same option, so that a limit may not be used to the
-    last.
+    Arguments as in `allocate`. Taking in each row the first option of the largest
+    `profit - money * cost - option_prices` keeps the limits without regard to the other rows;
+    customers who are alike get the same option, so that a limit may not be used to the last.
 
     Returns
     -------
     money
         Profit that a unit of money must bring; 0 where the budget is enough.
-    places
-        (options,) profit that a place of each option must bring; 0 for the control.
+    option_prices
+        (options,) profit that each use of an option must bring; 0 for the control.
     """
     gains, costs = _checked(profit, cost)
     limits = _limits(costs, budget, capacity)
-    money, places = 0.0, np.zeros(gains.shape[1])
+    money, option_prices = 0.0, np.zeros(gains.shape[1])
     if _fits(np.argmax(gains, axis=1), costs, limits):
-        return money, places
+        return money, option_prices
     if np.isfinite(limits.capacity).any():
-        money, places, _ = _prices(gains, costs, np.ones(len(gains)), limits)
+        money, option_prices, _ = _prices(gains, costs, np.ones(len(gains)), limits)
     beyond = TOLERANCE * max(1.0, float(np.abs(gains[np.isfinite(gains)]).max()))
     rows = np.arange(len(gains))
     while True:  # prices only rise, up to where nobody takes anything
-        reduced = gains - money * costs - places
+        reduced = gains - money * costs - option_prices
         chosen = np.argmax(reduced, axis=1)
         if _fits(chosen, costs, limits):
-            return money, places
+            return money, option_prices
         if costs[rows, chosen].sum() > limits.budget:
-            needed = _money_price(gains - places, costs, limits.budget)
+            needed = _money_price(gains - option_prices, costs, limits.budget)
             money = max(needed, money) * (1 + TOLERANCE) + beyond
             continue
-        used = np.bincount(chosen, minlength=len(places))
+        used = np.bincount(chosen, minlength=len(option_prices))
         option = int(np.argmax(used - limits.capacity))
         takers = reduced[chosen == option]
         others = np.delete(takers, option, axis=1).max(axis=1)
         margins = np.sort(takers[:, option] - others)[::-1]
-        places[option] += margins[int(limits.capacity[option])] + beyond
+        option_prices[option] += margins[int(limits.capacity[option])] + beyond
 
 
 def _money_price(profit: np.ndarray, cost: np.ndarray, budget: float) -> float:
@@ -244,9 +243,9 @@ def _highest_prices(
 def _named(
     prices: np.ndarray, with_budget: bool, finite: np.ndarray, options: int
 ) -> tuple[float, np.ndarray]:
-    places = np.zeros(options)
-    places[finite] = prices[int(with_budget) :]
-    return (float(prices[0]) if with_budget else 0.0), places
+    option_prices = np.zeros(options)
+    option_prices[finite] = prices[int(with_budget) :]
+    return (float(prices[0]) if with_budget else 0.0), option_prices
 
 
 def _settle(
@@ -322,7 +321,7 @@ def _limits(cost: np.ndarray, budget: float | None, capacity: ArrayLike | None) 
     if most.shape != (options,) or (most < 0).any() or np.isfinite(most[0]):
         raise ValueError(
             f"allocate: capacity must hold {options} numbers of at least 0, inf for no limit, and "
-            f"inf for the control in place 0; found {most.tolist()}"
+            f"inf for the control in column 0; found {most.tolist()}"
         )
     money = np.inf if budget is None else float(budget)
     if not cost[:, 0].sum() <= money:

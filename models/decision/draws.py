@@ -33,7 +33,7 @@ class Draws:
     key
         Of the hash.
     offers
-        Names of the offers that are explored. One of which only so many may be sent is not.
+        Names of the offers that are explored. An offer with a limit is not.
     """
 
     holdout_share: float

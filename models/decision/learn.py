@@ -121,7 +121,7 @@ def learn_decision(
 
 
 def _explored(experiment: OfferEvidence, limits: Limits) -> tuple[str, ...]:
-    """Offers of which as many may be sent as one likes."""
+    """Offers without a limit, which exploration may send."""
     return tuple(name for name in experiment.offers if name not in (limits.capacity or {}))
 
 
@@ -136,10 +136,10 @@ def _prices(
     if "customer_id" in rows.columns:
         sent = draw(decision.draws, rows["customer_id"])[0] != True  # noqa: E712  objects
     most = [(limits.capacity or {}).get(name, np.inf) for name in decision.offers]
-    money, places = limit_prices(
+    money, option_prices = limit_prices(
         gain[sent], cost[sent], budget=limits.budget, capacity=[np.inf, *most]
     )
-    return Prices(money, dict(zip(decision.offers, map(float, places[1:]), strict=True)))
+    return Prices(money, dict(zip(decision.offers, map(float, option_prices[1:]), strict=True)))
 
 
 def _priority_cuts(

@@ -277,7 +277,7 @@ def facts_of(decision: Decision, rows: pd.DataFrame) -> dict[str, np.ndarray]:
     }
     contact = fact("days_since_last_contact")
     if "population" in rows.columns:
-        # A flat table is asked about the moment of its experiment: its offers are not a past.
+        # Without events the moment is that of the experiment, whose offers are not past.
         contact = np.where((rows["population"] == "experiment").to_numpy(), np.nan, contact)
     alike = unknown if decision.tested is None else rows_alike(decision.tested, rows)
     reason = decision.facts.get("reason")

@@ -40,7 +40,7 @@ def budget_curve(
     Returns
     -------
     DataFrame
-        The columns of `qini_bootstrap.Bootstrapped.curve`, and policy.
+        The columns of `qini_bootstrap.QiniBootstrap.curve`, and policy.
     """
     chance = judged.response[:, 1:]
     spend = expected_costs(offers, chance)

@@ -20,7 +20,7 @@ def drift(
     `distance` is the population stability index: sum of (p - q) * log(p / q) over bins, where a
     missing value is a bin of its own, a category or one of at most 20 distinct numbers is a bin,
     and other numbers fall between the deciles of the reference. What sampling alone adds on
-    average, (bins - 1) * (1/n + 1/m), is taken off, so that small samples do not cry wolf.
+    average, (bins - 1) * (1/n + 1/m), is taken off, so that small samples raise no false alarm.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Gates: the conditions under which a challenger may replace the champion, each with a figure.
 
-The challenger and the champion answer for the same customers, whom the challenger has never seen.
-A gate against chance or a baseline asks the challenger to be better; a gate against the champion
-asks it not to be worse beyond what chance explains.
+The challenger and the champion answer for the same customers, whom the challenger has never seen. A
+gate against chance or a baseline demands that the challenger is better; a gate against the
+champion, that it is not worse beyond chance.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-EVIDENCE = 1.645  # standard errors: five of a hundred worlds without effects pass
+EVIDENCE = 1.645  # standard errors; without effects a gain is evident in 5% of the experiments
 _SPREADS = np.geomspace(0.02, 5.0, 40)  # of the arms' means, in units of their range or error
 
 
@@ -21,8 +21,8 @@ def is_believed(gain: float, error: float, forecast: float) -> bool:
     gain, error
         Gain on held-out rows and its standard error.
     forecast
-        Gain that the model forecasts. It is halved, for of the greatest of several effects a part
-        is noise, and is thought to be off by twice as much as it says.
+        Gain that the model forecasts. Its prior has half of it as the mean, since the greatest of
+        several effects is partly noise, and twice of it as the standard deviation.
     """
     if forecast <= 0 or gain < -error:
         return False

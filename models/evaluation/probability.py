@@ -46,7 +46,7 @@ class RetentionProfit:
                 f"contact_cost {self.contact_cost}"
             )
         if self.alpha <= 0 or self.beta <= 0:
-            raise ValueError("profit: alpha and beta must be positive, they shape a Beta law")
+            raise ValueError("profit: alpha and beta of the Beta distribution must be positive")
 
 
 @dataclass(frozen=True)

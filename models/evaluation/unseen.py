@@ -1,9 +1,9 @@
 """Which rows a model has not learned from, remembered so that it can be graded fairly later.
 
-Training writes the memory down, not whoever grades: settings may have changed since, and a model
-that is graded on rows it learned from looks better than it is. Features may be built anew in the
-meantime, with later dates and more customers. Dates after the training's stay unseen for certain;
-customers held out by a hash do as long as they are still called the same, which a sample shows.
+The memory is written in training, because settings may change before the model is graded, and a
+model that is graded on rows it learned from looks better than it is. Features may be built anew in
+the meantime, with later dates and more customers. Dates after the training's stay unseen for
+certain; customers held out by a hash do as long as their ids stay the same, which a sample checks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STILL_THERE = 0.9  # of the sample; some customers are erased for good reason
 
 
 def remember_customers(rows: pd.DataFrame, *, share: float, seed: int) -> dict[str, Any]:
-    """Of a model that held out customers, see `held_out.held_out`.
+    """The memory of a model that held out customers, see `held_out.held_out`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def remember_customers(rows: pd.DataFrame, *, share: float, seed: int) -> dict[s
 def remember_snapshots(
     rows: pd.DataFrame, *, gap_days: float, calibrate_share: float, test_share: float, seed: int
 ) -> dict[str, Any]:
-    """Of a model whose rows were split by `time_split.split_by_time`, with its arguments.
+    """The memory of a model whose rows `time_split.split_by_time` split, with its arguments.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def unseen(memory: Mapping[str, Any], rows: pd.DataFrame) -> np.ndarray:
     if still_there.mean() < STILL_THERE:
         raise ValueError(
             f"only {still_there.sum()} of {len(still_there)} sampled rows of its training are "
-            "among those of today, so nobody can tell whom it has not seen"
+            "among those of today, so the rows that it has not seen are not known"
         )
     return held_out(rows["customer_id"], share=memory["share"], seed=memory["seed"])
 

@@ -60,7 +60,7 @@ def checked_rows(
     if absent.any():
         raise ExperimentError(
             "missing values",
-            f"{absent[absent > 0].to_dict()} rows hold none; a row without an arm or an outcome "
+            f"{absent[absent > 0].to_dict()} rows are empty; a row without an arm or an outcome "
             "cannot be read: restore it or exclude it before the offer is drawn",
         )
     frame = offers.reset_index(drop=True)
@@ -158,7 +158,7 @@ def compare_sizes(
     chances = constant_propensity(frame)
     policies = bool((frame["arm"] != frame["offer"]).any())
     keys = [name for name in ("customer_id", "campaign") if name in frame.columns]
-    frame = frame.drop_duplicates(keys)  # randomized were customers, not rows
+    frame = frame.drop_duplicates(keys)  # customers were randomized, not rows
     if planned is not None:
         ratio = sample_ratio(frame["arm"], planned, alpha=alpha, assigned=assigned)
         if chances is not None:
@@ -258,6 +258,6 @@ def _check_contamination(frame: pd.DataFrame, control: str) -> tuple[str, ...]:
         raise ExperimentError(
             "timing",
             f"{early} customers returned before their offer was sent; count outcomes from the "
-            "offer on, and leave out who was back already",
+            "offer on, and leave out customers who had returned already",
         )
     return ()

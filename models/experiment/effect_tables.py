@@ -62,8 +62,8 @@ def outcome_columns(
 ) -> pd.DataFrame:
     """Outcomes per customer: returned, cost (with contact), value, profit, and further columns.
 
-    Cost is there where offers or contacts cost anything, value where it is known of everybody
-    who returned (who did not return and has none is worth nothing), profit where both are.
+    Cost is there where offers or contacts cost anything, value where it is known of everybody who
+    returned (without a return a missing value is 0), profit where both are.
 
     Raises
     ------

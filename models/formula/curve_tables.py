@@ -34,7 +34,7 @@ class _Column:
 
 @dataclass(frozen=True)
 class Curves:
-    """Sums of functions: their constants (sums, 1) and the columns that they ask."""
+    """Sums of functions: their constants (sums, 1) and the columns that they read."""
 
     constants: np.ndarray
     columns: tuple[_Column, ...]

@@ -38,7 +38,7 @@ def contributions(formula: Formula, frame: pd.DataFrame, output: str) -> tuple[p
         (rows, columns), with a column "offer" where a booster takes the offer as an input. Row
         sums plus the base are the output.
     base
-        The output where every booster says its mean and every linear column is at its mean.
+        The output with every booster at its mean score and every linear column at its mean.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """A fitted model as data: a formula over boosters, evaluated with NumPy alone.
 
 Every estimator of this package ends as one `Formula`: how raw columns become numbers, a few
-LightGBM text models, and a small expression per output. It is what predicts in the estimators,
-what is saved (JSON and booster text, never a pickle), what batch scoring runs and what the
-registered model carries. It therefore stands alone: with `forest` and `curves`, which evaluate the
+LightGBM text models, and a small expression per output. It is what predicts in the estimators, what
+is saved (JSON and booster text, never a pickle), what batch scoring runs and what the registered
+model carries. It therefore stands alone: with `tree_tables` and `curve_tables`, which evaluate the
 costly operations as tables, it imports nothing of winback.
 
 Expressions are lists whose first element names the operation:

@@ -82,7 +82,8 @@ class Forest:
     categories
         Column, which codes go left (splits, codes + 1, the last never), and the first bit.
     gates
-        By level: the first bit, the gates before, the bits asked, and what turns these (gates, 1).
+        By level: the first bit, the gates before, the bits of the splits, and a mask that inverts
+        these (gates, 1).
     tables
         What is looked up.
     """
@@ -146,7 +147,7 @@ def look_up(forest: Forest, columns: np.ndarray) -> np.ndarray:
 
 
 def _trees(name: str, text: str, extra: Sequence[float], width: int) -> list[Any]:
-    """The trees of a text as nodes, those splits decided that ask a constant of `extra`."""
+    """The trees of a text as nodes, with the splits on a constant of `extra` decided."""
     head, *blocks = text.split("\nend of trees", 1)[0].split("\nTree=")
     facts = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
     if (
@@ -284,7 +285,7 @@ def _order(split: _Split) -> tuple[int, float, list[int]]:
 
 
 def _layout(pieces: Sequence[_Piece]) -> tuple[dict[Any, int], Any, Any, Any]:
-    """The bit of each split and gate, and how all of them are found."""
+    """The bit of each split and gate, and how all of them are computed."""
     levels: dict[_Gate, int] = {}
 
     def level(gate: _Gate) -> int:

@@ -1,9 +1,9 @@
 """The win-back model: return, uplift, value and expected profit per offer, as one formula.
 
 P(return | customer, offer) is the calibrated probability without an offer plus the uplift of the
-offer; value given return comes from `value`; money is
-p_offer x (value_offer - cost on acceptance) - contact cost. Uplifts are those that were fitted,
-whether or not they are worth following for returns: money may rest on less.
+offer; value given return comes from `value`; money is p_offer x (value_offer - cost on acceptance)
+- contact cost. Uplifts enter as fitted, even where personal offers are not expected to raise
+returns: profit also depends on value and cost.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class _Outputs:
             if arm == control:
                 self.expressions[name] = ["interp", xs, ys, ["ref", f"mean_{control}"]]
             else:
-                # The effect as it is: a test on returns must not press what profit is made of.
+                # As fitted: what `best_offer_ahead` changes for returns must not change profit.
                 self.expressions[f"uplift_{arm}"] = ["sum", [1.0, ["ref", f"raw_{arm}"]]]
                 base, effect = f"return_probability_{control}", f"uplift_{arm}"
                 raw = ["sum", [1.0, ["ref", base]], [1.0, ["ref", effect]]]

@@ -3,8 +3,8 @@
 Three ways compete on held-out returners: a plain regression, one on the logarithm with a smearing
 factor (Duan 1983) and, where the days of second lifetimes are known, months within the horizon (see
 `second_lifetime`, which also learns from those still going on) times a monthly margin. The best is
-calibrated on them; what an offer adds, on average and by customer, is shrunk as far as they ask,
-for few return under each offer and money varies widely.
+calibrated on them; what an offer adds, on average and by customer, is shrunk as far as these rows
+suggest, since few customers return under each offer and money varies widely.
 """
 
 from __future__ import annotations

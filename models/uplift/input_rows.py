@@ -60,7 +60,7 @@ def choose_control(names: np.ndarray, control: str | None) -> str:
     Raises
     ------
     ValueError
-        If the asked control does not occur, or fewer than two offers do.
+        If the control asked for does not occur, or fewer than two offers do.
     """
     offers = sorted(set(names.tolist()))
     if len(offers) < 2:

@@ -152,8 +152,8 @@ class Models:
     def tempered(self, experiment: Experiment, rows: np.ndarray) -> np.ndarray:
         """Outcomes (rows,) with the amount replaced by its expectation.
 
-        How much a single order was says next to nothing about an effect, and with a long tail it
-        drowns what whether there was an order says.
+        The amount of a single order says little about an effect, and with a long tail its noise
+        hides the effect on whether there was an order.
         """
         outcome = experiment.outcome[rows]
         if self.amount is None:

@@ -1,11 +1,11 @@
 """Outcome residuals for the R-loss: outcome less its mean given the customer alone.
 
 The residual is the outcome less its out-of-fold mean over the offers as they were dealt out. An
-effect explains it through the offer that was sent less what offers do on average (the R-loss of
-Nie & Wager 2021). Rows may count by the inverse of their variance, so that a table with few events
-or a long tail says as much as it can: far more than doubly robust scores do, whose noise grows
-with the inverse of the rarest offer's share. That variance is one of the customer, not of the
-offer that was sent: else errors of the means would look like effects.
+effect explains it through the offer that was sent less what offers do on average (the R-loss of Nie
+& Wager 2021). Rows may count by the inverse of their variance, which uses a table with few events
+or a long tail far better than doubly robust scores do: their noise grows with the inverse of the
+rarest offer's share. That variance is one of the customer, not of the offer that was sent: else
+errors of the means would look like effects.
 """
 
 from __future__ import annotations

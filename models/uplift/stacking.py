@@ -1,11 +1,11 @@
 """Stacking: weights of the learners and shrinkage of their effects, from out-of-fold rows.
 
-Effects are split into what all offers share and each offer's own part. Each part gets
-non-negative weights that explain what the customer alone leaves of the outcome (see `residuals`)
-around every offer's average. No learner is chosen: the weights are averaged over all subsets of
-learners by how likely each is (Hoeting et al. 1999), for a choice between learners that are much
-alike would hang on how the folds fall. The first learner has been shrunk already and is believed as
-it stands until the rows say otherwise: its weight has a prior around 1.
+Effects are split into what all offers share and each offer's own part. Each part gets non-negative
+weights that explain what the customer alone leaves of the outcome (see `residuals`) around every
+offer's average. No learner is chosen: the weights are averaged over all subsets of learners by how
+likely each is (Hoeting et al. 1999), since a choice between similar learners would depend on the
+random folds. The first learner has been shrunk already and is believed as it stands until the rows
+say otherwise: its weight has a prior around 1.
 """
 
 from __future__ import annotations

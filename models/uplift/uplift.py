@@ -3,8 +3,8 @@
 `OfferUplift` fits several learners of the effect of every offer, weighs them by how well they
 explain out-of-fold rows, shrinks the result towards each offer's average as far as those rows ask,
 and offers by customer wherever a gain over the best single offer for all is to be expected. Whether
-that gain is evident on held-out rows is told apart. Where no gain is expected, no other offer is
-let to look better than the best single one (see `best_offer_ahead`).
+that gain is evident on held-out rows is reported separately. Where no gain is expected, no other
+offer is shown as better than the best single one (see `best_offer_ahead`).
 """
 
 from __future__ import annotations

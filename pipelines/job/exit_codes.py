@@ -51,6 +51,6 @@ class ModelRefused(Refusal):
 
 
 class Vetoed(Refusal):
-    """A gate found the challenger wanting."""
+    """A gate did not let the challenger pass."""
 
     exit_code = VETO

@@ -12,9 +12,9 @@ from .exit_codes import LockHeld
 
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
-    """Hold the lock of a place for the length of a block.
+    """Hold the lock of a path for the length of a block.
 
-    The lock is an empty hidden file beside the place, which stays; what counts is who has it open.
+    The lock is held on an empty hidden file beside the path; the file stays when it is released.
 
     Raises
     ------

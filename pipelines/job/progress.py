@@ -29,7 +29,7 @@ def presentable(text: str) -> str:
 
 
 def say(line: str) -> None:
-    """One line for the person who waits."""
+    """Print one line of progress."""
     sys.stderr.write(f"  {presentable(line)}\n")
     sys.stderr.flush()
 

@@ -1,7 +1,7 @@
 """Opening a model from the registry or a folder; hashes are checked before anything is parsed.
 
-No code of a registered model is executed here: its files are data, and `models.inference` of this
-package, whose text the model carries for others, answers with them.
+No code of a registered model is executed here: its files are data, and `models.formula.answers` of
+this package, whose text the model carries for others, answers with them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONTENT, AS_OF = "winback.content", "winback.as_of"
 FILES = "winback.files"
 GATE = "winback.gate."  # tag of a version: what a gate of its promotion found
 REFERENCE, EVIDENCE = "reference.parquet", "evidence.json"
-ADDED_BY_MLFLOW = ("registered_model_meta",)  # to what it downloads
+ADDED_BY_MLFLOW = ("registered_model_meta",)  # a file that it adds to a downloaded model
 PARTS = ("churn", "winback", "decision")
 
 
@@ -46,7 +46,7 @@ class Opened:
     Attributes
     ----------
     answers
-        What `models.inference.answer` takes.
+        What `models.formula.answers.answer` takes.
     version
         What the rows that it scores say: NAME/VERSION, or a hash for a folder.
     content
@@ -56,8 +56,9 @@ class Opened:
     as_of
         The moment it was trained for; empty if unknown.
     evidence
-        Per part, what its training left behind to grade it by: `unseen` (see `models.unseen`) and
-        `grades`, those of the model and its baselines on the rows held out then.
+        Per part, what its training left behind to grade it by: `unseen` (see
+        `models.evaluation.unseen`) and `grades`, those of the model and its baselines on the rows
+        held out then.
     """
 
     answers: Answers
@@ -99,7 +100,7 @@ def open_model(model: str) -> Opened:
     """
     try:
         return _registered(model) if model.startswith("models:/") else _of_folder(Path(model))
-    except Exception as error:  # whatever a forged file breaks, it is refused in one way
+    except Exception as error:  # a forged file may raise any error
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelRefused(f"{model}: refused; {why}") from error
 
@@ -180,7 +181,7 @@ def _opened(texts: list[dict[str, bytes]], *, version: str = "") -> Opened:
     answers = load_answers(*texts)
     if answers.churn is None and answers.winback is None:
         raise ValueError("it holds no model")
-    stranger = pd.DataFrame({name: [None] for name in input_columns(answers)})
-    answer(answers, stranger)  # what cannot answer at all is refused before any customer is read
+    empty_row = pd.DataFrame({name: [None] for name in input_columns(answers)})
+    answer(answers, empty_row)  # a model that cannot answer is refused before a customer is read
     content = content_hash(*texts)
     return Opened(answers, version or content[:12], content)

@@ -1,7 +1,7 @@
 """What a consumer of the registry loads: one flat row of answers per customer.
 
-MLflow keeps this file as code, with the texts of `models.formula` and `models.inference` put
-before it, so that the model loads in an environment that has never heard of winback.
+MLflow keeps this file as code, with the texts of the modules that it needs put before it, so that
+the model loads in an environment without winback.
 """
 
 from __future__ import annotations

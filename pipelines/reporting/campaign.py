@@ -29,7 +29,7 @@ FIGURES = {
 }
 
 
-STRATEGIES = {  # what Buttle's verbs ask for
+STRATEGIES = {  # what to do, by Buttle's strategy
     "start": "a new relation: welcome it",
     "protect": "valuable and at risk: talk to the customer before anybody else does",
     "re-engineer": "valuable but costs more than it brings: serve it more cheaply",

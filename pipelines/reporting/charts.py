@@ -65,7 +65,7 @@ def intervals(
 
 
 def reliability(table: pd.DataFrame, *, by: str | None, unit: str, percent: bool = False) -> str:
-    """Predicted against observed, a panel per group; on the diagonal the model keeps its word."""
+    """Predicted against observed, a panel per group; on the diagonal they are equal."""
     groups = [("", table)] if by is None else list(table.groupby(by, sort=False))
     most = float(np.nanmax([table["predicted"].max(), table["hi"].max()]))
     least = min(0.0, float(np.nanmin([table["predicted"].min(), table["lo"].min()])))

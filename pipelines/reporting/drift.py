@@ -34,7 +34,7 @@ def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.Data
     Returns
     -------
     dict
-        `models.drift.drift` of the active against churn.parquet and of the lost against
+        `models.evaluation.drift.drift` of the active against churn.parquet and of the lost against
         winback.parquet; what has no training set or nobody today is left out.
     """
     names = [entry["name"] for entry in read_dictionary(features)]

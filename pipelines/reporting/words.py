@@ -40,7 +40,7 @@ def amount(value: float, source: Source) -> str:
 
 
 def share(value: float) -> str:
-    """A share in percent: one decimal, none from 10% on where it would only pretend."""
+    """A share in percent: one decimal below 10%, none above."""
     return f"{value:.1%}"
 
 
@@ -69,7 +69,7 @@ def more_or_less(gain: float, lo: float, hi: float) -> tuple[float, float, float
 
 
 def unit(objective: str, source: Source) -> str:
-    """What a policy's value is a number of."""
+    """The unit of a policy's value."""
     outcome = source.experiment.outcome if source.experiment else "returned"
     money = f", {source.currency.strip()}" if source.currency else ""
     return {

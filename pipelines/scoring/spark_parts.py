@@ -1,8 +1,7 @@
 """Scoring on Spark: chunks are read by Spark and answered by the code of the local engine.
 
-Spark takes the place of reading and of the threads, and of nothing else: each of its chunks is
-answered and written as a part by `answering`, so that the executors need this package and the
-output's folder.
+Spark replaces the reading and the threads only: each of its chunks is answered and written as a
+part by `parts`, so that the executors need this package and the output's folder.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def answer_on_spark(
 
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        # Arrow goes in and out; what Spark says of pandas 3 does not matter here.
+        # Only Arrow goes in and out, so Spark's warning about pandas 3 does not apply.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         spark = stack.enter_context(_session(threads))
         spark.conf.set("spark.sql.session.timeZone", "UTC")

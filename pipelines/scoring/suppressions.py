@@ -33,13 +33,13 @@ class Suppressions:
         Raises
         ------
         SuppressionsUnusable
-            If one side has text for an id and the other numbers: nobody would ever be found.
+            If ids are text on one side and numbers on the other: no customer would match.
         """
         listed, given = self.ids.type, customers.type
         if len(self.ids) and _kind(listed) != _kind(given):
             raise SuppressionsUnusable(
-                f"suppressions: customer_id is {listed} there and {given} in the features, so "
-                "nobody would be found; write both alike"
+                f"suppressions: customer_id is {listed} in the list and {given} in the features, "
+                "so nobody would be found; use the same type in both"
             )
         kind = pa.int64() if pa.types.is_integer(given) else pa.string()
         ids = self.ids.cast(kind) if len(self.ids) else pa.array([], kind)
@@ -93,13 +93,13 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float | None
         ids = _ids(content, file)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise SuppressionsUnusable(
-            f"suppressions: {file} cannot be read ({str(error).splitlines()[0]}); who objected "
-            "must not be scored, so nothing is; mend the list, or give --no-suppressions where "
-            "the business has none"
+            f"suppressions: {file} cannot be read ({str(error).splitlines()[0]}); customers who "
+            "objected must not be scored, so nothing was; repair the list, or give "
+            "--no-suppressions where the business has none"
         ) from error
     if ids.null_count:
         raise SuppressionsUnusable(
-            f"suppressions: {file} has {ids.null_count:,} rows without customer_id; mend the list"
+            f"suppressions: {file} has {ids.null_count:,} rows without customer_id; repair it"
         )
     made = moments.naive_utc(datetime.fromtimestamp(file.stat().st_mtime, UTC))
     latest = max(as_of, moments.now())
@@ -134,9 +134,9 @@ def objectors(source: Source, tables: Path, customers: pd.DataFrame) -> np.ndarr
     path = tables / "suppressions.parquet"
     if not path.exists():
         raise SuppressionsUnusable(
-            f"suppressions: {source.path} has no table of them; who objected must not be on the "
-            "list, so nothing is written; add the table, or write 'suppressions: none' where "
-            "nobody can object"
+            f"suppressions: {source.path} has no such table; customers who objected must not be "
+            "recommended an offer, so nothing is written; add the table, or write "
+            "'suppressions: none' where nobody can object"
         )
     listed = read_suppressions(path, as_of=customers["as_of"].max(), max_age_days=None)
     return listed_among(listed, customers)
@@ -154,7 +154,7 @@ def listed_among(listed: Suppressions, customers: pd.DataFrame) -> np.ndarray:
     hit = np.asarray(listed.hit(ids).to_numpy(), dtype=bool)
     if len(hit) and hit.all():
         raise SuppressionsUnusable(
-            f"suppressions: all {len(hit):,} customers of today stand there, so there is "
-            "nobody to decide on; check the table's query"
+            f"suppressions: all {len(hit):,} customers of today are on the list, so there "
+            "is nobody to decide on; check the table's query"
         )
     return hit

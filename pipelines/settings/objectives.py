@@ -44,7 +44,7 @@ def chosen_objective(source: Source, requested: str | None, evidence: Mapping[st
     Raises
     ------
     ValueError
-        If this source's experiment cannot tell it.
+        If this source's experiment does not support it.
     """
     if not evidence:
         return requested or "profit"
@@ -52,8 +52,8 @@ def chosen_objective(source: Source, requested: str | None, evidence: Mapping[st
     objective = requested or named or str(evidence["objective"])
     if objective not in evidence["by_objective"]:
         raise ValueError(
-            f"recommend: objective '{objective}' cannot be told from {source.path}; its experiment "
-            f"knows {', '.join(evidence['by_objective'])}. Profit needs what a return is worth "
+            f"recommend: objective '{objective}' needs more than {source.path} has; its experiment "
+            f"supports {', '.join(evidence['by_objective'])}. Profit needs what a return is worth "
             "(orders, or offers.value), roi costs as well"
         )
     return objective

@@ -226,7 +226,7 @@ class Source:
 
 @dataclass(frozen=True)
 class RawFiles:
-    """Files that a query reads: the path or pattern written there, and whence it came."""
+    """Files that a query reads: the path or pattern in the query, and its variable."""
 
     table: str
     pattern: str
@@ -329,7 +329,7 @@ def raw_files(source: Source) -> list[RawFiles]:
 
 
 def require_raw_files(source: Source) -> None:
-    """Raise one `SourceError` that says which raw files are missing, what they are, and whence."""
+    """Raise one `SourceError` that names the missing raw files and says where to get them."""
     missing = {
         files.pattern: files
         for files in raw_files(source)

@@ -39,7 +39,8 @@ def log_files(campaigns: Path) -> list[Path]:
     for folder in folders:
         if not (folder / LOG).is_file():
             raise StoreError(
-                f"{folder / LOG}: missing; a campaign's log is what it is learned from"
+                f"{folder / LOG}: missing; nothing is learned from a campaign without its log; "
+                "restore it"
             )
     return [folder / LOG for folder in folders]
 

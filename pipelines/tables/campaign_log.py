@@ -60,8 +60,8 @@ def add_campaigns(source: Source, connection: duckdb.DuckDBPyConnection) -> None
         query += _ANSWERED
     elif "orders" not in tables:
         raise SourceError(
-            f"{source.path}: campaigns: nothing tells who of them came back; add the table orders, "
-            "or a query under campaigns.responses"
+            f"{source.path}: campaigns: no table says which customers returned; add the table "
+            "orders, or a query under campaigns.responses"
         )
     names = [str(file) for file in files]
     connection.execute(query.format(columns=", ".join(columns)), {"files": names})

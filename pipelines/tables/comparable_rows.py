@@ -19,7 +19,7 @@ def comparable(rows: pd.DataFrame, control: str) -> pd.DataFrame:
     """Rows of winback.parquet that could have been sent every offer, by chance.
 
     Those of the experiment, and of our own campaigns customers who could have explored each offer.
-    Only they tell what offers change: nobody like the others was sent some of them. Where there
+    Only they show what offers change: the other customers had no chance of some offers. Where there
     are campaigns, the chance of the offer sent is filled in for the experiment.
     """
     experiment = of_experiment(rows)

@@ -110,7 +110,7 @@ def _bounds(customers: nw.LazyFrame, customers_each: int) -> list[tuple[Any, Any
 
 
 def _sorted(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
-    """Rows in the order of some columns, in which they mostly are but for whole batches."""
+    """Rows sorted by some columns; batches are mostly sorted inside, but may come in any order."""
     batches = [batch for batch in rows.to_batches() if len(batch)]
     batches.sort(key=lambda batch: [batch.column(name)[0].as_py() for name in names])
     rows = pa.Table.from_batches(batches, rows.schema)

@@ -69,7 +69,7 @@ def refuse_bombs(
 
 
 def too_long(column: str) -> str:
-    """The message for a text that no id and no category is as long as."""
+    """The message for a text that is too long to be an id or a category."""
     return (
         f"column '{column}' holds texts of more than {MOST_TEXT} bytes; ids and categories are "
         "shorter, so correct it or leave it out"

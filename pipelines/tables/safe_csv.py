@@ -57,7 +57,7 @@ def save_table(frame: pd.DataFrame, file: Path) -> None:
 
 
 def read_table(file: Path) -> pd.DataFrame:
-    """A table of `save_table`; names are texts, whether they look like numbers or like nothing."""
+    """A table of `save_table`; names stay text, even where they look like numbers or missing."""
     named = dict.fromkeys(("arm", "offer", "feature", "family", "output", "part", "level"), "str")
     return pd.read_csv(file, dtype=named, keep_default_na=False, na_values=[""])
 

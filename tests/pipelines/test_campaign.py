@@ -247,7 +247,7 @@ def test_without_orders_or_responses_a_campaign_cannot_be_read(sent_before, smal
     (tmp_path / "mail.yaml").write_text(text[: text.index("  responses:")])
     done = run_in(tmp_path, "winback", "readout", "--source", "mail.yaml")
     assert done.returncode == 3
-    assert "nothing tells who of them came back" in done.stderr
+    assert "no table says which customers returned" in done.stderr
 
 
 @pytest.fixture

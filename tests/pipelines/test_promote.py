@@ -182,7 +182,7 @@ def test_features_of_other_customers_are_refused(copy, capsys):
     rewrite(features)
     before = registry(copy)
     assert winback(copy, "promote") == REFUSED
-    assert "nobody can tell whom it has not seen" in capsys.readouterr().err
+    assert "the rows that it has not seen are not known" in capsys.readouterr().err
     assert registry(copy) == before
 
 

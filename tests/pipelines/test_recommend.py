@@ -43,9 +43,9 @@ def objections(folder, customers):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda folder, _: (folder / LIST).unlink(), "has no table of them"),
-        (objections, "customers of today stand there"),
-        (lambda folder, ids: objections(folder, ids.astype(str)), "string there and int64 in"),
+        (lambda folder, _: (folder / LIST).unlink(), "has no such table"),
+        (objections, "customers of today are on the list"),
+        (lambda folder, ids: objections(folder, ids.astype(str)), "string in the list and int64"),
     ],
     ids=["missing", "everybody", "ids of text"],
 )

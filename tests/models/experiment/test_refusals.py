@@ -86,7 +86,7 @@ def test_chances_of_policies_that_do_not_sum_to_one_are_refused():
 @pytest.mark.parametrize(
     ("change", "check", "message"),
     [
-        ({"returned": np.nan}, "missing values", r"\{'returned': 6000\} rows hold none"),
+        ({"returned": np.nan}, "missing values", r"\{'returned': 6000\} rows are empty"),
         ({"returned": 2}, "columns", "'returned' must be 0 or 1"),
         ({"cost": 5.0}, "contamination", "rows of the control 'none' have an offer cost"),
         ({"propensity": 0.0}, "propensities", r"\(0, 1\], found 6000 rows outside"),

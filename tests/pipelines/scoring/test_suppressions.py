@@ -63,7 +63,7 @@ def test_a_missing_or_stale_list_stops_the_job(job, capsys):
 
 def test_a_list_with_other_ids_is_refused_and_an_empty_one_is_not(job, customers):
     pd.DataFrame({"customer_id": ["1", "2"]}).to_parquet(job.suppressions, index=False)
-    with pytest.raises(SuppressionsUnusable, match="string there and int64 in the features"):
+    with pytest.raises(SuppressionsUnusable, match="string in the list and int64 in the features"):
         score(job)
     pd.DataFrame({"customer_id": [1, None]}).to_parquet(job.suppressions, index=False)
     with pytest.raises(SuppressionsUnusable, match="1 rows without customer_id"):

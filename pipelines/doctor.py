@@ -138,7 +138,7 @@ def _source(source: Source) -> Check:
         require_raw_files(source)
     except SourceError as error:
         return Check("source", "broken", " ".join(str(error).split()))
-    files = [path for part in raw_files(source) if not part.remote for path in part.found()]
+    files = [path for part in raw_files(source) if not part.remote for path in part.paths()]
     unreadable = [str(path) for path in files if not os.access(path, os.R_OK)]
     if unreadable:
         return Check("source", "broken", f"{', '.join(unreadable)}: not readable", "chmod +r")

@@ -58,13 +58,13 @@ def known_versions() -> Mapping[str, KnownVersion]:
     """
     if registry_is_empty():
         return {}
-    for name, value in SOON.items():
-        os.environ.setdefault(name, value)
     from mlflow.exceptions import MlflowException
 
     from .opened_model import AS_OF, CONTENT, GATE, registry
 
+    unset = [name for name in SOON if name not in os.environ]
     try:
+        os.environ.update({name: SOON[name] for name in unset})
         client = registry()
         models = client.search_registered_models(f"name = '{MODEL_NAME}'")
         found = {
@@ -76,6 +76,9 @@ def known_versions() -> Mapping[str, KnownVersion]:
     except MlflowException as error:
         why = str(error).splitlines()[0]
         raise RegistryUnreachable(f"{tracking_uri()} does not answer: {why}") from error
+    finally:
+        for name in unset:  # other commands of this process may wait longer
+            del os.environ[name]
     return {
         alias: KnownVersion(
             version=str(made.version),

@@ -299,15 +299,24 @@ def made_from(source: Source, *settings: Any) -> str:
     """A digest of what a source says of its data, and of the settings used beside it.
 
     Stages write it into their manifests, so that others can tell whether what stands there is of
-    this source. Titles and passwords do not count.
+    this source. Titles, passwords and where the files lie do not count.
     """
-    told = asdict(source)
-    for name in ("title", "about", "where_to_get", "currency", "path"):
-        del told[name]
-    responses = [(told["campaigns"] or {}).get("responses")]
-    for query in filter(None, [*told["views"].values(), *told["tables"].values(), *responses]):
-        del query["uri"]
-    return hashlib.sha256(json.dumps([told, settings], default=_plain).encode()).hexdigest()
+    described = asdict(source)
+    for name in ("title", "about", "where_to_get", "currency", "path", "views", "tables"):
+        del described[name]
+    if source.campaigns:
+        described["campaigns"] = str(source.campaigns.folder)
+    queries = {name: _as_written(table) for name, table in source.queries.items()}
+    body = json.dumps([described, queries, settings], default=_plain)
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _as_written(table: TableQuery) -> str:
+    """The query with the names of its variables in the place of their values."""
+    query = table.query
+    for value, name in sorted(table.variables, reverse=True):
+        query = query.replace(value.replace("'", "''"), f"${{{name}}}") if value else query
+    return query
 
 
 def _plain(value: Any) -> Any:

@@ -12,10 +12,10 @@ RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 ENVIRONMENT := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help run test quick cover lint format bench lock docs clean
+.PHONY: help run test quick cover lint format bench lock docs notebooks clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: $(BIN)/.run ## the whole job on the source of params.yaml, or on SOURCE=sources/NAME.yaml
 	@$(BIN)/winback run $(if $(SOURCE),--source $(SOURCE))
@@ -58,6 +58,9 @@ docs: $(BIN)/.run ## the generated pages of docs/
 	@$(BIN)/python -m winback.pipelines.docs
 	@$(BIN)/python -m winback.pipelines.cli.page
 	@$(BIN)/python tests/import_graph.py
+
+notebooks: $(BIN)/.dev ## run notebooks/ on the finished run, and write pages to reports/notebooks/
+	@$(ENVIRONMENT) $(BIN)/python notebooks/render.py reports/notebooks
 
 clean: ## remove what the stages and the tools made; data/raw and the environment stay
 	rm -rf artifacts reports build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -18,7 +18,9 @@ def open_duckdb(
             "autoinstall_known_extensions": False,
         }
     )
-    connection.execute("set enable_progress_bar = false")
+    # Where it is off already it is left alone: in Jupyter any change asks for ipywidgets.
+    if connection.sql("select current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+        connection.execute("set enable_progress_bar = false")
     connection.execute("set TimeZone = 'UTC'")
     if spill is not None:
         connection.execute("set temp_directory = ?", [str(spill.resolve())])

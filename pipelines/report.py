@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from ..models.decision.decision import DECISION_FILE
 from .job.progress import say, step
 from .reporting.campaign import campaign, policies
 from .reporting.drift import alarms, distances, drifted
@@ -70,7 +69,7 @@ def _findings(source: Source, inputs: Inputs, objective: str | None, level: floa
     decision: dict[str, Any] = {}
     if not why_skipped(inputs.winback, "winback"):
         verify(inputs.decision)
-        decision = read_json(inputs.decision / DECISION_FILE, dict)
+        decision = read_json(inputs.decision / "decision.json", dict)
     metrics = read_json(inputs.metrics, dict)
     policies_found = pd.DataFrame(read_json(inputs.policies, list))
     graded = {"winback", "policy", "rules"} if decision else set[str]()

@@ -78,9 +78,9 @@ def read_recommendations(file: Path) -> pd.DataFrame:
             raise StoreError(f"{file}: column '{name}' must not be empty; {cure}")
     if frame["customer_id"].duplicated().any():
         raise StoreError(f"{file}: customers stand there twice; {cure}")
-    for name in frame.select_dtypes("float"):
-        if np.isinf(frame[name]).any():
-            raise StoreError(f"{file}: column '{name}' must be finite, found infinity; {cure}")
+    for column, values in frame.select_dtypes("float").items():
+        if np.isinf(values).any():
+            raise StoreError(f"{file}: column '{column}' must be finite, found infinity; {cure}")
     return frame
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from ..models.decision.campaign import SENT, campaign_log, funnel, send_sheet
-from ..models.decision.decision import DECISION_FILE, Decision, decision_from_json
+from ..models.decision.decision import DECISION_FILE, Decision
 from ..models.decision.recommend import is_lost
 from ..models.evaluation.drift import drift
 from .job.exit_codes import Refusal
@@ -27,8 +27,9 @@ from .scoring.suppressions import listed_among, objectors, read_suppressions
 from .settings import moments
 from .settings.params import Recommend
 from .settings.sources import Source
-from .storage.atomic import MANIFEST, file_hash, read_verified, replace_folder, verify
-from .storage.stage_outputs import feature_names
+from .storage.atomic import MANIFEST, file_hash, replace_folder, verify
+from .storage.stage_outputs import feature_names, read_recommendations
+from .storage.trained_models import read_decision
 from .tables.campaign_files import LOG, SEND, read_logs, write_offer_lists
 from .tables.comparable_rows import comparable
 from .tables.safe_csv import save_table
@@ -81,13 +82,14 @@ def campaign(
     SuppressionsUnusable, StoreError
         If a list of objections or what the pipeline left is unusable.
     """
-    decision = decision_from_json(read_verified(run.decision)[DECISION_FILE])
+    decision = read_decision(run.decision)
     if not decision.offers:
         raise Refusal(
             f"campaign: {source.path} has no experiment, so nothing says which offer to send; "
             "offer at random first and name it under experiment:"
         )
-    table = pd.read_parquet(run.recommendations)
+    verify(run.features)
+    table = read_recommendations(run.recommendations)
     current = pd.read_parquet(run.features / "current.parquet")
     current = current[is_lost(current)]
     name = name or f"{table['as_of'].max():%Y-%m-%d}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,22 +20,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from .job.exit_codes import LockHeld
+from .job.at_work import refuse_while_at_work
 from .job.lock import only_one
 from .job.progress import say
 from .settings.yaml_dataclasses import read_yaml
-from .storage.atomic import MANIFEST, clean_leftovers, replace_file, replace_folder, runs, verify
+from .storage.atomic import MANIFEST, clean_leftovers, replace_file, replace_folder, verify
 from .storage.default_paths import PATHS
+from .storage.leftovers import NEW, ROOTS, WORK, work_folders
 from .storage.mlflow_home import MODEL_NAME, root, tracking_uri
 from .storage.stage_inputs import INPUT_FILES, write_inputs
 from .storage.without_customers import page_without, rows_of, write_parquet_without
 from .tables.campaign_files import SEND, write_offer_lists
 from .tables.safe_csv import csv_beside, write_csv
 
-ROOTS = (Path("data"), Path("artifacts"), Path("reports"))
 FILES = (PATHS["recommendations"], PATHS["report"])
-_WORK = re.compile(r"\.(.+)\.work-[0-9a-f]+")
-_LEFTOVER = re.compile(r"\.(.+)\.(new|old)-\d+")
 
 
 def erase(customers: Collection[str], *, source: Path, scores: Sequence[Path] = ()) -> str:
@@ -60,7 +57,7 @@ def erase(customers: Collection[str], *, source: Path, scores: Sequence[Path] = 
     """
     if not customers or not all(customer.strip() for customer in customers):
         raise ValueError("erase: give the id of each customer, none of them empty")
-    _refuse_while_running()
+    refuse_while_at_work("erase", root())  # a stage at work would write back what is erased
     removed: Counter[str] = Counter()
     folders = sorted({*_folders(), *scores})
     for folder in folders:
@@ -73,24 +70,6 @@ def erase(customers: Collection[str], *, source: Path, scores: Sequence[Path] = 
     return _summary(removed, _foreign_files(folders, customers), source)
 
 
-def _refuse_while_running() -> None:
-    """Refuse while a stage of DVC runs: it would write the erased rows again."""
-    file = root() / ".dvc/tmp/rwlock"
-    held = json.loads(file.read_text() or "{}") if file.is_file() else {}
-    if any(runs(int(process)) for process in _processes(held)):
-        raise LockHeld("erase: a run of the pipeline is in progress here; let it finish")
-
-
-def _processes(held: Any) -> Iterator[int]:
-    if isinstance(held, dict):
-        if "pid" in held:
-            yield held["pid"]
-        held = list(held.values())
-    if isinstance(held, list):
-        for inner in held:
-            yield from _processes(inner)
-
-
 def _folders() -> Iterator[Path]:
     """Every folder with a manifest below the roots, and those that killed jobs were to publish."""
     for top in ROOTS:
@@ -100,24 +79,21 @@ def _folders() -> Iterator[Path]:
                 inner.clear()
                 yield here
             for name in [*inner]:
-                if match := _WORK.fullmatch(name) or _LEFTOVER.fullmatch(name):
+                if match := NEW.fullmatch(name) or WORK.fullmatch(name):
                     inner.remove(name)
-                    yield here / match[1]
+                    yield here / match["name"]
 
 
 def _from_folder(folder: Path, customers: Collection[str]) -> Counter[str]:
     """Rows removed from each file of a folder; the lock of a folder of scores is held meanwhile."""
-    if not (folder / "_SUCCESS").exists() and not list(_work_folders(folder)):
+    scored = folder.resolve()  # a job has its lock and its parts beside that
+    if not (folder / "_SUCCESS").exists() and not work_folders(scored):
         return _from_settled(folder, customers)
-    with only_one(folder):
-        for work in _work_folders(folder):
+    with only_one(scored):
+        for work in work_folders(scored):
             if any(rows_of(part, customers) for part in work.glob("*.parquet")):
                 shutil.rmtree(work)
         return _from_settled(folder, customers)
-
-
-def _work_folders(folder: Path) -> Iterator[Path]:
-    return folder.parent.glob(f".{folder.name}.work-*")
 
 
 def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:

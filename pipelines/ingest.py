@@ -26,6 +26,7 @@ from .tables.database import open_databases, run
 from .tables.engine import open_duckdb
 
 _SPILL = "spill"
+_ROW = "_winback_row"  # beside the columns of a table while it is checked
 _STORED: dict[Kind, str] = {
     "time": "{}::timestamp",
     "money": "round({}, 2)::decimal(18, 2)",
@@ -89,9 +90,12 @@ def ingest(
                 known_only_here = _load(source, connection, seed)
                 add_campaigns(source, connection)
             _close_to_the_world(connection, new.path)
-            tables = {name: connection.table(_quoted(name)) for name in _tables(connection)}
+            names = _tables(connection)
+            tables = {name: connection.table(_quoted(name)) for name in names}
+            numbered = {name: _numbered(connection, name) for name in names}
             with step("checking the tables against the contract"):
-                facts = _checked(source, tables)
+                _check(source, numbered)
+                facts = profile(tables)
                 if source.simulate is None:
                     _refuse_shifts(facts, out, source.name)
             with step("writing the tables"):
@@ -111,16 +115,24 @@ def ingest(
     return rows
 
 
-def _checked(source: Source, tables: Mapping[str, Any]) -> dict[str, Any]:
-    """The profile of tables that keep the contract."""
+def _numbered(connection: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDBPyRelation:
+    """A table with the position of each row in the result of its query, from 1, as `_ROW`."""
+    columns = {column.lower() for column, *_ in _columns(connection, name)}
+    # The engine's own numbers cost nothing, but a column of that name hides them.
+    position = "row_number() over ()" if "rowid" in columns else "rowid + 1"
+    return connection.sql(f"select *, {position} as {_ROW} from {_quoted(name)}")
+
+
+def _check(source: Source, numbered: Mapping[str, Any]) -> None:
+    """Refuse tables, with `_ROW` for the order of their queries, that break the contract."""
     experiment = source.experiment
     require(
-        tables,
+        numbered,
         as_of=source.as_of or moments.now(),
         offers=experiment.offer_names if experiment else None,
         known_afterwards=source.known_afterwards,
+        row=_ROW,
     )
-    return profile(tables)
 
 
 def _load(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> dict[str, Any]:

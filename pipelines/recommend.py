@@ -36,7 +36,7 @@ from .scoring.suppressions import objectors
 from .settings.objectives import chosen_objective
 from .settings.params import Machine, Recommend
 from .settings.sources import Source
-from .storage.atomic import replace_file, replace_folder
+from .storage.atomic import replace_file, replace_folder, verify
 from .storage.stage_outputs import OFFERS_FILE, read_dictionary
 from .storage.trained_models import models_version, read_answers
 from .tables.comparable_rows import comparable
@@ -64,6 +64,7 @@ def recommend(
         If there is no table of suppressions and the source does not say that there is none, or
         it names everybody.
     """
+    verify(features)
     current = pd.read_parquet(features / "current.parquet")
     objected = objectors(source, tables, current)
     customers = current[~objected].sort_values("customer_id", kind="stable", ignore_index=True)

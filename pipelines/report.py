@@ -5,7 +5,6 @@ Each chapter reads the files of one stage; a chapter without files is left out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from .reporting.summary import Findings, Inputs, summary
 from .settings.objectives import chosen_objective
 from .settings.params import Params, Report
 from .settings.sources import Source
-from .storage.atomic import replace_file, verify
-from .storage.stage_outputs import read_dictionary, why_skipped
+from .storage.atomic import StoreError, replace_file, verify
+from .storage.stage_outputs import read_dictionary, read_json, read_recommendations, why_skipped
 
 BENCHMARKS = pd.DataFrame(
     [
@@ -62,19 +61,32 @@ def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary
 
 def _findings(source: Source, inputs: Inputs, objective: str | None, level: float) -> Findings:
     manifest = verify(inputs.features)
-    skipped = dict(manifest["skipped"])
+    for folder in (inputs.tables, inputs.churn, inputs.plots):
+        verify(folder)
+    skipped = dict(manifest.get("skipped", {}))
     if why := why_skipped(inputs.winback, "winback"):
         skipped["winback"] = why
     decision: dict[str, Any] = {}
     if not why_skipped(inputs.winback, "winback"):
-        decision = json.loads((inputs.decision / "decision.json").read_text())
+        verify(inputs.decision)
+        decision = read_json(inputs.decision / "decision.json", dict)
+    metrics = read_json(inputs.metrics, dict)
+    policies_found = pd.DataFrame(read_json(inputs.policies, list))
+    graded = {"winback", "policy", "rules"} if decision else set[str]()
+    for file, missing in (
+        (inputs.metrics, graded - {*metrics}),
+        (inputs.policies, {"objective", "policy"} - {*policies_found} if decision else set()),
+    ):
+        if missing:
+            names = ", ".join(sorted(missing))
+            raise StoreError(f"{file}: lacks {names}; run `winback run` to write it anew")
     return Findings(
         source=source,
         as_of=pd.Timestamp(manifest["as_of"]),
-        metrics=json.loads(inputs.metrics.read_text()),
-        policies=pd.DataFrame(json.loads(inputs.policies.read_text())),
+        metrics=metrics,
+        policies=policies_found,
         decision=decision,
-        recommendations=pd.read_parquet(inputs.recommendations),
+        recommendations=read_recommendations(inputs.recommendations),
         skipped=skipped,
         objective=chosen_objective(source, objective, decision),
         level=level,

@@ -10,10 +10,14 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from .job.at_work import refuse_while_at_work
+from .job.progress import say
 from .settings.params import PARAMS_FILE, read_params
 from .settings.sources import load_source
 from .storage.atomic import replace_file
 from .storage.default_paths import PATHS
+from .storage.leftovers import ROOTS, sweep
+from .storage.mlflow_home import root
 
 
 def run(source: Path | None) -> int:
@@ -23,13 +27,21 @@ def run(source: Path | None) -> int:
     ----------
     source
         A source file to run on from now on (kept in params.yaml), or None for the one there.
+
+    Raises
+    ------
+    LockHeld
+        If another run is at work here, or what is left of one that was killed.
     """
     begun = time.monotonic()
     params = read_params()
     chosen = source or Path(params.ingest.source)
     load_source(chosen)
+    refuse_while_at_work("run", root())
     if chosen != Path(params.ingest.source):
         _keep_source(chosen)
+    for leftover in sweep(ROOTS):
+        say(f"removed {leftover}, left by a run that was killed")
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     }

@@ -11,7 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
@@ -22,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..models.formula.answers import input_columns
+from .job.exit_codes import LockHeld
 from .job.lock import only_one
 from .job.progress import say, step
 from .registry.opened_model import open_model
@@ -33,6 +37,7 @@ from .scoring.spark_parts import answer_on_spark
 from .scoring.suppressions import Suppressions, read_suppressions
 from .settings import moments
 from .storage.atomic import MANIFEST, StoreError, file_hash, replace_file, replace_folder, verify
+from .storage.leftovers import work_folders
 from .tables.safe_csv import csv_beside, write_csv
 
 ENGINES = {"local": answer_parts, "spark": answer_on_spark}
@@ -96,7 +101,7 @@ def score(job: Job) -> dict[str, Any]:
         See `job.exit_codes`; the output stays as it was.
     """
     _check_job(job)
-    job = replace(job, out=job.out.resolve())  # one place, one lock, by whatever links it is named
+    job = replace(job, out=job.out.resolve())  # the same parts by whatever links it is named
     with only_one(job.out):
         _check_out(job)
         opened = open_model(job.model)
@@ -132,14 +137,18 @@ def score(job: Job) -> dict[str, Any]:
             _to_table(job)
             return done
         work = _work_folder(job.out, name)
-        with step(f"scoring {survey.rows:,} customers with {opened.version}"):
+        with (
+            step(f"scoring {survey.rows:,} customers with {opened.version}"),
+            _undisturbed(job.out, work),
+        ):
             task = Task(opened.answers, opened.version, survey.as_of, listed)
             engine = ENGINES[job.engine]
             parts = engine(task, files, work, part_rows=job.part_rows, threads=job.threads)
         if batch.stamps(files) != seen:
             _clear_work(job.out)
             raise ValueError(f"{job.features}: changed while it was scored; start again")
-        manifest = _publish(job, parts, facts, survey)
+        with _undisturbed(job.out, work):
+            manifest = _publish(job, parts, facts, survey)
         _clear_work(job.out)
         _to_table(job)
     return manifest
@@ -254,7 +263,34 @@ def _work_folder(out: Path, name: str) -> Path:
     return work
 
 
+@contextmanager
+def _undisturbed(out: Path, work: Path) -> Iterator[None]:
+    """Refuse, instead of crashing, where somebody else removed the parts of this job meanwhile.
+
+    The lock excludes other jobs, unless its file is removed; and folders are cleaned by hand.
+    """
+    disturbed = LockHeld(
+        f"{out}: another job, or somebody by hand, removed the parts of this one in {work}; let "
+        "that job finish and start again"
+    )
+    try:
+        opened = os.open(work, os.O_RDONLY)  # while it is open, no new folder gets its number
+    except FileNotFoundError:
+        raise disturbed from None
+    try:
+        yield
+    except Exception as error:
+        missing = getattr(error, "filename", None) if isinstance(error, FileNotFoundError) else None
+        ours = str(missing or "").startswith(f"{out.parent / f'.{out.name}.'}")
+        if ours or not work.is_dir() or not os.path.samestat(os.fstat(opened), work.stat()):
+            raise disturbed from error
+        raise
+    finally:
+        os.close(opened)
+
+
 def _clear_work(out: Path, *, but: Path | None = None) -> None:
-    for work in out.parent.glob(f".{out.name}.work-*"):
+    for work in work_folders(out):
         if work != but:
-            shutil.rmtree(work)
+            with suppress(FileNotFoundError):  # somebody else removes it too
+                shutil.rmtree(work)

@@ -22,7 +22,7 @@ from .violation import ContractError, Violation, hashed
 
 EARLIEST = datetime(1900, 1, 1)
 LARGEST = 1e12  # sums of a customer over years stay exact in cents
-_SHOWN_IDS = 5
+_SHOWN = 5  # ids and positions of rows
 _SHOWN_VALUES = 3
 _WHOLE = (
     nw.Int8, nw.Int16, nw.Int32, nw.Int64, nw.Int128, nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64,
@@ -61,9 +61,12 @@ def require(
     as_of: datetime,
     offers: Collection[str] | None = None,
     known_afterwards: Collection[str] = (),
+    row: str = "",
 ) -> None:
     """Raise one `ContractError` with every violation that `check` finds, if there is any."""
-    violations = check(tables, as_of=as_of, offers=offers, known_afterwards=known_afterwards)
+    violations = check(
+        tables, as_of=as_of, offers=offers, known_afterwards=known_afterwards, row=row
+    )
     if violations:
         raise ContractError(violations)
 
@@ -74,6 +77,7 @@ def check(
     as_of: datetime,
     offers: Collection[str] | None = None,
     known_afterwards: Collection[str] = (),
+    row: str = "",
 ) -> list[Violation]:
     """Every violation of the contract in these tables.
 
@@ -87,6 +91,9 @@ def check(
         Names allowed in `offers.offer`, the control among them; None for any.
     known_afterwards
         Names of columns that are known only after the outcome, which no attribute may have.
+    row
+        A column of every table that is no part of it: the position of the row, from 1, for
+        messages. Empty where there is none.
 
     Returns
     -------
@@ -102,16 +109,19 @@ def check(
     for name, table in TABLES.items():
         if name not in frames:
             continue
-        schema = frames[name].collect_schema()
+        frame = frames[name].drop(row) if row else frames[name]
+        schema = frame.collect_schema()
         table_violations = _schema_violations(table, schema, frames, known_afterwards)
         broken = {violation.column for violation in table_violations}
         sound = [column for column in schema.names() if column not in broken]
-        table_violations += _value_violations(table, frames[name], schema, sound, as_of, offers)
-        table_violations += _key_violations(table, frames[name], sound)
+        table_violations += _value_violations(
+            table, frames[name], schema, sound, as_of, offers, row
+        )
+        table_violations += _key_violations(table, frames[name], sound, row)
         identifier = table.customer or "customer_id"
         if identifier in sound:
             id_types[name] = schema[identifier]
-        table_violations += _customer_violations(table, frames, sound, id_types)
+        table_violations += _customer_violations(table, frames, sound, id_types, row)
         violations += table_violations
     return violations
 
@@ -195,6 +205,7 @@ def _value_violations(
     sound: Sequence[str],
     as_of: datetime,
     offers: Collection[str] | None,
+    row: str,
 ) -> list[Violation]:
     """Violations of the rules about single rows, all in one scan."""
     rules: list[_Rule] = []
@@ -218,7 +229,7 @@ def _value_violations(
     for number, rule in enumerate(rules):
         count = int(scan[f"{number}"][0] or 0)
         if count:
-            violations.append(_broken(table, frame.filter(rule.bad), rule, count, identifier))
+            violations.append(_broken(table, frame.filter(rule.bad), rule, count, identifier, row))
     return violations
 
 
@@ -270,9 +281,9 @@ def _rules_of(
 
 
 def _broken(
-    table: Table, rows: nw.LazyFrame[Any], rule: _Rule, count: int, identifier: str
+    table: Table, rows: nw.LazyFrame[Any], rule: _Rule, count: int, identifier: str, row: str
 ) -> Violation:
-    """The violation of a rule, with example values and hashed example ids."""
+    """The violation of a rule, with example values, positions and hashed ids."""
     found = rule.found
     if not found:
         values = rows.select(value=nw.col(rule.column)).unique().sort("value")
@@ -282,20 +293,27 @@ def _broken(
         except OverflowError:
             found = "times beyond the year 9999"
     ids = _example_ids(rows, identifier)
-    return Violation(table.name, rule.column, rule.expected, found, count, ids, rule.cure)
+    positions = _first_values(rows, row)
+    return Violation(
+        table.name, rule.column, rule.expected, found, count, ids, rule.cure, positions
+    )
 
 
 def _example_ids(rows: nw.LazyFrame[Any], column: str) -> tuple[str, ...]:
     """Up to five ids of these rows, hashed; none if there is no column of ids."""
+    return tuple(hashed(identifier) for identifier in _first_values(rows, column))
+
+
+def _first_values(rows: nw.LazyFrame[Any], column: str) -> tuple[Any, ...]:
+    """The five smallest values of a column; none if there is no such column ("")."""
     if not column:
         return ()
     values = rows.select(value=nw.col(column)).drop_nulls().unique().sort("value")
-    ids = values.head(_SHOWN_IDS).collect()["value"].to_list()
-    return tuple(hashed(identifier) for identifier in ids)
+    return tuple(values.head(_SHOWN).collect()["value"].to_list())
 
 
 def _key_violations(
-    table: Table, frame: nw.LazyFrame[Any], sound: Sequence[str]
+    table: Table, frame: nw.LazyFrame[Any], sound: Sequence[str], row: str
 ) -> list[Violation]:
     """A violation if rows share a key."""
     key = [name for name in table.key if name in sound]
@@ -303,7 +321,8 @@ def _key_violations(
     if not key or key != needed:
         return []
     filled = [name for name in key if not table.column(name).empty]  # type: ignore[union-attr]
-    groups = frame.drop_nulls(filled).group_by(key).agg(rows=nw.len()).filter(nw.col("rows") > 1)
+    keyed = frame.drop_nulls(filled)
+    groups = keyed.group_by(key).agg(rows=nw.len()).filter(nw.col("rows") > 1)
     surplus = groups.select(rows=nw.col("rows").sum(), keys=nw.len()).collect()
     keys = int(surplus["keys"][0])
     if not keys:
@@ -313,7 +332,15 @@ def _key_violations(
     ids = _example_ids(groups, key[0])
     found = f"{keys:,} {'key' if keys == 1 else 'keys'} used more than once"
     cure = "keep one row of each in the source's query"
-    return [Violation(table.name, key[0], expected, found, count, ids, cure)]
+    positions: list[int] = []
+    if row:
+        spans = keyed.group_by(key).agg(
+            rows=nw.len(), first=nw.col(row).min(), last=nw.col(row).max()
+        )
+        repeated = spans.filter(nw.col("rows") > 1).sort("first").head(_SHOWN).collect()
+        both = zip(repeated["first"].to_list(), repeated["last"].to_list(), strict=True)
+        positions = [int(position) for pair in both for position in pair][:_SHOWN]
+    return [Violation(table.name, key[0], expected, found, count, ids, cure, tuple(positions))]
 
 
 def _customer_violations(
@@ -321,6 +348,7 @@ def _customer_violations(
     frames: Mapping[str, nw.LazyFrame[Any]],
     sound: Sequence[str],
     id_types: Mapping[str, DType],
+    row: str,
 ) -> list[Violation]:
     """Rows whose customer is unknown, and times before that customer signed up."""
     name = table.customer
@@ -341,7 +369,7 @@ def _customer_violations(
         .select(owner=nw.col("customer_id"), is_known=nw.lit(1), sign_up=nw.col("sign_up"))
     )
     times = [time for time in table.after_sign_up if time in sound] if dated else []
-    columns = list(dict.fromkeys([name, *times]))
+    columns = list(dict.fromkeys([name, *times, *([row] if row else [])]))
     joined = (
         frames[table.name].select(columns).join(people, how="left", left_on=name, right_on="owner")
     )
@@ -355,7 +383,7 @@ def _customer_violations(
     counts = [rule.bad.cast(nw.Int64).sum().alias(f"{number}") for number, rule in enumerate(rules)]
     scan = joined.select(*counts).collect()
     return [
-        _broken(table, joined.filter(rule.bad), rule, int(scan[f"{number}"][0]), name)
+        _broken(table, joined.filter(rule.bad), rule, int(scan[f"{number}"][0]), name, row)
         for number, rule in enumerate(rules)
         if scan[f"{number}"][0]
     ]

@@ -23,6 +23,8 @@ class Violation:
         Up to five ids of customers concerned, hashed by `hashed`.
     cure
         How to fix it.
+    rows
+        Positions of up to five of these rows in their table, from 1; empty where they are unknown.
     """
 
     table: str
@@ -32,12 +34,20 @@ class Violation:
     count: int
     ids: tuple[str, ...]
     cure: str
+    rows: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         subject = f"{self.table}: column '{self.column}'" if self.column else self.table
-        rows = f" in {self.count:,} {'row' if self.count == 1 else 'rows'}" if self.count else ""
-        ids = f" (hashed ids {', '.join(self.ids)})" if self.ids else ""
-        return f"{subject} must {self.expected}, found {self.found}{rows}{ids}; {self.cure}"
+        count = f" in {self.count:,} {'row' if self.count == 1 else 'rows'}" if self.count else ""
+        examples = []
+        if self.rows:
+            more = " and more" if self.count > len(self.rows) else ""
+            numbers = ", ".join(f"{row}" for row in self.rows)
+            examples.append(f"{'row' if self.count == 1 else 'rows'} {numbers}{more}")
+        if self.ids:
+            examples.append(f"hashed ids {', '.join(self.ids)}")
+        shown = f" ({'; '.join(examples)})" if examples else ""
+        return f"{subject} must {self.expected}, found {self.found}{count}{shown}; {self.cure}"
 
 
 class ContractError(ValueError):

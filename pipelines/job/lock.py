@@ -14,13 +14,15 @@ from .exit_codes import LockHeld
 def only_one(path: Path) -> Iterator[None]:
     """Hold the lock of a path for the length of a block.
 
-    The lock is held on an empty hidden file beside the path; the file stays when it is released.
+    The lock is held on an empty hidden file beside what the path leads to, by whatever links; the
+    file stays when it is released.
 
     Raises
     ------
     LockHeld
         If another job holds it; nothing waits.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("a") as handle:
         try:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ...models.formula.formula import Formula, to_files
-from .atomic import verify
+from .atomic import StoreError, verify
 
+LISTED = {  # what later stages read of the list of recommendations, beside the forecasts
+    "as_of": (pa.types.is_timestamp, "a timestamp"),
+    "recommended_offer": (pa.types.is_string, "text"),
+    "holdout": (pa.types.is_boolean, "true or false"),
+    "reasons": (pa.types.is_string, "text"),
+    "model_version": (pa.types.is_string, "text"),
+    "expected_incremental_profit": (pa.types.is_floating, "a number"),
+}
 OFFERS_FILE = "offers.json"  # of train_winback: what the experiment says of its offers
 LEAVERS = "leavers.parquet"  # who was in no experiment; with the answers, once fitted
 
@@ -32,6 +44,64 @@ def training_rows(features: Path, part: str) -> tuple[pd.DataFrame, list[str]]:
     keys = [name for name in ("customer_id", "as_of", "offer") if name in rows.columns]
     rows = rows.sort_values(keys, kind="stable", ignore_index=True)
     return rows, feature_names(features, rows)
+
+
+def read_recommendations(file: Path) -> pd.DataFrame:
+    """The list that stage recommend wrote; it is one file without a manifest, so its form is read.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, damaged, empty, lacks a column, or holds another type or an infinite
+        number.
+    """
+    cure = "run `winback run` to write it anew"
+    if not file.is_file():
+        raise StoreError(f"{file}: not found; {cure}")
+    try:
+        table = pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        why = str(error).splitlines()[0]
+        raise StoreError(f"{file}: not a readable parquet file ({why}); {cure}") from error
+    if not len(table):
+        raise StoreError(f"{file}: has no rows; {cure}")
+    for name in ("customer_id", *LISTED):
+        if name not in table.column_names:
+            raise StoreError(f"{file}: column '{name}' is missing; {cure}")
+    for name, (fits, kind) in LISTED.items():
+        found = table.schema.field(name).type
+        if not fits(pa.string() if pa.types.is_large_string(found) else found):
+            raise StoreError(f"{file}: column '{name}' must be {kind}, found {found}; {cure}")
+    frame: pd.DataFrame = table.to_pandas()
+    for name in ("customer_id", "as_of", "holdout", "model_version"):
+        if frame[name].isna().any():
+            raise StoreError(f"{file}: column '{name}' must not be empty; {cure}")
+    if frame["customer_id"].duplicated().any():
+        raise StoreError(f"{file}: customers stand there twice; {cure}")
+    for column, values in frame.select_dtypes("float").items():
+        if np.isinf(values).any():
+            raise StoreError(f"{file}: column '{column}' must be finite, found infinity; {cure}")
+    return frame
+
+
+def read_json(file: Path, kind: type) -> Any:
+    """A JSON document of an earlier stage that is an object (dict) or a list.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, damaged or something else.
+    """
+    cure = "run `winback run` to write it anew"
+    if not file.is_file():
+        raise StoreError(f"{file}: not found; {cure}")
+    try:
+        document = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{file}: not valid JSON ({error}); {cure}") from error
+    if not isinstance(document, kind):
+        raise StoreError(f"{file}: must be a JSON {kind.__name__}; {cure}")
+    return document
 
 
 def read_dictionary(folder: Path) -> list[dict[str, str]]:

@@ -8,24 +8,42 @@ from pathlib import Path
 from ...models.decision.decision import DECISION_FILE, Decision, decision_from_json
 from ...models.formula.answers import Answers, load_answers
 from ...models.formula.formula import FORMULA_FILE
-from .atomic import MANIFEST, read_verified
+from .atomic import MANIFEST, StoreError, read_verified
 
 
 def read_answers(churn: Path, winback: Path, decision: Path | None = None) -> Answers:
     """The models of both training stages and the decision, if its folder is given.
 
     Each file's hash is checked before it is parsed.
+
+    Raises
+    ------
+    StoreError
+        If a folder is damaged, or its files are no models.
     """
-    return load_answers(
-        model_files(churn),
-        model_files(winback),
-        None if decision is None else model_files(decision),
-    )
+    folders = [churn, winback, *([decision] if decision else [])]
+    files = [model_files(folder) for folder in folders]
+    try:
+        return load_answers(*files)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        names = ", ".join(str(folder) for folder in folders)
+        raise StoreError(
+            f"{names}: a file is no model of this version ({error!r}); run the stages again"
+        ) from error
 
 
 def read_decision(folder: Path) -> Decision:
-    """The decision of stage recommend; its hash is checked before it is parsed."""
-    return decision_from_json(read_verified(folder)[DECISION_FILE])
+    """The decision of stage recommend; its hash is checked before it is parsed.
+
+    Raises
+    ------
+    StoreError
+        If the folder is damaged or holds none.
+    """
+    files = read_verified(folder)
+    if DECISION_FILE not in files:
+        raise StoreError(f"{folder / DECISION_FILE}: not found; run the stage recommend again")
+    return decision_from_json(files[DECISION_FILE])
 
 
 def model_files(folder: Path) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ FAULTS = {
     ),
     "negative money": (
         {"orders": "select * replace (if(order_id = 'o7', -5, amount) as amount) from sound"},
-        r"orders: column 'amount' must be at least 0, found -5\.0 in 1 row \(hashed ids",
+        r"orders: column 'amount' must be at least 0, found -5\.0 in 1 row \(row 8; hashed ids",
     ),
     "recency beyond tenure": (
         {"orders": "select * replace (ordered_at - interval 9 years as ordered_at) from sound"},
@@ -26,7 +26,8 @@ FAULTS = {
     ),
     "duplicate key": (
         {"customers": "from sound union all from sound where customer_id = 3"},
-        r"customers: column 'customer_id' must be unique, found 1 key used more than once in 2 r",
+        r"customers: column 'customer_id' must be unique, found 1 key used more than once in "
+        r"2 rows \(rows 4, 301; hashed ids",
     ),
     "future date": (
         {
@@ -86,6 +87,16 @@ def test_a_planted_fault_is_refused_and_what_stood_stays(raw, accepted, fault):
         run(shop(raw, text), accepted)
     assert bytes_of(accepted) == before
     assert sorted(each.name for each in accepted.iterdir()) == ["tables", "truth"]
+
+
+def test_the_rows_are_those_of_the_query_also_where_a_column_hides_the_numbers_of_the_engine(
+    raw, tmp_path
+):
+    write_raw(raw, customers="select *, 'x' as rowid from sound")
+    text = SHOP.replace("      income from", "      rowid, if(customer_id >= 290, 'inf', 1) from")
+    text = text.replace("'inf', 1)", "'inf'::double, 1) as income")
+    with pytest.raises(ContractError, match=r"\(rows 291, 292, 293, 294, 295 and more; hashed"):
+        run(shop(raw, text), tmp_path / "out")
 
 
 def test_a_fault_on_the_first_run_leaves_nothing(raw, tmp_path):

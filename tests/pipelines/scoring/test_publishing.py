@@ -1,5 +1,6 @@
 """Scores are published at once or not at all, and a killed job is finished by the next."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from scoring_job import BAD_DATA, LOCK, but, command, rows
 from winback.pipelines.job.lock import only_one
 from winback.pipelines.score import score
 from winback.pipelines.scoring import parts as answering
+from winback.pipelines.storage.atomic import verify
+from winback.pipelines.storage.leftovers import work_folders
 from winback.pipelines.tables.safe_csv import csv_beside, write_csv
 
 
@@ -104,6 +107,39 @@ def test_two_jobs_at_once_are_refused(job):
     with only_one(job.out):
         assert command(job) == LOCK
     assert command(job) == 0
+
+
+@pytest.mark.parametrize("lost", ["folder", "part"])
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_a_job_whose_parts_another_removed_says_so_and_the_old_scores_stand(
+    job, monkeypatch, capsys, lost, threads
+):
+    old = score(but(job, part_rows=500))
+    write = answering.write_part
+
+    def written(part, *given):
+        write(part, *given)
+        if part.name == "part-00005.parquet":  # of ten
+            if lost == "folder":
+                shutil.rmtree(part.parent, ignore_errors=True)  # other threads still write there
+            else:
+                part.with_name("part-00000.parquet").unlink()
+
+    monkeypatch.setattr(answering, "write_part", written)
+    changed = but(job, part_rows=100)
+    assert command(changed, "--threads", threads) == LOCK
+    assert "another job, or somebody by hand, removed the parts" in capsys.readouterr().err
+    assert verify(job.out) == old
+    monkeypatch.undo()
+    assert command(changed, "--threads", threads) == 0
+
+
+def test_a_job_leaves_the_parts_of_other_folders_alone(job):
+    other = job.out.with_name(".scores1.work-0123456789abcdef")
+    other.mkdir()
+    score(but(job, out=job.out.with_name("scores[0-9]")))
+    assert other.is_dir()
+    assert not work_folders(job.out.with_name("scores[0-9]"))
 
 
 def test_threads_change_no_byte_and_a_failure_in_one_stops_all(job, monkeypatch):

@@ -19,19 +19,18 @@ import pandas as pd
 from ..models.decision.campaign import SENT, campaign_log, funnel, send_sheet
 from ..models.decision.decision import DECISION_FILE, Decision
 from ..models.decision.recommend import is_lost
-from ..models.evaluation.drift import drift
 from .job.exit_codes import Refusal
 from .job.lock import only_one
 from .job.progress import say, step
+from .scoring.send_list_drift import send_list_drift
 from .scoring.suppressions import listed_among, objectors, read_suppressions
 from .settings import moments
 from .settings.params import Recommend
 from .settings.sources import Source
 from .storage.atomic import MANIFEST, file_hash, replace_folder, verify
-from .storage.stage_outputs import feature_names, read_recommendations
+from .storage.stage_outputs import read_recommendations
 from .storage.trained_models import read_decision
 from .tables.campaign_files import LOG, SEND, read_logs, write_offer_lists
-from .tables.comparable_rows import comparable
 from .tables.safe_csv import save_table
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -129,12 +128,13 @@ def campaign(
                 )
             log = campaign_log(decision, table, name)
             sheet = send_sheet(decision, table, current, name)
-            unlike = _unlike_experiment(run.features, current, sheet, decision.control)
+            sent = current[current["customer_id"].isin(sheet["customer_id"])]
+            unlike = send_list_drift(run.features, sent, decision.control)
             summary = {
                 **facts,
                 "drawn_at": moments.now().isoformat(),
                 **_summary(decision, log, sheet, steps),
-                "notes": [*_notes(decision, params, sheet), *unlike],
+                "notes": [*_notes(decision, params, sheet), *filter(None, [unlike])],
             }
             with replace_folder(folder) as new:
                 log.to_parquet(new.path / LOG, index=False)
@@ -232,24 +232,6 @@ def _notes(decision: Decision, params: Recommend, sheet: pd.DataFrame) -> list[s
             note += f"; {share:.0%} of the expected gain rests on them"
         notes.append(note)
     return notes
-
-
-def _unlike_experiment(
-    features: Path, current: pd.DataFrame, sheet: pd.DataFrame, control: str
-) -> list[str]:
-    """Whether those who are sent something differ from those who told what offers do."""
-    tested = comparable(pd.read_parquet(features / "winback.parquet"), control)
-    names = feature_names(features, current)
-    sent = current[current["customer_id"].isin(sheet["customer_id"])]
-    distances = drift(tested[names], sent[names], warn=0.1, alarm=0.25)
-    apart = distances[distances["level"] == "alarm"]
-    if apart.empty:
-        return []
-    most = ", ".join(f"{row.feature} {row.distance:.2f}" for row in apart.head(3).itertuples())
-    return [
-        f"{len(apart)} of {len(names)} features of those sent differ strongly from the customers "
-        f"that the effects were learned on (population stability index above 0.25; most: {most})"
-    ]
 
 
 def _in_words(steps: Mapping[str, int]) -> str:

@@ -19,6 +19,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from ..models.churn.churn import OUTPUT
+from ..models.decision.recommend import is_lost
 from ..models.evaluation.gates import (
     Gate,
     baseline_gate,
@@ -38,6 +39,7 @@ from .job.progress import say
 from .registry.aliases import finish_moving, move_aliases
 from .registry.opened_model import GATE, Opened, by_alias, open_model, registry
 from .scoring.drift import distance_from_registration
+from .scoring.send_list_drift import send_list_drift
 from .settings.objectives import graded
 from .settings.params import Promote
 from .settings.sources import Experiment, Source
@@ -45,6 +47,7 @@ from .storage.atomic import verify
 from .storage.mlflow_home import MODEL_NAME
 from .tables.comparable_rows import comparable
 
+SEND_LIST = "winback.send_list"  # tag: how it differs from the experiment
 ROLLBACK = "promote --rollback"
 UNOPPOSED = "to judge the challenger without it: winback promote --unopposed"
 
@@ -96,6 +99,7 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
         if source.experiment is None:
             raise Refusal(f"{source.path}: names no experiment to grade the offers on")
         gates += _winback_gates(match, source.experiment)
+        _tell_send_list(client, match, challenger, source.experiment.control)
     _forget_gates(client, challenger)
     said = {}
     for gate in gates:
@@ -108,6 +112,23 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
         raise Vetoed(f"version {challenger.version} is not promoted: {'; '.join(vetoes)}")
     _crown(client, "promote", challenger, previous=champion, gates=said)
     return _uri(challenger)
+
+
+def _tell_send_list(
+    client: MlflowClient, match: Match, challenger: ModelVersion, control: str
+) -> None:
+    """Say, and keep as a tag, where those it would send offers today are unlike its experiment.
+
+    No gate: the campaign that holds customers out is what tells whether effects carry over.
+    """
+    today = pd.read_parquet(match.features / "current.parquet")
+    today = today[is_lost(today)].reset_index(drop=True)
+    answers = match.challenger.answers
+    offered = answer(Answers(None, answers.winback, answers.decision), today)["recommended_offer"]
+    sent = today[offered.notna() & (offered != control)]
+    told = send_list_drift(match.features, sent, control) or "like the experiment"
+    client.set_model_version_tag(MODEL_NAME, challenger.version, SEND_LIST, told)
+    say(f"today's send list: {told}")
 
 
 def _forget_gates(client: MlflowClient, challenger: ModelVersion) -> None:

@@ -87,6 +87,7 @@ def campaign(
             f"campaign: {source.path} has no experiment, so nothing says which offer to send; "
             "offer at random first and name it under experiment:"
         )
+    _refuse_other_source(source, run.tables)
     verify(run.features)
     table = read_recommendations(run.recommendations)
     current = pd.read_parquet(run.features / "current.parquet")
@@ -101,6 +102,7 @@ def campaign(
         "decision": file_hash(run.decision / DECISION_FILE),
         "list": file_hash(run.recommendations),
         "campaign": name,
+        "source": source.name,
     }
     with only_one(folder):
         if (folder / MANIFEST).exists():
@@ -112,7 +114,9 @@ def campaign(
                 listed = read_suppressions(suppressions, as_of=as_of, max_age_days=max_age_days)
                 objected |= listed_among(listed, current)
             kept = current.loc[~objected, "customer_id"]
-            busy = _in_other_campaigns(campaigns, table["as_of"].max(), params.cooldown_days)
+            busy = _in_other_campaigns(
+                campaigns, source, table["as_of"].max(), params.cooldown_days
+            )
             elsewhere = kept.isin(busy)
             table = table[table["customer_id"].isin(kept[~elsewhere])].reset_index(drop=True)
             steps = funnel(
@@ -181,9 +185,21 @@ def _standing(folder: Path, facts: Mapping[str, str]) -> dict[str, Any]:
     return summary
 
 
-def _in_other_campaigns(campaigns: Path, now: pd.Timestamp, cooldown_days: float) -> pd.Series:
+def _refuse_other_source(source: Source, tables: Path) -> None:
+    """What stands must be of the source whose objections and costs are about to be used."""
+    standing = verify(tables).get("source")
+    if standing != source.name:
+        raise Refusal(
+            f"campaign: {tables} holds the source '{standing}', and params.yaml names "
+            f"'{source.name}'; winback run"
+        )
+
+
+def _in_other_campaigns(
+    campaigns: Path, source: Source, now: pd.Timestamp, cooldown_days: float
+) -> pd.Series:
     """Customers whom another campaign contacted, or held out, within the cooldown before `now`."""
-    logs = read_logs(campaigns)
+    logs = read_logs(campaigns, source.name)
     recent = logs["offered_at"] > now - pd.Timedelta(days=cooldown_days)
     return logs.loc[recent, "customer_id"]
 

@@ -36,7 +36,7 @@ def hash_raw(source: Source) -> str:
         digest.update(files.table.encode())
         for path in files.paths():
             digest.update(f"{path.name} {file_hash(path)}".encode())
-    for file in log_files(source.campaigns.folder) if source.campaigns else []:
+    for file in log_files(source.campaigns.folder, source.name) if source.campaigns else []:
         digest.update(f"{file.parent.name} {file_hash(file)}".encode())
     with open_databases(source) as cursors:
         for name, table in source.queries.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -27,27 +28,26 @@ def write_offer_lists(folder: Path) -> None:
         write_rows(sheet.schema, [rows], file)
 
 
-def log_files(campaigns: Path) -> list[Path]:
-    """The log of each finished campaign below a folder, in the order of their names.
+def log_files(campaigns: Path, source: str) -> list[Path]:
+    """The log of each finished campaign of a source below a folder, in the order of their names.
 
     Raises
     ------
     StoreError
         If a finished campaign has no log.
     """
-    folders = sorted(file.parent for file in campaigns.glob(f"[!.]*/{MANIFEST}"))
-    for folder in folders:
-        if not (folder / LOG).is_file():
-            raise StoreError(
-                f"{folder / LOG}: missing; nothing is learned from a campaign without its log; "
-                "restore it"
-            )
-    return [folder / LOG for folder in folders]
+    files = []
+    for manifest in sorted(campaigns.glob(f"[!.]*/{MANIFEST}")):
+        if json.loads(manifest.read_bytes()).get("source") == source:
+            files.append(manifest.with_name(LOG))
+            if not files[-1].is_file():
+                raise StoreError(f"{files[-1]}: missing; it is what a campaign is learned from")
+    return files
 
 
-def read_logs(campaigns: Path) -> pd.DataFrame:
-    """All rows of all logs, columns `LOGGED`; no rows without a campaign."""
-    logs = [pd.read_parquet(file, columns=list(LOGGED)) for file in log_files(campaigns)]
+def read_logs(campaigns: Path, source: str) -> pd.DataFrame:
+    """All rows of the logs of a source, columns `LOGGED`; no rows without a campaign."""
+    logs = [pd.read_parquet(file, columns=list(LOGGED)) for file in log_files(campaigns, source)]
     if not logs:
         return pd.DataFrame({name: pd.Series(dtype="object") for name in LOGGED}).astype(
             {"offered_at": "datetime64[us]"}

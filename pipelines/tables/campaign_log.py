@@ -48,7 +48,7 @@ def add_campaigns(source: Source, connection: duckdb.DuckDBPyConnection) -> None
     SourceError
         If neither orders nor responses tell who returned, or a column of the responses is missing.
     """
-    files = log_files(source.campaigns.folder) if source.campaigns else []
+    files = log_files(source.campaigns.folder, source.name) if source.campaigns else []
     if not files:
         return
     listed = connection.execute("select table_name from duckdb_tables()").fetchall()

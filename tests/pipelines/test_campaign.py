@@ -14,6 +14,7 @@ from conftest import ROOT
 from winback.models.decision.draws import Draws, draw, offer_probabilities
 from winback.pipelines.cli import main
 from winback.pipelines.storage.atomic import replace_folder
+from winback.pipelines.tables.campaign_files import log_files
 
 OFFERS = ["discount", "upgrade", "bundle"]
 
@@ -135,6 +136,22 @@ def test_who_objected_since_the_list_was_made_is_not_sent_anything(project, fold
     assert json.loads(summary.read_text())["funnel"]["objected"] == before + 20
 
 
+def test_a_list_of_another_source_is_refused(project, sent):
+    params = project / "params.yaml"
+    kept = params.read_text()
+    params.write_text(kept.replace("sources/small.yaml", "sources/hillstrom.yaml"))
+    done = run_in(project, "winback", "campaign", "--name", "other")
+    params.write_text(kept)
+    assert done.returncode == 3
+    assert "holds the source 'kumar', and params.yaml names 'hillstrom'" in done.stderr
+
+
+def test_campaigns_of_another_source_are_not_this_ones(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "spring")
+    assert len(log_files(tmp_path, "kumar")) == 1
+    assert log_files(tmp_path, "hillstrom") == []
+
+
 @pytest.mark.parametrize("name", ["../out", "", ".hidden", "a/b"])
 def test_a_name_that_is_no_folder_is_refused(project, name):
     done = run_in(project, "winback", "campaign", "--name", name or " ")
@@ -215,6 +232,7 @@ def sent_before(tmp_path):
     answer.to_parquet(tmp_path / "responses.parquet", index=False)
     with replace_folder(tmp_path / "campaigns/first") as new:
         log.to_parquet(new.path / "log.parquet", index=False)
+        new.extra["source"] = "mail"
     (tmp_path / "mail.yaml").write_text(SOURCE)
     return log
 
@@ -232,11 +250,10 @@ def test_a_source_reads_the_logs_of_its_campaigns(sent_before, small_params, tmp
 
 
 def test_a_campaign_that_logged_wrong_chances_is_refused(sent_before, small_params, tmp_path):
-    from winback.pipelines.storage.atomic import replace_folder
-
     with replace_folder(tmp_path / "campaigns/first") as new:
         wrong = sent_before.assign(propensity=sent_before["propensity"].clip(upper=0.4))
         wrong.to_parquet(new.path / "log.parquet", index=False)
+        new.extra["source"] = "mail"
     done = run_in(tmp_path, "winback", "readout", "--source", "mail.yaml")
     assert done.returncode == 4
     assert "propensities" in done.stderr

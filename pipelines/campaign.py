@@ -164,7 +164,7 @@ def campaign_text(summary: Mapping[str, Any], folder: Path) -> str:
         "",
         steps.to_string(index=False, header=False, formatters={"number": "{:,}".format}),
         "",
-        offers.to_string(index=False, float_format="{:,.2f}".format, na_rep=""),
+        offers.to_string(index=False, float_format="{:,.0f}".format, na_rep=""),
         "",
     ]
     lines += [f"Note: {note}" for note in summary["notes"]]

@@ -31,9 +31,10 @@ import pandas as pd
 from scipy.stats import t as student
 
 from winback.models.experiment.campaign import ALL, campaign_readout
+from winback.models.offers import of_own_offer
 from winback.models.simulation.campaign import draw_responses
 from winback.models.simulation.world import World
-from winback.pipelines.campaign import Finished, campaign
+from winback.pipelines.campaign import ListInputs, campaign
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
 from winback.pipelines.recommend import recommend
@@ -81,7 +82,7 @@ def programme(scale: float, seed: int, folder: Path) -> pd.DataFrame:
     for number in range(ROUNDS):
         run = decide(asking(simulated, folder), params, folder)
         chosen = pd.read_parquet(run.recommendations).set_index("customer_id")["recommended_offer"]
-        profit = _of(truth, chosen.reindex(truth.index).fillna("none"), "profit")
+        profit = of_own_offer(truth, chosen.reindex(truth.index).fillna("none"), "profit_")
         rows.append({"round": number + 1, "profit": (profit - truth["profit_none"]).mean()})
         others = third.index[third != number].to_frame(index=False)
         others.to_parquet(folder / "others.parquet", index=False)
@@ -124,7 +125,7 @@ def asking(simulated: Source, folder: Path) -> Source:
     )
 
 
-def decide(source: Source, params: Params, folder: Path) -> Finished:
+def decide(source: Source, params: Params, folder: Path) -> ListInputs:
     """The pipeline up to the list."""
     tables, features = folder / "tables", folder / "features"
     churn, winback = folder / "churn", folder / "winback"
@@ -145,7 +146,7 @@ def decide(source: Source, params: Params, folder: Path) -> Finished:
         decision=decision,
         out=out,
     )
-    return Finished(features, tables, decision, out)
+    return ListInputs(features, tables, decision, out)
 
 
 def effects(log: pd.DataFrame, drawn: pd.DataFrame, truth: pd.DataFrame) -> list[dict[str, object]]:
@@ -154,7 +155,8 @@ def effects(log: pd.DataFrame, drawn: pd.DataFrame, truth: pd.DataFrame) -> list
     read = campaign_readout(sent, control="none").effects
     read = read[read["outcome"] == "returned"]
     known = truth.loc[log["customer_id"]].set_index(log.index)
-    lift = _of(known, log["chosen"], "return_probability") - known["return_probability_none"]
+    offered = of_own_offer(known, log["chosen"], "return_probability_")
+    lift = offered - known["return_probability_none"]
     means = lift.groupby(log["chosen"]).mean()
     means[ALL] = lift[log["chosen"].isin(read["chosen"])].mean()
     return [
@@ -194,14 +196,6 @@ def coverage(rows: pd.DataFrame) -> pd.DataFrame:
     grouped = read.groupby("round")["covered"].agg(intervals="size", coverage="mean").reset_index()
     error = np.sqrt(grouped["coverage"] * (1 - grouped["coverage"]) / grouped["intervals"])
     return grouped.assign(se=error)
-
-
-def _of(truth: pd.DataFrame, offers: pd.Series, what: str) -> pd.Series:
-    """The true column of each customer's own offer."""
-    names = [name.removeprefix(f"{what}_") for name in truth if str(name).startswith(f"{what}_")]
-    table = truth[[f"{what}_{name}" for name in names]].to_numpy(float)
-    own = table[np.arange(len(truth)), pd.Index(names).get_indexer(pd.Index(offers))]
-    return pd.Series(own, index=truth.index)
 
 
 if __name__ == "__main__":

@@ -47,3 +47,13 @@ def expected_costs(offers: Mapping[str, Offer], return_probability: np.ndarray) 
     """Expected money (rows, offers) from the return probabilities (rows, offers)."""
     columns = zip(offers.values(), np.asarray(return_probability).T, strict=True)
     return np.column_stack([offer.expected_cost(chance) for offer, chance in columns])
+
+
+def of_own_offer(table: Any, offer: Any, stem: str) -> np.ndarray:
+    """Column `<stem><offer>` of each row's own offer, (rows,), of a frame of forecasts."""
+    names = np.asarray(offer, dtype=object)
+    values = np.full(len(names), np.nan)
+    for name in set(names.tolist()):
+        mine = names == name
+        values[mine] = table[f"{stem}{name}"].to_numpy(dtype=np.float64)[mine]
+    return values

@@ -37,7 +37,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
-class Finished:
+class ListInputs:
     """What the pipeline left: features, tables and decision are folders, the list is a file."""
 
     features: Path
@@ -49,7 +49,7 @@ class Finished:
 def campaign(
     source: Source,
     params: Recommend,
-    run: Finished,
+    run: ListInputs,
     *,
     campaigns: Path,
     name: str | None,

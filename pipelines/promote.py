@@ -34,6 +34,7 @@ from ..models.evaluation.probability import log_loss
 from ..models.evaluation.slices import SLICE_COLUMNS, levels
 from ..models.evaluation.unseen import unseen
 from ..models.formula.answers import Answers, answer
+from ..models.offers import of_own_offer
 from .job.exit_codes import Refusal, Vetoed
 from .job.progress import say
 from .registry.aliases import finish_moving, move_aliases
@@ -47,6 +48,7 @@ from .storage.atomic import verify
 from .storage.mlflow_home import MODEL_NAME
 from .tables.comparable_rows import comparable
 
+CHANCE = "return_probability_"
 SEND_LIST = "winback.send_list"  # tag: how it differs from the experiment
 ROLLBACK = "promote --rollback"
 UNOPPOSED = "to judge the challenger without it: winback promote --unopposed"
@@ -242,8 +244,8 @@ def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
         raise Refusal(f"the champion was trained with other offers; {UNOPPOSED}")
     objective = "returns" if decision.objective == "returns" else "profit"
     judged = graded(rows, ours, experiment, objective)
-    chance = _of_offer_sent(ours, rows["offer"])
-    rival_chance = None if rival is None else _of_offer_sent(rival, rows["offer"])
+    chance = of_own_offer(ours, rows["offer"], CHANCE)
+    rival_chance = None if rival is None else of_own_offer(rival, rows["offer"], CHANCE)
     gates = [
         *probability_gates(
             "return", rows["returned"], chance, rival_chance, seed=match.params.seed
@@ -257,7 +259,7 @@ def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
     ]
     if rival is None:
         return gates
-    honest = log_loss(rows["returned"], _of_offer_sent(rival, rows["offer"])) - log_loss(
+    honest = log_loss(rows["returned"], of_own_offer(rival, rows["offer"], CHANCE)) - log_loss(
         rows["returned"], chance
     )
     brings, brought = (
@@ -328,10 +330,3 @@ def _knows(experiment: Experiment, outputs: pd.DataFrame) -> bool:
     answered = {f"return_probability_{name}" for name in experiment.offer_names}
     recommended = set(outputs["recommended_offer"].unique())
     return answered <= set(outputs.columns) and recommended <= set(experiment.offer_names)
-
-
-def _of_offer_sent(outputs: pd.DataFrame, sent: pd.Series) -> pd.Series:
-    chance = pd.Series(float("nan"), index=outputs.index)
-    for name in sent.unique():
-        chance[sent == name] = outputs.loc[sent == name, f"return_probability_{name}"]
-    return chance

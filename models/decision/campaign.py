@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
+from ..offers import of_own_offer
 from .decision import Decision
 from .draws import offer_probabilities
 from .evidence import beyond_usual, rows_alike
@@ -61,8 +61,8 @@ def campaign_log(decision: Decision, table: pd.DataFrame, campaign: str) -> pd.D
             "every_offer_open": (chances > 0).all(axis=1),
         }
     )
-    for place, name in enumerate(names):
-        log[f"probability_{name}"] = chances[:, place]
+    for column, name in enumerate(names):
+        log[f"probability_{name}"] = chances[:, column]
     return log
 
 
@@ -98,10 +98,7 @@ def send_sheet(
     rows = table[offered].reset_index(drop=True)
     facts = features.set_index("customer_id").reindex(rows["customer_id"]).reset_index()
     offer = rows["assigned_offer"]
-    chance = _of_the_offer(rows, offer, "return_probability_")
-    costs = decision.offers
-    contact = offer.map({name: terms.contact_cost for name, terms in costs.items()})
-    accepted = offer.map({name: terms.cost_on_acceptance for name, terms in costs.items()})
+    chance = of_own_offer(rows, offer, "return_probability_")
     sheet = pd.DataFrame(
         {
             "customer_id": rows["customer_id"],
@@ -114,11 +111,15 @@ def send_sheet(
         }
     )
     if f"expected_profit_{decision.control}" in rows:
-        profit = _of_the_offer(rows, offer, "expected_profit_")
-        sheet["value_of_return"] = (profit + contact) / chance + accepted
-        sheet["expected_cost"] = chance * accepted + contact
+        profit = of_own_offer(rows, offer, "expected_profit_")
+        sheet["value_of_return"] = of_own_offer(rows, offer, "value_")
+        sheet["expected_cost"] = [
+            decision.offers[name].expected_cost(p) for name, p in zip(offer, chance, strict=True)
+        ]
         sheet["expected_gain"] = profit - rows[f"expected_profit_{decision.control}"]
-    sheet["cost_on_acceptance"] = accepted
+    sheet["cost_on_acceptance"] = offer.map(
+        {name: terms.cost_on_acceptance for name, terms in decision.offers.items()}
+    )
     if decision.tested is not None:
         sheet["experiment_rows"] = rows_alike(decision.tested, facts)
         sheet["beyond_experiment"] = beyond_usual(decision.tested, facts)
@@ -174,12 +175,3 @@ def funnel(
     return {"lost": lost, **{rule: rows for rule, rows in ordered if rows}, HELD_OUT: held} | {
         SENT: sent
     }
-
-
-def _of_the_offer(rows: pd.DataFrame, offer: pd.Series, stem: str) -> np.ndarray:
-    """The forecast (rows,) of each customer's own offer."""
-    values = np.full(len(rows), np.nan)
-    for name in offer.unique():
-        mine = (offer == name).to_numpy()
-        values[mine] = rows.loc[mine, f"{stem}{name}"]
-    return values

@@ -12,12 +12,12 @@ LISTED = ("features", "tables", "decision", "recommendations")
 
 
 def _campaign(given: Namespace) -> Result:
-    from ..campaign import Finished, campaign, campaign_text
+    from ..campaign import ListInputs, campaign, campaign_text
 
     summary = campaign(
         source(),
         params().recommend,
-        Finished(**{name: getattr(given, name) for name in LISTED}),
+        ListInputs(**{name: getattr(given, name) for name in LISTED}),
         campaigns=given.campaigns,
         name=given.name,
         suppressions=given.suppressions,

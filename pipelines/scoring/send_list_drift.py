@@ -23,10 +23,10 @@ def send_list_drift(features: Path, sent: pd.DataFrame, control: str) -> str:
     control
         Name of no offer.
     """
-    tested = comparable(pd.read_parquet(features / "winback.parquet"), control)
-    names = feature_names(features, sent)
     if sent.empty:
         return ""
+    tested = comparable(pd.read_parquet(features / "winback.parquet"), control)
+    names = feature_names(features, sent)
     distances = drift(tested[names], sent[names])
     apart = distances[distances["level"] == "alarm"]
     if apart.empty:

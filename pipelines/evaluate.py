@@ -123,10 +123,15 @@ def _winback(
 
 
 def _for_objective(decision: Decision, objective: str) -> Decision:
-    """The decision under another objective, without prices: they hold for the first one only."""
+    """The decision under another objective, without the prices of limits: they hold for its own."""
     if objective == decision.objective:
         return decision
-    return replace(decision, objective=objective, prices=Prices())
+    return replace(decision, objective=objective, prices=_unlimited(decision))
+
+
+def _unlimited(decision: Decision) -> Prices:
+    """Prices of the decision where nothing is scarce."""
+    return Prices(return_on_cost=decision.prices.return_on_cost)
 
 
 def _rule_prices(
@@ -138,7 +143,7 @@ def _rule_prices(
         for rule in fields(Rules)
     }
     if decision.prices.money or any(decision.prices.offers.values()):
-        without["limits"] = replace(decision, prices=Prices())
+        without["limits"] = replace(decision, prices=_unlimited(decision))
     return rule_prices(
         graded(rows, rows, experiment, decision.objective),
         sent_offers(decision, rows, rows),

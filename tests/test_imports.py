@@ -24,6 +24,7 @@ CARRIED = (
         for name in ("decision", "draws", "eligibility", "evidence", "recommend", "strategy")
     ),
     "models/offers.py",
+    "models/total_return.py",
 )
 
 ONLY_PIPELINES = {"mlflow", "dvc", "duckdb", "logging", "subprocess", "pathlib", "os", "shutil"}

@@ -19,10 +19,14 @@ OBJECTIVES = ("profit", "roi", "returns")
 
 @dataclass(frozen=True)
 class Prices:
-    """What a unit of a limited resource must earn: of money, and of the capacity of each offer."""
+    """What a unit of a limited resource must earn: of money, and of the capacity of each offer.
+
+    `return_on_cost` is the rate at which the objective "roi" weighs cost (see `total_return`).
+    """
 
     money: float = 0.0
     offers: Mapping[str, float] = field(default_factory=dict)
+    return_on_cost: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Decision:
     control, offers
         The name of no offer; the costs of every other. No offers: there was no experiment.
     objective
-        "profit": largest expected profit. "roi": each customer's offer of the best return on its
-        expected cost, if it is profitable. "returns": most customers back.
+        "profit": largest expected profit. "roi": the largest return on all the money spent, when
+        everybody with a profitable offer gets one. "returns": most customers back.
     by_objective
         What out-of-fold rows say per objective: `personalize` and `best_single`, with evidence.
         Without `personalize` everybody whom the hard rules leave gets `best_single`.

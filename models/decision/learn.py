@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..offers import Offer
+from ..total_return import best_rate
 from .allocation import limit_prices
 from .decision import OBJECTIVES, Decision, Prices
 from .draws import Draws, draw
@@ -111,6 +112,7 @@ def learn_decision(
         strategy=StrategyLimits(new_days, high_risk, high_value=np.inf),
         priority={},
     )
+    decision = replace(decision, prices=Prices(return_on_cost=_best_rate(decision, rows, outputs)))
     decision = replace(decision, prices=_prices(decision, rows, outputs, limits))
     customer_facts, lost = facts_of(decision, rows), is_lost(rows)
     values = customer_facts["value"][~lost & ~np.isnan(customer_facts["value"])]
@@ -125,11 +127,21 @@ def _explored(experiment: OfferEvidence, limits: Limits) -> tuple[str, ...]:
     return tuple(name for name in experiment.offers if name not in (limits.capacity or {}))
 
 
+def _best_rate(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> float:
+    """Rate of the objective "roi" among today's customers, whatever the objective."""
+    by_return = replace(decision, objective="roi")
+    if not by_return.personalize:
+        return 0.0
+    weighed = weigh(by_return, rows, outputs)
+    gain = np.where(weighed.allowed, weighed.forecast.gain, -np.inf)
+    return best_rate(gain[:, 1:], weighed.forecast.cost[:, 1:])
+
+
 def _prices(
     decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame, limits: Limits
 ) -> Prices:
     if (limits.budget is None and not limits.capacity) or not decision.offers:
-        return Prices()
+        return decision.prices
     weighed = weigh(decision, rows, outputs)
     gain, cost = stakes(decision, weighed.forecast, weighed.allowed)
     sent = np.ones(len(rows), dtype=bool)
@@ -139,7 +151,8 @@ def _prices(
     money, option_prices = limit_prices(
         gain[sent], cost[sent], budget=limits.budget, capacity=[np.inf, *most]
     )
-    return Prices(money, dict(zip(decision.offers, map(float, option_prices[1:]), strict=True)))
+    prices = dict(zip(decision.offers, map(float, option_prices[1:]), strict=True))
+    return replace(decision.prices, money=money, offers=prices)
 
 
 def _priority_cuts(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..offers import expected_costs, with_control
+from ..total_return import best_at
 from .decision import Decision, decision_columns
 from .draws import draw, offer_probabilities
 from .eligibility import excluded_by
@@ -184,6 +185,9 @@ def stakes(
     Both (rows, options). The money of an offer counts in what exploration sends instead of it.
     """
     gain = np.where(allowed, forecast.gain, -np.inf)
+    if decision.personalize and decision.objective == "roi":
+        best = best_at(decision.prices.return_on_cost, gain[:, 1:], forecast.cost[:, 1:])
+        gain[:, 1:][np.arange(gain.shape[1] - 1) != best[:, None]] = -np.inf
     if not decision.personalize:
         # the single offer goes to all; the customer's own forecast only says who comes first
         gain = np.where(allowed & (gain <= 0), SMALLEST_GAIN, gain)
@@ -226,12 +230,6 @@ def _allowed(decision: Decision, forecast: Forecast, open_rows: np.ndarray) -> n
             allowed &= forecast.gain > smallest
     allowed &= open_rows[:, None]
     allowed[:, 0] = True
-    if decision.personalize and decision.objective == "roi":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(allowed, forecast.gain / forecast.cost, -np.inf)
-        ratio[:, 0] = -np.inf
-        best = np.argmax(ratio, axis=1)
-        allowed[:, 1:] &= np.arange(1, ratio.shape[1]) == best[:, None]
     return allowed
 
 

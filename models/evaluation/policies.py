@@ -18,6 +18,7 @@ import pandas as pd
 
 from ..intervals import mean_estimate, paired_difference, ratio_scores
 from ..offers import Offer, expected_costs, with_control
+from ..total_return import best_at, best_rate
 from .offpolicy import offer_scores
 from .personal_gain import is_believed, is_evident
 
@@ -40,9 +41,9 @@ class Graded:
         (n, K + 1) probability with which the tailored rule sends each offer, or None.
     tailored_cost
         What the tailored rule costs beside, per customer contacted, in the unit of `scores`.
-    spent
-        (n, K + 1) AIPW scores of the money spent, if the objective is a return on it; `scores`
-        are then profits over those of the control.
+    spent, to_spend
+        (n, K + 1) AIPW scores of the money spent, and what is expected to be, if the objective is
+        a return on it; `scores` and `expected` are then profits over those of the control.
     """
 
     names: tuple[str, ...]
@@ -52,6 +53,7 @@ class Graded:
     tailored: np.ndarray | None = None
     tailored_cost: float = 0.0
     spent: np.ndarray | None = None
+    to_spend: np.ndarray | None = None
 
 
 def grade_rows(
@@ -106,11 +108,15 @@ def grade_rows(
     if objective == "profit":
         return Graded(names, gained, profit, response, tailored, rule_cost)
     to_spend = expected_costs(options, response)
-    ratio = np.divide(
-        profit - profit[:, :1], to_spend, out=np.zeros_like(profit), where=to_spend > 0
-    )
     return Graded(
-        names, gained - gained[:, :1], ratio, response, tailored, rule_cost, scores(spent, to_spend)
+        names,
+        gained - gained[:, :1],
+        profit - profit[:, :1],
+        response,
+        tailored,
+        rule_cost,
+        spent=scores(spent, to_spend),
+        to_spend=to_spend,
     )
 
 
@@ -134,7 +140,7 @@ def policies(
     others = {"random": random, "response_model": _argmax(response)}
     if graded.tailored is not None:
         others["tailored"] = graded.tailored
-    ours = _argmax(graded.expected) if personalize else _always(names.index(best_single), graded)
+    ours = _personal(graded) if personalize else _always(names.index(best_single), graded)
     if deployed is None:
         return everyone | others | {"ours": ours}
     return everyone | others | {"before_rules": ours, "ours": _sent(deployed, graded)}
@@ -233,9 +239,9 @@ def decide(graded: Graded) -> dict[str, Any]:
     """
     singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
     best = int(np.argmax([single.mean() for single in singles]))
-    personal = _earned(graded, _argmax(graded.expected))
-    gain = paired_difference(personal, singles[best])
-    forecast = float((graded.expected.max(axis=1) - graded.expected[:, best]).mean())
+    personal = _personal(graded)
+    gain = paired_difference(_earned(graded, personal), singles[best])
+    forecast = _expected(graded, personal) - _expected(graded, _always(best, graded))
     personalize = is_believed(gain.value, gain.se, forecast)
     return {
         "best_single": graded.names[best],
@@ -295,6 +301,24 @@ def _earned(graded: Graded, probabilities: np.ndarray, *, beside: bool = False) 
     return ratio_scores(earned, spent)
 
 
+def _personal(graded: Graded) -> np.ndarray:
+    """(n, K + 1) the offer of each customer that promises most, or the largest total return."""
+    if graded.to_spend is None:
+        return _argmax(graded.expected)
+    gain, cost = graded.expected[:, 1:], graded.to_spend[:, 1:]
+    chosen = 1 + best_at(best_rate(gain, cost), gain, cost)
+    return _one_each(np.where((gain > 0).any(axis=1), chosen, 0), graded.expected)
+
+
+def _expected(graded: Graded, probabilities: np.ndarray) -> float:
+    """What the model forecasts of a policy, in the unit of the objective."""
+    promised = float((probabilities * graded.expected).sum())
+    if graded.to_spend is None:
+        return promised / len(probabilities)
+    money = float((probabilities * graded.to_spend).sum())
+    return promised / money if money > 0 else 0.0
+
+
 def _sent(chosen: np.ndarray, graded: Graded) -> np.ndarray:
     return (np.asarray(chosen)[:, None] == np.array(graded.names)).astype(np.float64)
 
@@ -306,6 +330,11 @@ def _always(position: int, graded: Graded) -> np.ndarray:
 
 
 def _argmax(values: np.ndarray) -> np.ndarray:
-    probabilities = np.zeros_like(values)
-    probabilities[np.arange(len(values)), np.argmax(values, axis=1)] = 1.0
+    return _one_each(np.argmax(values, axis=1), values)
+
+
+def _one_each(chosen: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Probabilities, of the shape of `like`, that are 1 for each row's chosen column."""
+    probabilities = np.zeros_like(like)
+    probabilities[np.arange(len(chosen)), chosen] = 1.0
     return probabilities

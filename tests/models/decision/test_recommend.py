@@ -1,5 +1,7 @@
 """Recommendations: money right, rules first, limits kept, holdout random and written down."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from winback.models.decision.learn import Limits, OfferEvidence, learn_decision
 from winback.models.decision.reasons import sentences
 from winback.models.decision.recommend import DECISION_COLUMNS, recommend, weigh
 from winback.models.decision.strategy import lapse_discount
-from winback.models.offers import Offer
+from winback.models.offers import Offer, of_own_offer
 
 OFFERS = {
     "discount": Offer(120.0, 1.0),
@@ -152,6 +154,25 @@ def test_the_objective_picks_the_offer():
     assert decide(loss)["recommended_offer"][0] == "none"
     assert decide(loss, objective="roi")["recommended_offer"][0] == "none"
     assert decide(loss, objective="returns")["recommended_offer"][0] == "discount"
+
+
+def test_roi_is_the_return_on_all_the_money_decided_row_by_row():
+    few = predicted([[0.0, 0.45, 0.41, 930], *[[0.1, 0.3, 0.28, 500]] * 5])
+    rows = facts_of(few)
+    decision = learn(few, rows, objective="roi")
+    together = recommend(decision, rows, few)
+    alone = [recommend(decision, rows.iloc[[row]], few.iloc[[row]]) for row in range(len(few))]
+    pd.testing.assert_frame_equal(pd.concat(alone), together)
+
+    def returned(offers):
+        gain = of_own_offer(few, offers, "expected_profit_") - few["expected_profit_none"]
+        chance = of_own_offer(few, offers, "return_probability_")
+        cost = [OFFERS[name].expected_cost(p) for name, p in zip(offers, chance, strict=True)]
+        return float(gain.sum() / np.sum(cost))
+
+    ours = returned(together["recommended_offer"])
+    for first, other in product(OFFERS, repeat=2):
+        assert returned([first, *[other] * 5]) <= ours + 1e-9
 
 
 def test_without_evidence_for_personal_offers_all_get_the_best_single_one():

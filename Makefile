@@ -7,7 +7,6 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 BENCH := $(CURDIR)/build/bench
-BENCHMARKS := $(filter-out %_peers.py %_tables.py %_curve.py %_decision.py,$(wildcard benchmarks/*.py))
 RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 ENVIRONMENT := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -41,9 +40,8 @@ format: $(BIN)/.dev ## ruff's fixes and formatting
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: $(BENCH)/.done ## every benchmark, side by side with peers; ARGS=--quick for a short one
-	@for b in $(BENCHMARKS); do echo "== $$b"; \
-	OMP_NUM_THREADS=1 BENCH_PYTHON=$(BENCH)/bin/python $(BENCH)/bin/python $$b $(ARGS) || exit 1; done
+bench: $(BENCH)/.done ## every benchmark beside its peers, about 20 minutes; ARGS=--full for all sizes and seeds
+	@OMP_NUM_THREADS=1 BENCH_PYTHON=$(BENCH)/bin/python $(BENCH)/bin/python benchmarks/bench.py $(ARGS)
 
 lock: $(BIN)/.run ## resolve the dependencies of pyproject.toml anew
 	@$(BIN)/python -m venv build/uv && build/uv/bin/pip install --quiet uv

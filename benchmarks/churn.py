@@ -31,6 +31,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from results import show
 from scipy.stats import t as student
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -266,11 +267,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             frame, gap_days = snapshots(name, Path(folder))
         results = pd.concat([repeat(frame, gap_days, seed) for seed in range(repeats)])
-        print(
-            f"\n{name}: {len(frame):,} snapshots of {frame['customer_id'].nunique():,} customers, "
-            f"churn rate {frame['churned'].mean():.3f}, {repeats} repeats"
+        show(
+            f"{name}: {len(frame):,} snapshots of {frame['customer_id'].nunique():,} customers, "
+            f"churn rate {frame['churned'].mean():.3f}, {repeats} repeats",
+            summary(results).T,
         )
-        print(summary(results).T.to_string())
         if frame["as_of"].nunique() > 1:
             aged = staleness(
                 frame,
@@ -279,9 +280,7 @@ def main() -> None:
                 months=(0, 1, 3, 6),
                 seed=0,
             )
-            print(
-                "\nage of the model, same number of training dates\n" + aged.to_string(index=False)
-            )
+            show(f"{name}: age of the model, same number of training dates", aged)
     compare_expected_maximum_profit()
     print("\n" + share_of_oracle(0.1 if arguments.quick else 1.0))
 

@@ -13,9 +13,9 @@ import argparse
 
 import numpy as np
 import pandas as pd
+from results import show
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
-from uplift import show
 from uplift_tables import CONTROL, Table
 from zoo import WORLDS, table
 
@@ -71,7 +71,8 @@ def main() -> None:
     ]
     frame = pd.DataFrame(records)
     frame["isotonic / ours"] = frame["rmse isotonic"] / frame["rmse"]
-    show(frame.drop(columns="seed").groupby("world", sort=False).mean())
+    means = frame.drop(columns="seed").groupby("world", sort=False).mean()
+    show(f"effects of {seeds} seeds, {rows // 2:,} rows to learn from", means)
     ratio = np.log(frame["isotonic / ours"])
     reach = stats.t.ppf(0.975, len(ratio) - 1) * ratio.std() / np.sqrt(len(ratio))
     ends = np.exp([ratio.mean(), ratio.mean() - reach, ratio.mean() + reach])

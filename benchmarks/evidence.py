@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
-from uplift import show
+from results import show
 from uplift_tables import CONTROL
 from zoo import table
 
@@ -180,7 +180,7 @@ def main() -> None:
     asked = parser.parse_args()
     runs = asked.runs or (40 if asked.quick else 1_000)
     records = [record for name in asked.only for record in QUESTIONS[name](runs)]
-    show(pd.DataFrame(records).set_index("question"))
+    show("personal offers claimed and found", pd.DataFrame(records).set_index("question"))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from results import show
 
 from winback.models.evaluation.offpolicy import offer_scores
 from winback.models.experiment.covariates import covariate_design
@@ -216,8 +217,8 @@ def main() -> None:
         lambda: whole_businesses(businesses, effect_strength=0.0),
         lambda: whole_businesses(businesses, effect_strength=1.0),
     ):
-        print(make().to_string(index=False, float_format="%.4f"), flush=True)
-        print()
+        table = make()
+        show(str(table.columns[0]), table.set_index(table.columns[0]))
 
 
 if __name__ == "__main__":

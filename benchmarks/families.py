@@ -28,6 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from results import show
 
 from winback.models.churn.churn import OUTPUT, fit_churn
 from winback.models.evaluation.held_out import held_out
@@ -191,11 +192,13 @@ def main() -> None:
     pd.set_option("display.width", 250)
     with tempfile.TemporaryDirectory() as name:
         source, folder = features_of(scale, snapshots, Path(name))
-        print(f"\nchurn: gain of each family, {repeats} repeats, scale {scale:g}")
         gains = [churn_gains(source, folder, 0.25, seed) for seed in range(repeats)]
-        print(summary(gains).to_string())
-        print(f"\nreturn and uplift: gain of each family, {repeats} halves, scale {scale:g}")
-        print(summary([return_gains(source, folder, seed) for seed in range(repeats)]).to_string())
+        show(f"churn: gain of each family, {repeats} repeats, scale {scale:g}", summary(gains))
+        gains = [return_gains(source, folder, seed) for seed in range(repeats)]
+        show(
+            f"return and uplift: gain of each family, {repeats} halves, scale {scale:g}",
+            summary(gains),
+        )
 
 
 if __name__ == "__main__":

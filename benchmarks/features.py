@@ -30,6 +30,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from results import keep
+
 YEARS_SECONDS = 6 * 365 * 86_400
 START = "timestamp '2018-01-01'"
 AS_OF = "2023-11-01"
@@ -217,7 +219,7 @@ def compare_sizes(millions: list[float], threads: int, folder: Path) -> None:
         f"{'events':>8} {'run':>9} {'cpu s':>8} {'wall s':>8} {'MiB':>7} {'M ev/cpu s':>11} "
         f"{'x floor':>8} {'x pandas':>9}"
     )
-    points = []
+    points, records = [], []
     for size in millions:
         events = round(size * 1e6)
         place = folder / f"events_{events}"
@@ -231,6 +233,8 @@ def compare_sizes(millions: list[float], threads: int, folder: Path) -> None:
                 continue
             cost = measure(run, place, threads)
             cpu[run] = cost["cpu"]
+            times = {"times floor": cost["cpu"] / cpu["floor"]}
+            records.append({"events": events, "run": run, **cost, **times})
             print(
                 f"{size:7g}M {run:>9} {cost['cpu']:8.2f} {cost['wall']:8.2f} {cost['mib']:7.0f} "
                 f"{size / cost['cpu']:11.2f} {cost['cpu'] / cpu['floor']:8.2f} "
@@ -242,6 +246,7 @@ def compare_sizes(millions: list[float], threads: int, folder: Path) -> None:
     for (small, before), (large, after) in itertools.pairwise(points):
         exponent = math.log(after / before) / math.log(large / small)
         print(f"time exponent of features from {small:,} to {large:,} events: {exponent:.2f}")
+    keep(f"features on {threads} threads", records)
 
 
 def compare_hashes(folder: Path, runs: int, events: int) -> None:

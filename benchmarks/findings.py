@@ -28,6 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from results import show
 from scipy.stats import t as student
 
 from winback.models.formula.formula import Formula, encode, evaluate
@@ -265,8 +266,8 @@ def main() -> None:
     scale, seeds = (0.2, 2) if arguments.quick else (1.0, arguments.seeds)
     warnings.simplefilter("ignore")
     found = [repeat(scale, seed) for seed in range(seeds)]
-    print(f"\npublished findings in the fitted models, {seeds} seeds, scale {scale:g}")
-    print(table(found).to_string(index=False))
+    title = f"published findings in the fitted models, {seeds} seeds, scale {scale:g}"
+    show(title, table(found))
 
 
 if __name__ == "__main__":

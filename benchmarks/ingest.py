@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import duckdb
+from results import keep
 
 MEMORY_LIMIT = "1GB"
 SOURCE = """
@@ -108,6 +109,7 @@ def main() -> None:
         return
     print(f"ingest, 1 thread, memory limit {MEMORY_LIMIT}")
     print("events      seconds   cpu s   peak MiB   events/cpu s   floor cpu s   ratio")
+    records = []
     for events in (1_000_000,) if arguments.quick else (1_000_000, 5_000_000, 20_000_000):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -115,10 +117,13 @@ def main() -> None:
             write_raw(folder / "raw", events)
             (folder / "shop.yaml").write_text(SOURCE.format(raw=folder / "raw"))
             mine, least = measure("ours", folder), measure("floor", folder)
+        ratio = mine["cpu"] / least["cpu"]
+        records.append({"events": events, **mine, "times floor": ratio})
         print(
             f"{events:<11,} {mine['seconds']:7.1f} {mine['cpu']:7.1f} {mine['peak_mib']:10.0f}"
-            f" {events / mine['cpu']:14,.0f} {least['cpu']:13.1f} {mine['cpu'] / least['cpu']:7.2f}"
+            f" {events / mine['cpu']:14,.0f} {least['cpu']:13.1f} {ratio:7.2f}"
         )
+    keep("ingest", records)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from results import show
 from scipy import sparse
 from scipy.optimize import linprog
 from scipy.stats import t as student
@@ -155,10 +156,6 @@ def budget_curves(repeats: int, scale: float) -> None:
                     }
                 )
     results = pd.DataFrame(records)
-    print(
-        f"\ntrue profit per customer above no offer, {len(rows) // 2:,} customers, "
-        f"{repeats} random halves"
-    )
     wide = results.pivot_table(index="seed", columns=["policy", "budget"], values="profit")
     reach = student.ppf(0.975, repeats - 1) / np.sqrt(repeats) if repeats > 1 else np.nan
     order = list(dict.fromkeys(results["policy"]))
@@ -172,7 +169,11 @@ def budget_curves(repeats: int, scale: float) -> None:
         },
         index=order,
     )
-    print(shown.to_string())
+    show(
+        f"true profit per customer above no offer, {len(rows) // 2:,} customers, "
+        f"{repeats} random halves",
+        shown.rename_axis("policy"),
+    )
     others = [name for name in order if name not in ("ours", "oracle")]
     for share in BUDGETS:
         best = max(others, key=lambda name: wide[name, share].mean())
@@ -183,7 +184,7 @@ def budget_curves(repeats: int, scale: float) -> None:
             f"±{reach * gain.std():.2f}, {of_oracle:.1%} of the oracle"
         )
     spent = results.pivot_table(index="policy", columns="budget", values="spent").loc[order]
-    print("\ntruly spent, as a share of the full budget\n" + spent.round(3).to_string())
+    show("truly spent, as a share of the full budget", spent, decimals=3)
 
 
 def linear_program(gain: Table, cost: Table, budget: float, capacity: Table) -> float:

@@ -19,6 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from results import show
 from scipy.optimize import linprog
 from uplift_curve import uplift_curve
 
@@ -139,11 +140,10 @@ def main() -> None:
     quick = parser.parse_args().quick
     cases = 6 if quick else 60
     gap = largest_gap_to_linear_programme(cases)
-    print(f"largest gap to the linear programme, {cases} cases x 10 budgets: {gap:.1e}\n")
-    for what, took in clock(100_000 if quick else 1_000_000, 5_000 if quick else 50_000):
-        print(f"{took:7.3f} s  {what}")
-    print()
-    print(peers(10_000 if quick else 100_000).to_string(index=False, float_format="%.6f"))
+    print(f"largest gap to the linear programme, {cases} cases x 10 budgets: {gap:.1e}")
+    took = clock(100_000 if quick else 1_000_000, 5_000 if quick else 50_000)
+    show("seconds", pd.DataFrame(took, columns=["what", "seconds"]).set_index("what"), decimals=3)
+    show("one Qini, three libraries", peers(10_000 if quick else 100_000), decimals=6)
 
 
 if __name__ == "__main__":

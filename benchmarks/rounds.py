@@ -28,6 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from results import show
 from scipy.stats import t as student
 
 from winback.models.experiment.campaign import ALL, campaign_readout
@@ -60,8 +61,8 @@ def main() -> None:
             worlds.append(programme(given.scale, seed, Path(folder)).assign(world=seed))
         print(f"world {seed}: {worlds[-1]['profit'].dropna().round(2).tolist()}", flush=True)
     rows = pd.concat(worlds, ignore_index=True)
-    print(profits(rows).to_string(index=False, float_format="{:.2f}".format))
-    print(coverage(rows).to_string(index=False, float_format="{:.3f}".format))
+    show("true profit per lost customer, by round", profits(rows), decimals=2)
+    show("intervals that hold the true effect, by round", coverage(rows), decimals=3)
 
 
 def programme(scale: float, seed: int, folder: Path) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from results import show
 
 from winback.models.decision.recommend import DECISION_COLUMNS
 
@@ -111,8 +112,8 @@ def main() -> None:
             "HTTP": over_http(rows.drop(columns="as_of"), uri, scratch),
         }
         counts = {way: differing(told, listed) for way, told in answers.items()}
-    print(f"{len(listed):,} customers; rows that differ from the list:")
-    print(pd.DataFrame(counts).T.to_string())
+    title = f"{len(listed):,} customers; rows that differ from the list"
+    show(title, pd.DataFrame(counts).T.rename_axis("way"))
 
 
 if __name__ == "__main__":

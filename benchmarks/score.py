@@ -31,6 +31,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from results import keep
+
 SOURCE = Path("data/features/current.parquet")
 MODELS = Path("artifacts")
 GROUP_ROWS = 50_000
@@ -174,6 +176,7 @@ def main() -> None:
     names = [name for name in WORK if name != "spark" or given.spark]
     heads = ("rows", "threads", "work", "seconds", "rows/s", "share", "cpu us", "peak MiB")
     print("{:>11} {:>7}  {:8} {:>8} {:>9} {:>6} {:>7} {:>9}".format(*heads))
+    records = []
     for rows in sizes:
         with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
             file = Path(folder) / "customers.parquet"
@@ -184,12 +187,15 @@ def main() -> None:
                     found = measure(name, file, rows, threads)
                     speed = rows / found["wall"]
                     base = base or speed
+                    cost = {"rows": rows, "threads": threads, "work": name, **found}
+                    records.append(cost | {"share of bare": speed / base})
                     print(
                         f"{rows:>11,} {threads:>7}  {name:8} {found['wall']:>8.1f} {speed:>9,.0f} "
                         f"{speed / base:>6.2f} {found['cpu'] / rows * 1e6:>7.2f} "
                         f"{found['peak']:>9,.0f}",
                         flush=True,
                     )
+    keep("scoring", records)
 
 
 if __name__ == "__main__":

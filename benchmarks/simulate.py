@@ -20,6 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from results import show
 
 from winback.models.simulation.data_card.data_card import data_card
 from winback.models.simulation.simulate import Simulation, simulate
@@ -75,11 +76,8 @@ def main() -> None:
     print(measure((simulate(one, seed=seed) for seed in range(1)), one.n_leavers))
     seeds = 3 if quick else 20
     table = holding(seeds, one.scale)
-    print(f"\nrows of the data card that hold, {seeds} seeds at scale {one.scale:g}")
-    with pd.option_context("display.max_colwidth", 120, "display.width", 220):
-        print(table[["kind", "holds", "what"]].to_string())
-        print("\nmeasured at seed 0")
-        print(table["measured"].to_string())
+    held = table[["kind", "holds", "what", "measured"]]
+    show(f"rows of the data card that hold, {seeds} seeds at scale {one.scale:g}", held)
     many = World(scale=1.0 if quick else 5_000_000 / 53_000)
     shards = 4 if quick else 94
     print()

@@ -25,6 +25,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+from results import show
 from scipy import stats
 from uplift_curve import uplift_curve
 from uplift_tables import CONTROL, Table, draw
@@ -225,21 +226,20 @@ def compare(
             record = {"method": name, "seed": seed, **judge(table, found)}
             records.append(record | {"fit s": fit, "score s": predict})
         frame = pd.DataFrame(records)
-    print(f"\n{world}: {seeds} seeds, {len(table.train):,} rows to learn from\n")
     qinis = [column for column in frame if column.startswith("qini ")]
     summary = frame.drop(columns=["seed", *qinis]).groupby("method", sort=False).mean()
     summary["value - ours"], summary["+-"] = gap_to_ours(frame, "value")
     if "rmse" in frame:
         wide = frame.pivot(index="seed", columns="method", values="rmse")
         summary["rmse / ours"] = wide.div(wide["winback"], axis=0).mean()
-    show(summary)
-    print("\nQini per offer and 1,000 customers, over the seeds\n")
+    show(f"{world}: {seeds} seeds, {len(table.train):,} rows to learn from", summary)
     areas = pd.DataFrame(index=summary.index)
     for column in qinis:
         thousand = frame.assign(**{column: 1000 * frame[column]})
         areas[column] = thousand.groupby("method", sort=False)[column].mean()
         areas[f"{column} - ours"], areas[f"+- {column}"] = gap_to_ours(thousand, column)
-    show(areas.rename(columns=lambda name: "+-" if name.startswith("+-") else name))
+    named = areas.rename(columns=lambda name: name.replace(" qini", ""))
+    show(f"{world}: Qini per offer and 1,000 customers, over the seeds", named)
     return frame
 
 
@@ -249,11 +249,6 @@ def gap_to_ours(frame: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]
     gap = wide.sub(wide["winback"], axis=0)
     reach = stats.t.ppf(0.975, max(len(wide) - 1, 1)) * gap.std() / np.sqrt(len(wide))
     return gap.mean(), reach
-
-
-def show(table: pd.DataFrame) -> None:
-    """Print a table."""
-    print(table.to_string(float_format=lambda number: f"{number:.4f}", na_rep=""), flush=True)
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from uplift import KEPT, PEERS, compare, show
+from results import show
+from uplift import KEPT, PEERS, compare
 from uplift_tables import CONTROL, Table
 
 
@@ -384,8 +385,8 @@ def main() -> None:
             kept=asked.kept,
         )
         found[world] = beside_best(frame, peers)
-    print("\nall worlds: ours, and the best peer at each figure\n")
-    show(pd.DataFrame(found).T.infer_objects())
+    table_of_all = pd.DataFrame(found).T.infer_objects().rename_axis("world")
+    show("all worlds: ours, and the best peer at each figure", table_of_all)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,14 @@ def _customer(given: Namespace) -> Result:
     )
 
 
+def _monitor(given: Namespace) -> Result:
+    from ..monitor import monitor
+
+    return monitor(
+        source(), params().machine, tables=given.tables, scores=given.scores, out=given.out
+    )
+
+
 LOOKS = {
     "status": Command("what stands, and what to type next", _status, json=True),
     "doctor": Command("whether this machine and project are fit to run", _doctor, json=True),
@@ -91,6 +99,29 @@ LOOKS = {
             argument("id", metavar="ID", help="of the customer"),
             argument("--html", type=local, metavar="FILE", help="a page that says the same"),
             *paths("tables", "features", "churn", "winback", "recommendations"),
+        ),
+        json=True,
+    ),
+    "monitor": Command(
+        "what past scores said, and what came of it",
+        _monitor,
+        (
+            argument(
+                "scores",
+                type=local,
+                nargs="*",
+                default=[PATHS["scores"]],
+                metavar="DIR",
+                help="published scores, or folders that hold some; default data/scores",
+            ),
+            *paths("tables"),
+            argument(
+                "--out",
+                type=local,
+                default=PATHS["monitor"],
+                metavar="FILE",
+                help="CSV, a line a job; default %(default)s",
+            ),
         ),
         json=True,
     ),

@@ -18,6 +18,7 @@ PATHS = {
     "metrics": Path("reports/metrics.json"),
     "policies": Path("reports/policies.json"),
     "plots": Path("reports/plots"),
+    "monitor": Path("reports/monitor.csv"),
     "report": Path("reports/report.html"),
     "summary": Path("reports/summary.txt"),
 }

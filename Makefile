@@ -45,7 +45,7 @@ bench: $(BENCH)/.done ## every benchmark beside its peers, about 20 minutes; ARG
 
 lock: $(BIN)/.run ## resolve the dependencies of pyproject.toml anew
 	@$(BIN)/python -m venv build/uv && build/uv/bin/pip install --quiet uv
-	@$(RESOLVE) pyproject.toml --extra postgres --extra spark --extra notebooks --group dev \
+	@$(RESOLVE) pyproject.toml --extra postgres --extra spark --extra notebooks --group dev --group docs \
 	  --output-file requirements-dev.lock
 	@$(RESOLVE) pyproject.toml --extra bench --extra postgres --group dev -c requirements-dev.lock \
 	  --output-file requirements-bench.lock

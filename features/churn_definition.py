@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KINDS = ("contract", "inactivity")
+KINDS = ("contract", "inactivity", "label")
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,9 @@ class ChurnDefinition:
     ----------
     kind
         "contract": a customer leaves by a row of `departures`. "inactivity": by not buying for long
-        enough.
+        enough. "label": a column of `attributes` says who left, in a table without dates.
+    column
+        Label: that column, true or 1 for whoever left, empty where nobody knows yet.
     inactive_days
         Inactivity: days without a purchase after which a customer is lost.
     gap_multiple
@@ -33,10 +35,11 @@ class ChurnDefinition:
     Raises
     ------
     ValueError
-        If the kind is unknown or a number is out of its range.
+        If the kind is unknown, a number is out of its range, or `column` does not go with the kind.
     """
 
     kind: str = "contract"
+    column: str | None = None
     inactive_days: int = 180
     gap_multiple: float | None = None
     grace_days: int = 0
@@ -49,6 +52,11 @@ class ChurnDefinition:
             raise ValueError(
                 f"churn: kind must be one of {', '.join(KINDS)}, found '{self.kind}'; "
                 "correct it in the source"
+            )
+        if (self.kind == "label") != bool(self.column):
+            raise ValueError(
+                f"churn: column must be given for kind label and for no other, found kind "
+                f"'{self.kind}' and column {self.column!r}; correct it in the source"
             )
         for name in ("inactive_days", "horizon_days"):
             _at_least(name, getattr(self, name), 1)
@@ -64,6 +72,23 @@ class ChurnDefinition:
     def undo_days(self) -> int:
         """Days after the end of a contract in which an order cancels the departure."""
         return max(self.grace_days, self.resign_gap_days)
+
+    @property
+    def dated(self) -> bool:
+        """Whether departures have dates, so that a model can be tested on later ones."""
+        return self.kind != "label"
+
+    @property
+    def gap_days(self) -> int | None:
+        """Days that training and test have to be apart; None without dates."""
+        return self.maturity_days if self.dated else None
+
+    @property
+    def within(self) -> str:
+        """In what time a customer leaves, in words."""
+        if self.dated:
+            return f"within {self.horizon_days:g} days"
+        return f"in as long a time as the column '{self.column}' covers"
 
     @property
     def maturity_days(self) -> int:

@@ -63,6 +63,7 @@ def churn_snapshots(
 ) -> nw.LazyFrame:
     """Customers active at each date, and whether they were lost in the label's window.
 
+    Under "label" the label is what the table says, once per customer; who has none is left out.
     Customers lost within the lead time are left out, since no campaign reaches them in time. Dates
     whose label is not certain by `now` give no rows.
 
@@ -76,6 +77,9 @@ def churn_snapshots(
     ValueError
         If no table says who left.
     """
+    if definition.column is not None:
+        known = _labels(tables, definition.column).filter(~nw.col("churned").is_null())
+        return known.select("customer_id", as_of=nw.lit(now, dtype=nw.Int64), churned="churned")
     departures = departures_under(tables, definition)
     if departures is None:
         needed = "departures" if definition.kind == "contract" else "orders or activity"
@@ -107,8 +111,13 @@ def current_snapshot(tables: Tables, *, now: int, definition: ChurnDefinition) -
     """Every customer as of `now`: customer_id, as_of, population.
 
     population is 'active' or 'lost'. Without orders, activity and departures nobody knows which,
-    and it is 'experiment'.
+    and it is 'experiment'. Under "label" whoever the table calls gone is lost.
     """
+    if definition.column is not None:
+        gone = nw.when(nw.col("churned") == 1).then(nw.lit("lost")).otherwise(nw.lit("active"))
+        customers = tables["customers"].select("customer_id")
+        everyone = customers.join(_labels(tables, definition.column), on="customer_id", how="left")
+        return everyone.select("customer_id", as_of=nw.lit(now, dtype=nw.Int64), population=gone)
     if not {"orders", "activity", "departures"} & set(tables):
         return (
             tables["customers"]
@@ -172,6 +181,11 @@ def offer_snapshots(
         "second_days",
         "second_ended",
     )
+
+
+def _labels(tables: Tables, column: str) -> nw.LazyFrame:
+    """customer_id and churned (0, 1 or null), from a column of the attributes."""
+    return tables["attributes"].select("customer_id", churned=nw.col(column).cast(nw.Int8))
 
 
 def _everyone(tables: Tables, definition: ChurnDefinition) -> nw.LazyFrame:

@@ -11,7 +11,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Offer:
-    """What an offer costs: once when it is accepted, and once for each customer contacted."""
+    """What an offer costs: once when it is accepted, and once for each customer contacted.
+
+    Attributes
+    ----------
+    cost_on_acceptance
+        Money for each customer who returns with the offer.
+    contact_cost
+        Money for each customer who is sent the offer.
+    """
 
     cost_on_acceptance: float = 0.0
     contact_cost: float = 0.0

@@ -13,6 +13,7 @@ from ..models.simulation.world import World
 from .ingest import ingest
 from .settings.params import read_params
 from .settings.sources import load_source
+from .source_reference import source_reference
 from .storage.atomic import replace_file
 from .tables.frames import open_tables
 
@@ -25,6 +26,7 @@ def pages() -> dict[str, str]:
         "contract.md": contract_page(),
         "features.md": features_page(),
         "data_card.md": data_card_page(),
+        "source_files.md": source_reference(),
     }
 
 

@@ -26,7 +26,7 @@ from .job.progress import say, step
 from .settings.objectives import graded
 from .settings.params import Evaluate
 from .settings.sources import Experiment, Source
-from .storage.atomic import replace_file, replace_folder
+from .storage.atomic import replace_file, replace_folder, verify
 from .storage.stage_outputs import LEAVERS, why_skipped
 from .storage.trained_models import read_decision
 from .tables.safe_csv import save_table
@@ -53,6 +53,7 @@ def evaluate(
         if not why_skipped(churn, "churn"):
             with step("grades of the churn model"):
                 figures["churn"] = _churn(churn, new.path)
+                figures["churn_tested_on"] = verify(churn)["split"]
         if source.experiment is not None and not why_skipped(winback, "winback"):
             with step("grades of offers and policies on held-out customers"):
                 decided = read_decision(decision)

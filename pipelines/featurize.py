@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from ..features.churn_definition import ChurnDefinition
 from ..features.families.activity_kinds import activity_kinds
 from ..features.families.assemble import dictionary, features, with_features
-from ..features.families.attributes import check_texts
+from ..features.families.attributes import check_columns
 from ..features.leavers import leaver_snapshots
 from ..features.sensitivity import neighbours, sensitivity
 from ..features.snapshots import churn_snapshots, current_snapshot, offer_snapshots, snapshot_dates
@@ -50,6 +50,7 @@ class Setting:
     windows_days: tuple[int, ...]
     deny: Mapping[str, str]
     leave_out: tuple[str, ...]
+    allowed: tuple[str, ...]
     kinds: tuple[str, ...]
 
     def feature_tables(self, tables: Mapping[str, nw.LazyFrame]) -> Mapping[str, nw.LazyFrame]:
@@ -69,7 +70,7 @@ def featurize(
         (new.path / "dictionary.json").write_text(json.dumps(_dictionary(setting), indent=1))
         if source.churn is None:
             skipped["churn"] = f"{source.path} does not say when a customer is lost (churn:)"
-        elif not {"orders", "departures"} & set(setting.tables):
+        elif source.churn.dated and not {"orders", "departures"} & set(setting.tables):
             skipped["churn"] = "neither orders nor departures tell who left"
         else:
             with step("features of the churn training set"):
@@ -128,8 +129,11 @@ def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) 
     tables = frames.open_tables(folder, session=connection)
     as_of = verify(folder).get("as_of")
     attributes = tables["attributes"].collect_schema().names() if "attributes" in tables else []
-    leave_out = tuple(name for name in source.protected if name in attributes)
-    check_texts(tables, leave_out)
+    label = source.churn.column if source.churn else None
+    unused = (*source.protected, *([label] if label else []))
+    leave_out = tuple(name for name in unused if name in attributes)
+    deny = dict.fromkeys(source.known_afterwards, "known only after the outcome")
+    check_columns(tables, deny=deny, leave_out=leave_out, allowed=source.allowed)
     return Setting(
         connection=connection,
         tables=tables,
@@ -137,13 +141,23 @@ def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) 
         now=seconds(as_of) if as_of else frames.last_event(tables),
         definition=source.churn or ChurnDefinition(),
         windows_days=params.windows_days,
-        deny=dict.fromkeys(source.known_afterwards, "known only after the outcome"),
+        deny=deny,
         leave_out=leave_out,
+        allowed=source.allowed,
         kinds=activity_kinds(tables),
     )
 
 
 def _churn(source: Source, params: Featurize, setting: Setting, new: NewFolder) -> None:
+    if not setting.definition.dated:
+        _write(
+            setting,
+            lambda tables: churn_snapshots(
+                tables, dates=(), definition=setting.definition, now=setting.now
+            ),
+            new.path / "churn.parquet",
+        )
+        return
     dates = snapshot_dates(
         now=setting.now,
         count=params.snapshots,
@@ -225,6 +239,7 @@ def _write(
         definition=setting.definition,
         deny=setting.deny,
         leave_out=setting.leave_out,
+        allowed=setting.allowed,
         kinds=setting.kinds,
         keep=ranges.keep,
     )
@@ -237,6 +252,7 @@ def _dictionary(setting: Setting) -> list[dict[str, str]]:
         windows_days=setting.windows_days,
         definition=setting.definition,
         leave_out=setting.leave_out,
+        allowed=setting.allowed,
         kinds=setting.kinds,
     )
     return [dict(entry) for entry in entries]

@@ -131,6 +131,7 @@ def _check(source: Source, numbered: Mapping[str, Any]) -> None:
         as_of=source.as_of or moments.now(),
         offers=experiment.offer_names if experiment else None,
         known_afterwards=source.known_afterwards,
+        label=source.churn.column if source.churn else None,
         row=_ROW,
     )
 

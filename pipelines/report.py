@@ -107,7 +107,8 @@ def _chapters(
         yield "return", "Who comes back", list(comeback(inputs, findings))
     if "churn" in findings.metrics:
         yield "churn", "Who is about to leave", list(churn(inputs))
-        yield "definition", "When a customer counts as lost", list(_definition(inputs))
+        if (inputs.features / "sensitivity.parquet").exists():
+            yield "definition", "When a customer counts as lost", list(_definition(inputs))
     yield "drift", "How today's customers differ", list(drifted(params, far))
     yield "data", "The data", list(_data(inputs))
 

@@ -28,7 +28,7 @@ def tune(source: Source, params: TrainChurn, machine: Machine, *, features: Path
     tried = tune_churn(
         rows,
         features=names,
-        gap_days=source.churn.maturity_days,
+        gap_days=source.churn.gap_days,
         fits=fits,
         calibrate_share=params.calibrate_share,
         test_share=params.test_share,

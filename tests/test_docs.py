@@ -15,6 +15,7 @@ from winback.pipelines.cli import COMMANDS
 from winback.pipelines.cli.page import commands_page
 from winback.pipelines.settings.sources import Source
 from winback.pipelines.settings.yaml_dataclasses import from_mapping
+from winback.pipelines.source_reference import source_reference
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
@@ -139,7 +140,9 @@ def test_the_picture_of_the_folders_is_up_to_date():
     assert page == drawn(page), "run: python tests/import_graph.py"
 
 
-@pytest.mark.parametrize("name", ["contract.md", "features.md", "data_card.md", "commands.md"])
+@pytest.mark.parametrize(
+    "name", ["contract.md", "features.md", "data_card.md", "commands.md", "source_files.md"]
+)
 def test_generated_pages_are_up_to_date(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     page = {
@@ -147,6 +150,7 @@ def test_generated_pages_are_up_to_date(name, monkeypatch):
         "features.md": docs.features_page,
         "data_card.md": docs.data_card_page,
         "commands.md": commands_page,
+        "source_files.md": source_reference,
     }[name]
     assert (ROOT / "docs" / name).read_text() == page(), "run: make docs"
 

@@ -17,7 +17,7 @@ from typing import Any
 import narwhals as nw
 from narwhals.dtypes import DType
 
-from .contract import KINDS, RESERVED, TABLES, Column, Kind, Table
+from .contract import KINDS, RESERVED, TABLES, Column, Kind, Table, tables_with_label
 from .violation import ContractError, Violation, hashed
 
 EARLIEST = datetime(1900, 1, 1)
@@ -61,11 +61,17 @@ def require(
     as_of: datetime,
     offers: Collection[str] | None = None,
     known_afterwards: Collection[str] = (),
+    label: str | None = None,
     row: str = "",
 ) -> None:
     """Raise one `ContractError` with every violation that `check` finds, if there is any."""
     violations = check(
-        tables, as_of=as_of, offers=offers, known_afterwards=known_afterwards, row=row
+        tables,
+        as_of=as_of,
+        offers=offers,
+        known_afterwards=known_afterwards,
+        label=label,
+        row=row,
     )
     if violations:
         raise ContractError(violations)
@@ -77,6 +83,7 @@ def check(
     as_of: datetime,
     offers: Collection[str] | None = None,
     known_afterwards: Collection[str] = (),
+    label: str | None = None,
     row: str = "",
 ) -> list[Violation]:
     """Every violation of the contract in these tables.
@@ -91,6 +98,8 @@ def check(
         Names allowed in `offers.offer`, the control among them; None for any.
     known_afterwards
         Names of columns that are known only after the outcome, which no attribute may have.
+    label
+        The column of `attributes` that says who left; None where departures have dates.
     row
         A column of every table that is no part of it: the position of the row, from 1, for
         messages. Empty where there is none.
@@ -106,7 +115,7 @@ def check(
         cure = "add a query for it to the source"
         violations.append(Violation("customers", "", "exist", "no such table", 0, (), cure))
     id_types: dict[str, DType] = {}
-    for name, table in TABLES.items():
+    for name, table in tables_with_label(label).items():
         if name not in frames:
             continue
         frame = frames[name].drop(row) if row else frames[name]

@@ -8,7 +8,7 @@ all tables.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["id", "time", "money", "number", "whole", "probability", "text", "flag"]
@@ -282,6 +282,21 @@ TABLES: dict[str, Table] = {
         ),
     )
 }
+
+
+def tables_with_label(label: str | None) -> dict[str, Table]:
+    """The contract where a column of `attributes` says who left: that column, and no history."""
+    if label is None:
+        return TABLES
+    attributes = TABLES["attributes"]
+    column = Column(label, "flag", "whether the customer left", empty=True)
+    labelled = replace(
+        attributes,
+        row_is="facts about a customer, with the label",
+        columns=(*attributes.columns, column),
+        key=("customer_id",),
+    )
+    return {**TABLES, "attributes": labelled}
 
 
 def contract_markdown(tables: Iterable[Table] = tuple(TABLES.values())) -> str:

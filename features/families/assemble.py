@@ -45,6 +45,7 @@ def features(
     definition: ChurnDefinition,
     deny: Mapping[str, str] | None = None,
     leave_out: Sequence[str] = (),
+    allowed: Sequence[str] = (),
     kinds: Sequence[str] | None = None,
     keep: Callable[[nw.LazyFrame], nw.LazyFrame] | None = None,
 ) -> nw.LazyFrame:
@@ -63,6 +64,8 @@ def features(
         Attribute columns that must not be features, and why.
     leave_out
         Attribute columns not to use.
+    allowed
+        Attribute columns to use although their names look like an id, free text or protected.
     kinds
         Activity kinds with features of their own; None for those in the table.
     keep
@@ -81,7 +84,7 @@ def features(
         If the windows are not distinct days of at least 1, a column is denied, or a column to
         leave out does not exist.
     """
-    families = _families(tables, windows_days, definition, deny or {}, leave_out, kinds)
+    families = _families(tables, windows_days, definition, deny or {}, leave_out, allowed, kinds)
     keys = distinct(snapshots, *KEYS)
     keys = keys if keep is None else keep(keys)
     joined = _joined(tables, keys, families)
@@ -100,6 +103,7 @@ def dictionary(
     definition: ChurnDefinition,
     deny: Mapping[str, str] | None = None,
     leave_out: Sequence[str] = (),
+    allowed: Sequence[str] = (),
     kinds: Sequence[str] | None = None,
 ) -> list[dict[str, str]]:
     """The data dictionary of `features` with the same arguments: name, family, unit, meaning."""
@@ -110,7 +114,9 @@ def dictionary(
             "unit": feature.unit,
             "meaning": feature.meaning,
         }
-        for family in _families(tables, windows_days, definition, deny or {}, leave_out, kinds)
+        for family in _families(
+            tables, windows_days, definition, deny or {}, leave_out, allowed, kinds
+        )
         for feature in family.features
     ]
 
@@ -129,6 +135,7 @@ def _families(
     definition: ChurnDefinition,
     deny: Mapping[str, str],
     leave_out: Sequence[str],
+    allowed: Sequence[str],
     kinds: Sequence[str] | None,
 ) -> list[Family]:
     windows = tuple(windows_days)
@@ -137,7 +144,7 @@ def _families(
             f"features: windows_days must be distinct whole days of at least 1, found {windows}; "
             "correct them in params.yaml"
         )
-    check_allowed(attribute_columns(tables, leave_out), deny)
+    check_allowed(attribute_columns(tables, leave_out), deny, allowed)
     inputs = Inputs(
         tables=tables,
         windows_days=windows,

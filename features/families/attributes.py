@@ -83,7 +83,9 @@ def attribute_columns(
     return tuple(name for name in names if name not in leave_out)
 
 
-def check_allowed(names: Sequence[str], deny: Mapping[str, str]) -> None:
+def check_allowed(
+    names: Sequence[str], deny: Mapping[str, str], allowed: Sequence[str] = ()
+) -> None:
     """Refuse columns whose names say that they must not be features.
 
     Parameters
@@ -91,24 +93,25 @@ def check_allowed(names: Sequence[str], deny: Mapping[str, str]) -> None:
     deny
         Why a column must not be a feature (known only after the outcome), by column name. Case and
         punctuation do not matter.
+    allowed
+        Columns that may be features whatever their names say.
 
     Raises
     ------
     ValueError
         If a column is denied, or its name is that of an id, free text or a protected attribute.
     """
-    denied = {_plain(name): why for name, why in deny.items()}
-    for name in names:
-        why = denied.get(_plain(name)) or _why_forbidden(name)
-        if why == "protected":
-            cure = "name it under protected: in the source"
-            raise ValueError(f"attributes: column '{name}' must not be a feature ({why}); {cure}")
-        if why is not None:
-            raise _refusal(name, why)
+    _refuse(_by_name(names, deny, allowed))
 
 
-def check_texts(tables: Mapping[str, nw.LazyFrame], leave_out: Sequence[str] = ()) -> None:
+def check_texts(
+    tables: Mapping[str, nw.LazyFrame],
+    leave_out: Sequence[str] = (),
+    allowed: Sequence[str] = (),
+) -> None:
     """Refuse text columns whose values look like ids or free text, in one scan.
+
+    Columns named in `allowed` are not looked at.
 
     Raises
     ------
@@ -116,11 +119,55 @@ def check_texts(tables: Mapping[str, nw.LazyFrame], leave_out: Sequence[str] = (
         If a column has a different value for each customer, more than `MOST_TEXTS` different
         values, or a value of more than `LONGEST_TEXT` letters.
     """
+    _refuse(_by_values(tables, leave_out, allowed))
+
+
+def check_columns(
+    tables: Mapping[str, nw.LazyFrame],
+    *,
+    deny: Mapping[str, str],
+    leave_out: Sequence[str] = (),
+    allowed: Sequence[str] = (),
+) -> None:
+    """Refuse what `check_allowed` and `check_texts` refuse, all columns in one error.
+
+    Raises
+    ------
+    ValueError
+        With a line for each column that must not be a feature.
+    """
     names = attribute_columns(tables, leave_out)
+    by_values = _by_values(tables, leave_out, allowed)
+    _refuse(by_values | _by_name(names, deny, allowed))
+
+
+def _refuse(reasons: Mapping[str, str]) -> None:
+    if reasons:
+        raise ValueError("\n".join(_refusal(name, why) for name, why in reasons.items()))
+
+
+def _by_name(
+    names: Sequence[str], deny: Mapping[str, str], allowed: Sequence[str]
+) -> dict[str, str]:
+    """Why columns must not be features, as their names tell."""
+    denied = {_plain(name): why for name, why in deny.items()}
+    reasons = {}
+    for name in names:
+        why = denied.get(_plain(name)) or (None if name in allowed else _why_forbidden(name))
+        if why is not None:
+            reasons[name] = why
+    return reasons
+
+
+def _by_values(
+    tables: Mapping[str, nw.LazyFrame], leave_out: Sequence[str], allowed: Sequence[str]
+) -> dict[str, str]:
+    """Why text columns must not be features, as their values tell, in one scan."""
+    names = [name for name in attribute_columns(tables, leave_out) if name not in allowed]
     schema = tables["attributes"].collect_schema() if names else {}
     texts = [name for name in names if schema[name] in (nw.String, nw.Categorical, nw.Enum)]
     if not texts:
-        return
+        return {}
     facts = tables["attributes"].select("customer_id", *(nw.col(n).cast(nw.String) for n in texts))
     counts = facts.select(
         nw.col("customer_id").n_unique().alias("customers"),
@@ -128,14 +175,15 @@ def check_texts(tables: Mapping[str, nw.LazyFrame], leave_out: Sequence[str] = (
         *(nw.col(name).str.len_chars().max().alias(f"{name} longest") for name in texts),
     ).collect()
     customers = int(counts["customers"][0] or 0)  # null without rows
+    reasons = {}
     for name in texts:
         values = int(counts[f"{name} values"][0] or 0)
         longest = int(counts[f"{name} longest"][0] or 0)
         if values >= customers >= FEWEST_CUSTOMERS:
-            raise _refusal(name, f"an id: {values:,} values of {customers:,} customers")
-        if values > MOST_TEXTS or longest > LONGEST_TEXT:
-            size = f"{values:,} different values, up to {longest} letters"
-            raise _refusal(name, f"free text: {size}")
+            reasons[name] = f"an id: {values:,} values of {customers:,} customers"
+        elif values > MOST_TEXTS or longest > LONGEST_TEXT:
+            reasons[name] = f"free text: {values:,} different values, up to {longest} letters"
+    return reasons
 
 
 def _why_forbidden(name: str) -> str | None:
@@ -151,11 +199,11 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _refusal(name: str, why: str) -> ValueError:
-    return ValueError(
-        f"attributes: column '{name}' must not be a feature ({why}); "
-        "leave it out of the source's query"
-    )
+def _refusal(name: str, why: str) -> str:
+    cure = "leave it out of the source's query, or, if it is none, name it under allowed:"
+    if why == "protected":
+        cure = "name it under protected: in the source, or, if it is none, under allowed:"
+    return f"attributes: column '{name}' must not be a feature ({why}); {cure}"
 
 
 def _feature(name: str, dtype: nw.dtypes.DType) -> Feature:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..evaluation.probability import (
 )
 from ..evaluation.slices import slice_levels
 from ..evaluation.time_split import DAY_SECONDS, PARTS, day_numbers, split_by_time
+from ..evaluation.twins import count_twins, twin_keys
 from ..formula.calibration import (
     platt_expression,
     platt_map,
@@ -77,7 +78,7 @@ def fit_churn(
     snapshots: pd.DataFrame,
     *,
     features: Sequence[str],
-    gap_days: float,
+    gap_days: float | None,
     boosting: Boosting = PLAIN,
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
@@ -100,7 +101,8 @@ def fit_churn(
         Columns to learn from.
     gap_days
         How far the label looks ahead, in days (lead and horizon): parts that follow each other
-        are at least this far apart.
+        are at least this far apart. None where labels have no dates, see
+        `time_split.split_by_time`.
     boosting
         Settings of the boosting; the calibration part may choose fewer rounds.
     calibrate_share, test_share
@@ -123,10 +125,15 @@ def fit_churn(
     """
     rows = ordered_snapshots(snapshots, [*features, *(slices or ())])
     split = split_by_time(
-        rows, gap_days=gap_days, calibrate_share=calibrate_share, test_share=test_share, seed=seed
+        rows,
+        gap_days=gap_days,
+        calibrate_share=calibrate_share,
+        test_share=test_share,
+        seed=seed,
+        features=features,
     )
     outcome = rows["churned"].to_numpy(dtype=np.float64)
-    _check_parts(split.part, outcome)
+    _check_parts(split.part, outcome, dated=gap_days is not None)
     train, calibrate, test = (split.part == part for part in PARTS)
     formula = fit_calibrated(
         rows[list(features)],
@@ -161,7 +168,7 @@ def fit_churn(
         parts=_describe_parts(rows, split.part, outcome),
         importance=drivers,
         split=split.how,
-        notes=tuple(notes),
+        notes=(*notes, *(_twins(rows, features) if gap_days is None else ())),
     )
 
 
@@ -227,13 +234,23 @@ def ordered_snapshots(snapshots: pd.DataFrame, columns: Sequence[str]) -> pd.Dat
     return rows
 
 
-def _check_parts(part: np.ndarray, outcome: np.ndarray) -> None:
+def _twins(rows: pd.DataFrame, features: Sequence[str]) -> Iterator[str]:
+    twins = count_twins(twin_keys(rows, features))
+    if twins:
+        yield (
+            f"{twins:,} of {len(rows):,} rows have a twin, equal in every feature; twins are kept "
+            "in one part, since a copy in training would give the answer away"
+        )
+
+
+def _check_parts(part: np.ndarray, outcome: np.ndarray, *, dated: bool) -> None:
+    cure = "take more as-of dates or a longer horizon" if dated else "it needs more rows"
     for name in PARTS:
         held = outcome[part == name]
         if not 0 < held.sum() < len(held):
             raise ValueError(
                 f"snapshots: the {name} part has {int(held.sum())} leavers in {len(held)} rows, "
-                "and needs leavers and stayers; take more as-of dates or a longer horizon"
+                f"and needs leavers and stayers; {cure}"
             )
 
 

@@ -24,7 +24,7 @@ def tune_churn(
     snapshots: pd.DataFrame,
     *,
     features: Sequence[str],
-    gap_days: float,
+    gap_days: float | None,
     fits: int = 20,
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
@@ -52,7 +52,12 @@ def tune_churn(
         raise ValueError(f"tune_churn: fits must be at least 1, found {fits}")
     rows = ordered_snapshots(snapshots, features)
     split = split_by_time(
-        rows, gap_days=gap_days, calibrate_share=calibrate_share, test_share=test_share, seed=seed
+        rows,
+        gap_days=gap_days,
+        calibrate_share=calibrate_share,
+        test_share=test_share,
+        seed=seed,
+        features=features,
     )
     outcome = rows["churned"].to_numpy(dtype=np.float64)
     train, calibrate = split.part == "train", split.part == "calibrate"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from .held_out import held_out
+from .twins import twin_keys
 
 PARTS = ("train", "calibrate", "test")
 GAP = "gap"
 DAY_SECONDS = 86_400
+AT_RANDOM = "at random: the table has no dates, so that nothing is tested on later ones"
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,11 @@ def day_numbers(as_of: pd.Series) -> np.ndarray:
 def split_by_time(
     rows: pd.DataFrame,
     *,
-    gap_days: float,
+    gap_days: float | None,
     calibrate_share: float,
     test_share: float,
     seed: int,
+    features: Sequence[str] = (),
 ) -> TimeSplit:
     """Split snapshots into train, calibrate and test.
 
@@ -56,7 +60,8 @@ def split_by_time(
     rows
         Snapshots, with customer_id and as_of.
     gap_days
-        How far a label looks ahead (lead and horizon).
+        How far a label looks ahead (lead and horizon). None where labels have no dates: then rows
+        are parted at random, and rows that agree in all `features` stay together.
     calibrate_share, test_share
         Test: share of the as-of dates, at least one. Calibrate: share of the customers.
     seed
@@ -74,6 +79,9 @@ def split_by_time(
         )
     if not len(rows):
         raise ValueError("snapshots: no rows; no label has matured, or nobody was active")
+    if gap_days is None:
+        keys = twin_keys(rows, features)
+        return TimeSplit(_by_customer(keys, test_share, calibrate_share, seed), AT_RANDOM)
     days = day_numbers(rows["as_of"])
     dates = np.unique(days)
     part = np.full(len(days), GAP, dtype="<U9")

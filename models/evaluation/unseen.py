@@ -8,7 +8,7 @@ certain; customers held out by a hash do as long as their ids stay the same, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import pandas as pd
 
 from .held_out import held_out
 from .time_split import split_by_time
+from .twins import twin_keys
 
 KEYS = ("customer_id", "as_of", "offer")
 SAMPLED = 200
@@ -41,7 +42,13 @@ def remember_customers(rows: pd.DataFrame, *, share: float, seed: int) -> dict[s
 
 
 def remember_snapshots(
-    rows: pd.DataFrame, *, gap_days: float, calibrate_share: float, test_share: float, seed: int
+    rows: pd.DataFrame,
+    *,
+    gap_days: float | None,
+    calibrate_share: float,
+    test_share: float,
+    seed: int,
+    features: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The memory of a model whose rows `time_split.split_by_time` split, with its arguments.
 
@@ -49,8 +56,11 @@ def remember_snapshots(
     -------
     dict
         from (the first as_of of the test part); or, where the parts are of other customers
-        instead of later dates, what `remember_customers` returns.
+        instead of later dates, what `remember_customers` returns; with `columns`, where the parts
+        are of rows that differ in them.
     """
+    if gap_days is None:
+        return {**remember_customers(rows, share=test_share, seed=seed), "columns": [*features]}
     part = split_by_time(
         rows, gap_days=gap_days, calibrate_share=calibrate_share, test_share=test_share, seed=seed
     ).part
@@ -73,7 +83,8 @@ def unseen(memory: Mapping[str, Any], rows: pd.DataFrame) -> np.ndarray:
     Raises
     ------
     ValueError
-        If customers were held out, and those of the training are not among those of today.
+        If customers were held out, and those of the training are not among those of today, or a
+        column that told rows apart is missing.
     """
     if "from" in memory:
         later: np.ndarray = (rows["as_of"] >= pd.Timestamp(memory["from"])).to_numpy()
@@ -84,7 +95,10 @@ def unseen(memory: Mapping[str, Any], rows: pd.DataFrame) -> np.ndarray:
             f"only {still_there.sum()} of {len(still_there)} sampled rows of its training are "
             "among those of today, so the rows that it has not seen are not known"
         )
-    return held_out(rows["customer_id"], share=memory["share"], seed=memory["seed"])
+    apart = rows["customer_id"]
+    if "columns" in memory:
+        apart = twin_keys(rows, memory["columns"])
+    return held_out(apart, share=memory["share"], seed=memory["seed"])
 
 
 def _hashed_keys(rows: pd.DataFrame) -> np.ndarray:

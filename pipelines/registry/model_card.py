@@ -35,10 +35,7 @@ def model_card(
     lines = [f"# winback on {source.title}", "", f"Data as of {as_of[:10]}.", "", "## Answers", ""]
     grades = churn / "metrics.csv"
     if grades.exists() and source.churn is not None:
-        lines.append(
-            "- `churn_probability`: an active customer leaves within "
-            f"{source.churn.horizon_days:g} days"
-        )
+        lines.append(f"- `churn_probability`: an active customer leaves {source.churn.within}")
     if decision:
         offers = ", ".join([str(decision.control), *map(str, decision.offers)])
         lines.append(
@@ -104,6 +101,11 @@ def _offers(rows: Sequence[Mapping[str, Any]], decision: Decision) -> Iterator[s
 
 def _limits(source: Source, decision: Decision | None) -> Iterator[str]:
     yield "- Intervals are 95%, of sampling alone; they say nothing of a world that has changed."
+    if source.churn is not None and not source.churn.dated:
+        yield (
+            "- The churn table has no dates: the model is tested on customers set apart at random, "
+            "which says nothing of later times."
+        )
     if source.simulate is not None:
         yield "- The data are simulated: the figures show that the method works, not what you earn."
     if decision:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...models.intervals import mean_estimate
+from ..storage.atomic import verify
 from ..tables.safe_csv import read_table
 from . import words
 from .html import Card
@@ -37,12 +38,12 @@ def _leaving(findings: Findings, inputs: Inputs) -> Card:
         )
         return Card(question, "Not known", f"No churn model: {why}.")
     risk = customers["churn_probability"].dropna().sort_values(ascending=False)
-    days = findings.source.churn.horizon_days
     top = risk.head(max(1, len(risk) // 10))
     held = top.sum() / risk.sum() if risk.sum() else 0.0
     answer = (
-        f"of {len(risk):,} active customers ({risk.mean():.1%}) are expected to leave within "
-        f"{days} days. The tenth at highest risk holds {held:.0%} of them: start there."
+        f"of {len(risk):,} active customers ({risk.mean():.1%}) are expected to leave "
+        f"{findings.source.churn.within}. The tenth at highest risk holds {held:.0%} of them: "
+        "start there."
     )
     grades = read_table(inputs.churn / "metrics.csv")
     of_all = (grades["model"] == "churn") & (grades["slice"] == "all")
@@ -244,6 +245,8 @@ def warnings(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iter
     customers = findings.recommendations
     if findings.source.simulate is not None:
         yield "The customers are simulated; no figure is a fact about a real business."
+    if "churn_probability" in customers:
+        yield from _undated(findings, inputs)
     if findings.decision:
         candidates = customers[customers["recommended_offer"].notna()]
         beyond = (candidates["excluded_by"] == "least_experiment_rows").sum()
@@ -273,6 +276,21 @@ def warnings(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iter
     if findings.decision:
         for note in json.loads((inputs.winback / "readout" / "readout.json").read_text())["notes"]:
             yield f"The experiment: {note}."
+
+
+def _undated(findings: Findings, inputs: Inputs) -> Iterator[str]:
+    """That the churn model was tested at random, and on how many twins."""
+    if findings.source.churn is None or findings.source.churn.dated:
+        return
+    learned = verify(inputs.churn)
+    yield (
+        f"The churn model is tested {learned['split']}. Expect less of it next year than here. It "
+        "has learned from whoever is still here that they stayed, so their risks are on the low "
+        "side: trust the order more than the total."
+    )
+    for note in learned["notes"]:
+        if "twin" in note:
+            yield f"{note}."
 
 
 def _beyond(candidates: pd.DataFrame) -> Iterator[str]:

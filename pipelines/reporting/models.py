@@ -8,6 +8,7 @@ import pandas as pd
 
 from ...models.decision.strategy import departure_class
 from ...models.evaluation.probability import RetentionProfit
+from ..storage.atomic import verify
 from ..tables.safe_csv import read_table
 from . import charts
 from .html import Block, picture, table, text
@@ -213,7 +214,8 @@ def churn(inputs: Inputs) -> Iterator[Block]:
         "What moves the risk to leave most",
         "An arrow up: larger values raise it; down: they lower it.",
     )
-    yield from _ageing(read_table(inputs.churn / "staleness.csv"))
+    if (inputs.churn / "staleness.csv").exists():
+        yield from _ageing(read_table(inputs.churn / "staleness.csv"))
     by_slice = metrics[(metrics["model"] == "churn") & (metrics["slice"] != "all")].pivot_table(
         index=["slice", "level", "rows"], columns="metric", values="value", sort=False
     )
@@ -226,7 +228,10 @@ def churn(inputs: Inputs) -> Iterator[Block]:
             folded=True,
         )
     yield table(
-        parts, title="Consecutive parts in time", formats={"churn_rate": ".2%"}, folded=True
+        parts,
+        title=f"The parts: {verify(inputs.churn)['split']}",
+        formats={"churn_rate": ".2%"},
+        folded=True,
     )
 
 

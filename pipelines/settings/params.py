@@ -51,13 +51,18 @@ class Featurize:
 
 @dataclass(frozen=True)
 class TrainChurn:
-    """The churn model: LightGBM settings and the shares of its slices in time."""
+    """The churn model: LightGBM settings and the shares of its slices in time.
+
+    In tables without dates of at most `tuned_rows` rows, `tuning_fits` settings are tried.
+    """
 
     learning_rate: Positive
     num_leaves: Annotated[int, Field(ge=2)]
     rounds: Count
     least_rows_in_leaf: Count
     largest_sample: Count
+    tuned_rows: Annotated[int, Field(ge=0)]
+    tuning_fits: Annotated[int, Field(ge=0)]
     calibrate_share: Share
     test_share: Share
     seed: Seed

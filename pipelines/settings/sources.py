@@ -25,6 +25,8 @@ from .yaml_dataclasses import MOMENT, NO_KEY, SettingsError, from_mapping, read_
 
 RESPONSES = "campaigns.responses"  # among the queries of a source
 
+WITHOUT_DATES = ("customers", "attributes", "suppressions")  # tables beside an undated label
+
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _COMMENT = re.compile(r"--[^\n]*")
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
@@ -57,8 +59,10 @@ class Experiment:
         The policy sent in the arm 'tailored': offer by stated reason.
     tailoring_cost
         Cost of tailoring, for each customer contacted in that arm.
-    outcome, value
-        What a return and its value are called in reports.
+    outcome
+        What a return is called in reports.
+    value
+        What the value of a return is called in reports.
     observational
         Offers were targeted, not drawn at random: `winback readout` adjusts and bounds the
         effects, and no list is made from them.
@@ -152,25 +156,39 @@ class Source:
 
     Attributes
     ----------
-    name, title, about, where_to_get
-        What it is, for people; the last two stand in the error when its files are missing.
+    name
+        Lower-case letters, digits and _.
+    title
+        What stands over the report.
+    about, where_to_get
+        What the data are and where they come from; both stand in the error when files are missing.
     currency
         What stands before an amount of money in the report, such as "$" or "EUR ".
     as_of
-        The "now" of the data, UTC and naive; None: the end of the last event.
+        The "now" of the data, UTC; without it, the end of the last event.
     observed_from
         Departures before it were not recorded: no training snapshot lies before it.
     views
         DuckDB SQL by name, for the queries of the tables to select from.
-    tables, simulate
-        Queries by table of the contract, or the parameters of a simulated world.
-    churn, experiment, campaigns
-        What leaving means; what was offered at random; what our own campaigns sent. None where
-        there is no such thing.
+    tables
+        Queries by table of the contract; customers is needed.
+    simulate
+        In the place of tables: the parameters of a simulated world.
+    churn
+        When a customer counts as lost. Without it there is no churn model.
+    experiment
+        What was offered at random. Without it no offer is recommended.
+    campaigns
+        What our own campaigns sent.
     suppressions
         "none" where nobody can object; else the table of suppressions must be there.
-    known_afterwards, protected
-        Columns that no model may use: because they tell the outcome, because of fairness.
+    known_afterwards
+        Columns known only after the outcome; a query that selects one as an attribute is refused.
+    protected
+        Columns of `attributes` that no model sees, for reasons of fairness.
+    allowed
+        Columns of `attributes` that may be features although their names or values look like an
+        id, free text or a protected fact, such as a count called NumberOfAddress.
     path
         The file it was read from.
     """
@@ -191,6 +209,7 @@ class Source:
     suppressions: Literal["none"] | None = None
     known_afterwards: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
     path: Annotated[Path, NO_KEY] = Path()
 
     def __post_init__(self) -> None:
@@ -210,6 +229,14 @@ class Source:
                 )
         if self.tables and "customers" not in self.tables:
             raise ValueError("tables: customers is missing; every source has customers")
+        for name in self.allowed:
+            if name in (*self.known_afterwards, *self.protected):
+                raise ValueError(
+                    f"allowed: '{name}' stands under known_afterwards or protected as well; "
+                    "remove one of them"
+                )
+        if self.churn is not None and not self.churn.dated:
+            _check_label_source(self)
         if "suppressions" in self.tables and self.suppressions == "none":
             raise ValueError("suppressions: is none, but there is a table of them; remove one")
         if "offers" in self.tables and self.experiment is None:
@@ -222,6 +249,20 @@ class Source:
         """Everything that is read, by name: views first, then tables, then responses."""
         responses = self.campaigns.responses if self.campaigns else None
         return {**self.views, **self.tables} | ({RESPONSES: responses} if responses else {})
+
+
+def _check_label_source(source: Source) -> None:
+    """Raise ValueError if a source whose label has no dates has tables or offers that have."""
+    if "attributes" not in source.tables:
+        raise ValueError(
+            "churn: kind label needs the table attributes, which has the column of the label"
+        )
+    for name in source.tables:
+        if name not in WITHOUT_DATES:
+            raise ValueError(
+                f"churn: kind label is for {', '.join(WITHOUT_DATES)} alone, found '{name}'; where "
+                "events have dates, use kind contract or inactivity"
+            )
 
 
 @dataclass(frozen=True)

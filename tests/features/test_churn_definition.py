@@ -10,7 +10,7 @@ from winback.features.sensitivity import neighbours, sensitivity
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"kind": "rfm"}, "kind must be one of contract, inactivity, found 'rfm'"),
+        ({"kind": "rfm"}, "kind must be one of contract, inactivity, label, found 'rfm'"),
         ({"horizon_days": 0}, "horizon_days must be a whole number of days, at least 1, found 0"),
         ({"inactive_days": 90.5}, "inactive_days must be a whole number of days, at least 1"),
         ({"grace_days": -1}, "grace_days must be a whole number of days, at least 0, found -1"),

@@ -6,22 +6,31 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, run_in, winback
 from import_graph import drawn
 
+from winback.features.families.attributes import FORBIDDEN
 from winback.pipelines import docs
-from winback.pipelines.cli import COMMANDS
+from winback.pipelines.cli import COMMANDS, main
 from winback.pipelines.cli.page import commands_page
-from winback.pipelines.settings.sources import Source
-from winback.pipelines.settings.yaml_dataclasses import from_mapping
 from winback.pipelines.source_reference import source_reference
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 READ_IN_ORDER = [
-    *("README.md", "docs/own_data.md", "docs/experiments.md", "docs/registry.md", "docs/batch.md"),
+    *(
+        "README.md",
+        "docs/tutorial.md",
+        "docs/own_data.md",
+        "docs/scaling.md",
+        "docs/experiments.md",
+        "docs/registry.md",
+        "docs/batch.md",
+    ),
     *("docs/campaigns.md", "docs/erasing.md", "CONTRIBUTING.md"),
 ]
 
@@ -104,12 +113,60 @@ def test_the_consumers_lines_run(project, monkeypatch):
         exec("\n".join(blocks("python")), {})
 
 
-def test_the_example_source_is_a_source():
-    from ruamel.yaml import YAML
+def example_files(folder):
+    """Files such as the examples of own_data.md read."""
+    rng = np.random.default_rng(0)
+    number = np.arange(200)
+    day = pd.Timestamp("2024-01-01")
+    shop = pd.DataFrame({"id": number, "created": day})
+    shop.to_parquet(folder / "customers.parquet", index=False)
+    orders = pd.DataFrame({"id": number, "customer": number, "day": day, "total": 9.5})
+    orders.to_csv(folder / "orders-1.csv", index=False)
+    clients = pd.DataFrame(
+        {
+            "client": number,
+            "age": rng.integers(20, 80, 200),
+            "region": rng.choice(["north", "south"], 200),
+            "visits": rng.poisson(3, 200),
+            "letter": rng.choice(["nothing", "catalogue", "voucher"], 200),
+            "bought": rng.random(200) < 0.3,
+        }
+    )
+    clients.assign(spent=clients["bought"] * 20.0).to_csv(folder / "test.csv", index=False)
+    members = pd.DataFrame(
+        {
+            "member": number,
+            "status": rng.choice(["gone", "here"], 200),
+            "gender": rng.choice(["f", "m"], 200),
+            "visits": rng.poisson(3, 200),
+            "exit_interview": "too far away",
+        }
+    )
+    members.to_csv(folder / "members.csv", index=False)
 
-    example = next(blocks("yaml"))
-    source = from_mapping(Source, YAML(typ="safe").load(example), "own_data.md")
-    assert source.churn.inactive_days == 90
+
+@pytest.mark.parametrize("name", ["shop", "letters", "members"])
+def test_the_example_sources_read_such_files(name, tmp_path, monkeypatch):
+    example = next(block for block in blocks("yaml") if block.startswith(f"name: {name}\n"))
+    (tmp_path / "data/raw").mkdir(parents=True)
+    example_files(tmp_path / "data/raw")
+    (tmp_path / "source.yaml").write_text(example)
+    params = (ROOT / "params.yaml").read_text().replace("sources/kumar.yaml", "source.yaml")
+    (tmp_path / "params.yaml").write_text(params)
+    monkeypatch.chdir(tmp_path)
+    assert main(["ingest"]) == 0
+    assert main(["featurize"]) == 0
+    rows = pd.read_parquet("data/features/current.parquet")
+    assert len(rows) == 200
+    assert not {"gender", "exit_interview", "cancelled", "status"} & {*rows.columns}
+
+
+def test_rules_about_columns_are_those_of_the_docs():
+    page = (ROOT / "docs/own_data.md").read_text()
+    table = page[page.index("| refused as |") :]
+    for endings in FORBIDDEN.values():
+        for word in endings:
+            assert word.rstrip("s") in table or word in ("comments", "notes", "pregnant"), word
 
 
 def test_every_subcommand_that_a_user_calls_is_in_the_docs():

@@ -11,7 +11,7 @@ RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 ENVIRONMENT := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help run test quick cover lint format bench lock docs site notebooks clean
+.PHONY: help run test quick cover lint format bench lock docs experiments site notebooks clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ docs: $(BIN)/.run ## the generated pages of docs/
 	@$(BIN)/python -m winback.pipelines.docs
 	@$(BIN)/python -m winback.pipelines.cli.page
 	@$(BIN)/python tests/import_graph.py
+
+experiments: $(BIN)/.run ## experiments side by side: the settings that differ and five figures
+	@$(BIN)/dvc exp show --only-changed --no-pager --drop '/|^(churn|winback|leavers|policy|rules)\.'
 
 site: $(BIN)/.dev ## the documentation as pages, in build/site; opens offline
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

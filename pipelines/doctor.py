@@ -40,9 +40,12 @@ class Check:
     cure: str = ""
 
 
-def doctor() -> Result:
-    """Every check, one line each; exit code 3 if something is broken, so that a run would fail."""
-    checks = [_python(), _packages(), _disk(), *_project(), _dvc(), _mlflow(), _spark()]
+def doctor(named: Path | None = None) -> Result:
+    """Every check, one line each; exit code 3 if something is broken, so that a run would fail.
+
+    The source is the file `named`, or that of params.yaml.
+    """
+    checks = [_python(), _packages(), _disk(), *_project(named), _dvc(), _mlflow(), _spark()]
     lines = []
     for check in checks:
         line = f"{check.name}: {check.told}" + (f"; {check.cure}" if check.cure else "")
@@ -55,11 +58,11 @@ def doctor() -> Result:
     )
 
 
-def _project() -> list[Check]:
+def _project(named: Path | None) -> list[Check]:
     """Settings, and what they lead to where they can be read."""
     try:
         params = read_params()
-        source = load_source(Path(params.ingest.source))
+        source = load_source(named or Path(params.ingest.source))
     except ValueError as error:
         return [Check("settings", "broken", "; ".join(str(error).splitlines()), "correct them")]
     settings = Check("settings", "ok", f"{PARAMS_FILE} and {source.path} are valid")

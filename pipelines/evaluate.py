@@ -43,6 +43,7 @@ def evaluate(
     winback: Path,
     decision: Path,
     metrics: Path,
+    headline: Path,
     policies: Path,
     plots: Path,
 ) -> None:
@@ -61,9 +62,33 @@ def evaluate(
                     source.experiment, params, winback, decided, new.path, graded_policies
                 )
     replace_file(metrics, _json(figures))
+    replace_file(headline, _json(headline_of(figures)))
     replace_file(policies, _json(graded_policies))
     if not figures:
         say("nothing to grade: this source has neither a churn nor a win-back model")
+
+
+def headline_of(figures: Mapping[str, Any]) -> dict[str, float]:
+    """The five figures by which experiments are compared first; those that there are.
+
+    Returns
+    -------
+    dict
+        churn_auc, churn_log_loss; return_log_loss (mean over the offers); policy_value and
+        policy_gain over the best single offer, under the first objective that is graded.
+    """
+    found: dict[str, float] = {}
+    if "churn" in figures:
+        churn = figures["churn"]["churn"]
+        found |= {"churn_auc": churn["auc"], "churn_log_loss": churn["log_loss"]}
+    if "winback" in figures:
+        losses = [grades["log_loss"] for grades in figures["winback"].values()]
+        found["return_log_loss"] = float(np.mean(losses))
+    if figures.get("policy"):
+        ours = next(iter(figures["policy"].values()))
+        found |= {"policy_value": ours["value_per_customer"]}
+        found |= {"policy_gain": ours["gain_over_best_single"]}
+    return found
 
 
 def _churn(folder: Path, plots: Path) -> dict[str, Any]:

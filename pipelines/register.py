@@ -11,8 +11,6 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,31 +46,19 @@ from .registry.opened_model import (
     registry,
 )
 from .registry.provenance import origin, uncommitted
-from .settings.params import PARAMS_FILE
+from .registry.run_record import Finished, log_run, run_name, use_experiment
 from .settings.sources import Source
-from .settings.yaml_dataclasses import read_yaml
-from .storage.atomic import MANIFEST, verify
-from .storage.mlflow_home import MODEL_NAME, artifact_root
+from .storage.atomic import verify
+from .storage.mlflow_home import MODEL_NAME
 from .storage.trained_models import model_files, read_answers
 
 PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by
-CARD = "model_card.md"
+ABOUT = (
+    "Who is about to leave, who of the lost returns, with which offer, and what that earns. One "
+    "row per customer in, flat columns out. Each version has a model card; use @champion."
+)
 TYPES = {str: DataType.string, float: DataType.double, bool: DataType.boolean}
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Where the stages left what is registered; metrics, policies and report are files."""
-
-    features: Path
-    churn: Path
-    winback: Path
-    decision: Path
-    metrics: Path
-    policies: Path
-    plots: Path
-    report: Path
 
 
 def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str:
@@ -105,15 +91,18 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
         policies=run.policies,
     )
     finish_moving(client)
-    _experiment(client)
+    use_experiment(client)
     _end_killed_runs(client)
     for registered in client.search_model_versions(f"name = '{MODEL_NAME}'"):
         if registered.tags.get(CONTENT) == content:
             say(f"these models are registered already, as version {registered.version}")
             _introduce(client, registered, card)
             return f"models:/{MODEL_NAME}/{registered.version}"
-    with step("logging the run and registering the models"), mlflow.start_run(tags=tags):
-        _log_run(run, card)
+    with (
+        step("logging the run and registering the models"),
+        mlflow.start_run(run_name=run_name(source, tags), tags=tags),
+    ):
+        log_run(source, run, features, card)
         with tempfile.TemporaryDirectory() as folder:
             customers = pd.read_parquet(run.features / "current.parquet")
             models = _gather(run, answers, customers, Path(folder) / "models")
@@ -136,6 +125,7 @@ def _introduce(client: MlflowClient, made: ModelVersion, card: str) -> None:
     challenger = by_alias(client, MODEL_NAME, "challenger")
     if challenger is not None and int(challenger.version) >= int(made.version):
         return
+    client.update_registered_model(MODEL_NAME, ABOUT)
     client.update_model_version(MODEL_NAME, made.version, card)
     client.set_registered_model_alias(MODEL_NAME, "challenger", made.version)
 
@@ -152,17 +142,6 @@ def _end_killed_runs(client: MlflowClient) -> None:
         if CONTENT in run.data.tags:
             status = "FINISHED" if run.info.run_id in versions else "KILLED"
             client.set_terminated(run.info.run_id, status)
-
-
-def _log_run(run: Finished, card: str) -> None:
-    """What `dvc exp show` knows of the run, the report, and the tables behind its pictures."""
-    mlflow.log_params(dict(_flat(read_yaml(PARAMS_FILE))))
-    mlflow.log_metrics({k: v for k, v in _flat(json.loads(run.metrics.read_text())) if _number(v)})
-    mlflow.log_text(card, CARD)
-    mlflow.log_artifact(str(run.report))
-    mlflow.log_artifact(str(run.policies))
-    mlflow.log_artifacts(str(run.plots), "plots")
-    mlflow.log_artifact(str(run.features / MANIFEST), "features")
 
 
 def _gather(run: Finished, answers: Answers, customers: pd.DataFrame, models: Path) -> Path:
@@ -272,21 +251,3 @@ def _copy_model(source: Path, target: Path) -> None:
     for name in sorted(named):
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
-
-
-def _experiment(client: MlflowClient) -> None:
-    if client.get_experiment_by_name(MODEL_NAME) is None:
-        client.create_experiment(MODEL_NAME, artifact_location=artifact_root())
-    mlflow.set_experiment(MODEL_NAME)
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and value == value

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -78,6 +79,9 @@ def test_make_targets_of_the_docs_exist_and_expand(line):
 def test_an_experiment_of_the_docs_reruns_what_its_setting_touches_and_compares(project):
     said = {}
     for line in DVC:
+        if line == "dvc pull":  # as if in another clone
+            shutil.rmtree(project / ".dvc/cache")
+            shutil.rmtree(project / "artifacts/churn")
         done = run_in(project, *line.split())
         assert done.returncode == 0, done.stdout + done.stderr
         said[" ".join(line.split()[:3])] = done.stdout
@@ -86,6 +90,7 @@ def test_an_experiment_of_the_docs_reruns_what_its_setting_touches_and_compares(
     assert not {"ingest", "featurize", "train_winback"} & set(ran)
     assert "policy.profit.gain_over_best_single" in said["dvc exp show"]
     assert "churn.churn.auc" in said["dvc metrics diff"]
+    assert (project / "artifacts/churn/formula.json").exists()
     assert "train_churn.learning_rate" in run_in(project, "dvc", "params", "diff").stdout
     for title in ("What a budget buys", "Policies"):
         assert title in (project / "dvc_plots/index.html").read_text()
@@ -97,8 +102,17 @@ def test_commands_of_the_docs_run(project, line):
     # In the order of the docs, in one project, with the small world in the place of the large one.
     line = line.replace("sources/kumar.yaml", "sources/small.yaml")
     if line.startswith("winback register"):
-        run_in(project, "git", "checkout", "-q", "params.yaml")
+        run_in(project, "git", "checkout", "-q", "params.yaml", ".dvc/config")
     assert winback(project, *line.split()[1:]) == 0
+
+
+def test_experiments_are_compared_by_five_figures_and_no_file(project):
+    recipe = run_in(ROOT, "make", "-n", "experiments").stdout.strip()
+    shown = run_in(project, *shlex.split(recipe.removeprefix(".venv/bin/")), "--csv")
+    assert shown.returncode == 0, shown.stderr
+    columns = shown.stdout.splitlines()[0].split(",")
+    assert {"churn_auc", "churn_log_loss", "train_churn.learning_rate"} <= {*columns}
+    assert not [name for name in columns if "/" in name or name.startswith("policy.")]
 
 
 def test_make_run_with_another_source_is_winback_run_with_it(project):

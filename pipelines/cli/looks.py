@@ -10,7 +10,7 @@ from ..job.result import Result
 from ..job.terminal import paint
 from ..storage.default_paths import PATHS
 from .declare import Command, argument, flag, local, paths
-from .settings import params, source
+from .settings import params, source, source_file
 
 
 def _status(_: Namespace) -> Result:
@@ -19,10 +19,10 @@ def _status(_: Namespace) -> Result:
     return status(source(), PATHS)
 
 
-def _doctor(_: Namespace) -> Result:
+def _doctor(given: Namespace) -> Result:
     from ..doctor import doctor
 
-    return doctor()
+    return doctor(source_file(given.source) if given.source else None)
 
 
 def _readout(given: Namespace) -> Result:
@@ -74,7 +74,19 @@ def _monitor(given: Namespace) -> Result:
 
 LOOKS = {
     "status": Command("what stands, and what to type next", _status, json=True),
-    "doctor": Command("whether this machine and project are fit to run", _doctor, json=True),
+    "doctor": Command(
+        "whether this machine and project are fit to run",
+        _doctor,
+        (
+            argument(
+                "--source",
+                type=local,
+                metavar="NAME",
+                help="of sources/, or a file; by default that of params.yaml",
+            ),
+        ),
+        json=True,
+    ),
     "readout": Command(
         "what an experiment says",
         _readout,

@@ -23,10 +23,19 @@ SECRET = "or set WINBACK_DATABASE, which other users of the machine cannot see"
 
 
 def _register(given: Namespace) -> Result:
-    from ..register import Finished, register
+    from ..register import register
+    from ..registry.run_record import Finished
 
     run = Finished(**{name: getattr(given, name) for name in REGISTERED})
     return _version(register(source(), run, allow_dirty=given.allow_dirty), "challenger")
+
+
+def _track(given: Namespace) -> Result:
+    from ..registry.run_record import Finished
+    from ..track import track
+
+    run_id = track(source(), Finished(**{name: getattr(given, name) for name in REGISTERED}))
+    return Result(run_id, {"run": run_id})
 
 
 def _promote(given: Namespace) -> Result:
@@ -103,6 +112,9 @@ MODELS = {
         _register,
         (flag("--allow-dirty", "with uncommitted changes"), *paths(*REGISTERED)),
         json=True,
+    ),
+    "track": Command(
+        "log the run in MLflow and register nothing", _track, paths(*REGISTERED), json=True
     ),
     "promote": Command(
         "make the challenger champion",

@@ -95,6 +95,7 @@ def _evaluate(given: Namespace) -> None:
         winback=given.winback,
         decision=given.decision,
         metrics=given.metrics,
+        headline=given.headline,
         policies=given.policies,
         plots=given.plots,
     )
@@ -142,7 +143,7 @@ STAGES = {
         stage=True,
     ),
     "evaluate": Command(
-        "grade models and policies", _evaluate, paths(*MODELS, *GRADES), stage=True
+        "grade models and policies", _evaluate, paths(*MODELS, *GRADES, "headline"), stage=True
     ),
     "report": Command(
         "one page that shows it all", _report, paths(*REPORTED, "report", "summary"), stage=True

@@ -16,6 +16,7 @@ PATHS = {
     "winback": Path("artifacts/winback"),
     "decision": Path("artifacts/decision"),
     "metrics": Path("reports/metrics.json"),
+    "headline": Path("reports/headline.json"),
     "policies": Path("reports/policies.json"),
     "plots": Path("reports/plots"),
     "monitor": Path("reports/monitor.csv"),

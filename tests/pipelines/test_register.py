@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import random
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -137,6 +138,24 @@ def test_a_consumer_without_winback_gets_the_batch_answers_to_the_bit(project):
     # Two versions in one process answer each with its own decision.
     decision = json.loads((project / "artifacts/decision/decision.json").read_text())
     assert set(challenger["recommended_offer"].dropna()) == {another(decision), "none"}
+
+
+def test_a_run_is_logged_once_with_its_name_data_and_pictures(project, capsys):
+    assert winback(project, "track") == 0
+    run_id = capsys.readouterr().out.strip()
+    assert winback(project, "track") == 0
+    assert capsys.readouterr().out.strip() == run_id
+    with contextlib.chdir(project):
+        client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+        run = client.get_run(run_id)
+        pictures = {file.path for file in client.list_artifacts(run_id, "plots")}
+        about = client.get_registered_model("winback").description
+    assert re.fullmatch(r"\w+ \d{4}-\d\d-\d\d [0-9a-f]{7}(-dirty)?", run.info.run_name)
+    inputs = {given.dataset.name.split()[-1] for given in run.inputs.dataset_inputs}
+    assert inputs == {"churn", "winback"}
+    wanted = ("churn_reliability", "return_reliability", "budget_curve", "policies_profit")
+    assert {f"plots/{name}.png" for name in wanted} <= pictures
+    assert "champion" in about
 
 
 def test_scores_of_the_registered_model_equal_those_of_the_pipeline(project):

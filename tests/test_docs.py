@@ -107,7 +107,7 @@ def test_commands_of_the_docs_run(project, line):
 
 
 def test_experiments_are_compared_by_five_figures_and_no_file(project):
-    recipe = run_in(ROOT, "make", "-n", "experiments").stdout.strip()
+    recipe = run_in(ROOT, "make", "-n", "experiments").stdout.strip().splitlines()[-1]
     shown = run_in(project, *shlex.split(recipe.removeprefix(".venv/bin/")), "--csv")
     assert shown.returncode == 0, shown.stderr
     columns = shown.stdout.splitlines()[0].split(",")

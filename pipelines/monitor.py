@@ -8,11 +8,12 @@ folders.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 
@@ -66,8 +67,7 @@ def monitor(
     rows = [_graded(folder, opened, source.churn, now) for folder in folders]
     table = pd.DataFrame(sorted(rows, key=lambda row: (row["as_of"], row["scores"])))
     replace_file(out, table.to_csv(index=False).encode())
-    records = table.astype(object).where(table.notna(), None).to_dict("records")
-    return Result(_text(table), {"out": out, "jobs": records})
+    return Result(_text(table), {"out": out, "jobs": table.to_dict("records")})
 
 
 def _published(place: Path) -> list[Path]:
@@ -77,7 +77,7 @@ def _published(place: Path) -> list[Path]:
 
 
 def _graded(
-    folder: Path, tables: dict[str, Any], definition: ChurnDefinition, now: int
+    folder: Path, tables: Mapping[str, nw.LazyFrame], definition: ChurnDefinition, now: int
 ) -> dict[str, Any]:
     """One job: what it said, and what came of it if that is certain."""
     manifest = verify(folder)

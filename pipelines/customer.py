@@ -5,8 +5,7 @@ Reads what the stages left. Customers who objected are not shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +15,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..models.formula.answers import Answers
-from ..models.formula.explain import OFFER, contributions
+from ..models.formula.explain import OFFER
 from .job.exit_codes import Refusal
 from .job.result import Result
 from .job.terminal import columns, paint
 from .reporting import words
 from .reporting.charts import waterfall
 from .reporting.html import Block, Card, Chapter, picture, render, table
+from .reporting.waterfall import Waterfall, take_apart
 from .settings.sources import Source
 from .storage.atomic import replace_file
 from .storage.stage_outputs import read_dictionary
 from .storage.trained_models import models_version, read_answers
 
-SHOWN = 8  # features of a waterfall by name; the rest is one line
-PER_OFFER = ("return_probability", "uplift", "value", "expected_profit")
-
-
-@dataclass(frozen=True)
-class Waterfall:
-    """A forecast taken apart: `base` plus the parts is the forecast.
-
-    Attributes
-    ----------
-    output
-        Which output of the models.
-    parts
-        feature, meaning, value (as text), share; the largest shares first, and where there are
-        more, a last row for all others.
-    """
-
-    output: str
-    base: float
-    parts: pd.DataFrame
-    forecast: float
+PER_OFFER = ("return_probability", "uplift", "value", "months", "expected_profit")
 
 
 def customer(
@@ -94,7 +74,7 @@ def customer(
     meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
     meanings[OFFER] = "the offer itself"
     answers = read_answers(churn, winback)
-    falls = [_waterfall(answers, known, output, meanings) for output in _explained(row, answers)]
+    falls = [take_apart(answers, known, output, meanings) for output in _explained(row, answers)]
     if html is not None:
         page = _page(identity, row, known, falls, source)
         replace_file(html, page.encode())
@@ -139,41 +119,12 @@ def _explained(row: pd.Series, answers: Answers) -> list[str]:
     return [name for name in outputs if name in row.index]
 
 
-def _waterfall(
-    answers: Answers, known: pd.DataFrame, output: str, meanings: Mapping[str, str]
-) -> Waterfall:
-    formula = answers.churn if output == "churn_probability" else answers.winback
-    assert formula is not None  # `_explained` names outputs of models that are there
-    shares, base = contributions(formula, known, output)
-    share = shares.iloc[0]
-    share = share.reindex(share.abs().sort_values(ascending=False, kind="stable").index)
-    first, rest = share[:SHOWN], share[SHOWN:]
-    parts = pd.DataFrame(
-        {
-            "feature": first.index,
-            "meaning": [meanings.get(name, name) for name in first.index],
-            "value": [_value(known[name].iloc[0]) if name in known else "" for name in first.index],
-            "share": first.to_numpy(float),
-        }
-    )
-    if len(rest):
-        others = ("", f"{len(rest)} other features", "", float(rest.sum()))
-        parts.loc[len(parts)] = others
-    return Waterfall(output, base, parts, base + float(parts["share"].sum()))
-
-
 def _population(known: pd.DataFrame) -> str:
     return str(known["population"].iloc[0]) if "population" in known else "lost"
 
 
 def _plain(value: Any) -> Any:
     return None if pd.isna(value) else value
-
-
-def _value(value: Any) -> str:
-    if pd.isna(value):
-        return "unknown"
-    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _decision(row: pd.Series) -> str:
@@ -205,18 +156,18 @@ def _title(output: str, source: Source) -> str:
 
 
 def _offers(row: pd.Series, source: Source) -> list[tuple[str, ...]]:
-    """A line an offer: chance of returning, effect, value of a return, expected profit and gain."""
+    """A line an offer: chance of returning, effect, value and length of a return, profit, gain."""
     stem = "return_probability_"
     names = [str(name).removeprefix(stem) for name in row.index if str(name).startswith(stem)]
     if not names or pd.isna(row[stem + names[0]]):
         return []
     control = source.experiment.control if source.experiment else names[0]
     lines: list[tuple[str, ...]] = [
-        ("offer", "returns", "effect", "worth", "expected profit", "gain")
+        ("offer", "returns", "effect", "worth", "months", "expected profit", "gain")
     ]
     for name in names:
         figures = [row.get(f"{stem}_{name}") for stem in PER_OFFER]
-        chance, effect, value, profit = figures
+        chance, effect, value, months, profit = figures
         gain = None if profit is None else profit - row[f"expected_profit_{control}"]
         lines.append(
             (
@@ -224,6 +175,7 @@ def _offers(row: pd.Series, source: Source) -> list[tuple[str, ...]]:
                 f"{chance:.1%}",
                 "" if effect is None else f"{100 * effect:+.1f} points",
                 "" if value is None else words.amount(value, source),
+                "" if months is None else f"{months:.1f}",
                 "" if profit is None else words.amount(profit, source),
                 "" if gain is None or name == control else words.amount(gain, source),
             )

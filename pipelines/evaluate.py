@@ -18,7 +18,7 @@ import pandas as pd
 from ..models.decision.decision import Decision, Prices
 from ..models.decision.eligibility import Rules
 from ..models.decision.recommend import sent_offers
-from ..models.evaluation.budget import budget_curve
+from ..models.evaluation.budget import budget_curve, qini_curves
 from ..models.evaluation.policies import compare, rule_prices
 from ..models.evaluation.probability import grade_probabilities
 from ..models.formula.calibration import amounts_table, reliability_table
@@ -135,6 +135,12 @@ def _winback(
     apart, leavers = _leavers(folder, experiment)
     written: dict[str, pd.DataFrame | None] = {
         "budget_curve": curve,
+        "qini": qini_curves(
+            graded(rows, rows, experiment, "returns"),
+            replicates=params.bootstraps,
+            level=params.level,
+            seed=params.seed,
+        ),
         "return_reliability": reliability,
         "value_reliability": _values(rows, experiment),
         "leavers_reliability": leavers,

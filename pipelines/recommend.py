@@ -6,13 +6,14 @@ Writes the list, and the decision file that gives the same answers elsewhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..features.phrases import category, high_and_low, unknown
 from ..models.decision.decision import DECISION_FILE, Decision, decision_to_json
 from ..models.decision.draws import Draws
 from ..models.decision.eligibility import Rules
@@ -99,7 +100,9 @@ def recommend(
         table["holdout"] = table["holdout"].astype(bool)
         if learned.tested is not None:
             table["beyond_experiment"] = beyond_usual(learned.tested, customers)
-        table["reasons"] = _reasons(learned, customers, outputs, params)
+        table["reasons"] = _reasons(
+            learned, customers, outputs, params, strategy=table["strategy"].to_numpy()
+        )
     unknown = [fact for fact in FIRST_OF if fact not in learned.facts]
     if unknown:
         say(f"rules that need {', '.join(unknown)} do not apply: the source has no column for them")
@@ -126,7 +129,12 @@ def _experiment(source: Source, evidence: Mapping[str, Any], features: Path) -> 
 
 
 def _reasons(
-    decision: Decision, customers: pd.DataFrame, outputs: pd.DataFrame, params: Recommend
+    decision: Decision,
+    customers: pd.DataFrame,
+    outputs: pd.DataFrame,
+    params: Recommend,
+    *,
+    strategy: np.ndarray,
 ) -> list[str]:
     facts = facts_of(decision, customers)
     unknown = pd.Series(np.nan, index=customers.index)
@@ -137,6 +145,7 @@ def _reasons(
         percent=lapse_discount(
             facts["lapse_days"], days=params.lapse_days, percent=params.lapse_discount_percent
         ),
+        strategy=strategy,
     )
 
 
@@ -154,10 +163,28 @@ def _with_drivers(
     """
     reasons = table.set_index("customer_id")["reasons"]
     rows = customers.set_index("customer_id", drop=False)
+    words = _words(customers, meanings)
     for formula, output, ids in _first(table, answers, count):
-        lines = drivers(formula, rows.loc[ids], output, meanings=meanings)
+        lines = drivers(formula, rows.loc[ids], output, words=words)
         reasons.loc[ids] = [f"{reasons[i]}; {line}" for i, line in zip(ids, lines, strict=True)]
     return pd.Series(reasons.to_numpy(), index=table.index)
+
+
+def _words(customers: pd.DataFrame, meanings: Mapping[str, str]) -> Callable[[str, object], str]:
+    """Words for a feature and its value: high or low against the median of today's customers."""
+    numbers = customers[[name for name in meanings if name in customers]].select_dtypes("number")
+    typical = numbers.median()
+
+    def words(name: str, value: Any) -> str:
+        meaning = meanings.get(name, "")
+        if pd.isna(value):
+            return unknown(name, meaning)
+        if name not in typical:
+            return category(name, value, meaning)
+        high, low = high_and_low(name, meaning)
+        return high if value > typical[name] else low
+
+    return words
 
 
 def _first(

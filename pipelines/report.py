@@ -12,12 +12,15 @@ from typing import Any
 import pandas as pd
 
 from .job.progress import say, step
+from .reporting import charts
 from .reporting.campaign import campaign, policies
 from .reporting.drift import alarms, distances, drifted
 from .reporting.experiment import experiment
 from .reporting.first_screen import cards, warnings
-from .reporting.html import Block, Chapter, render, table, text
+from .reporting.html import Block, Chapter, picture, render, table, text
+from .reporting.lost import lost
 from .reporting.models import churn, comeback
+from .reporting.one_customer import one_customer
 from .reporting.summary import Findings, Inputs, summary
 from .settings.objectives import chosen_objective
 from .settings.params import Params, Report
@@ -101,7 +104,10 @@ def _chapters(
     far: dict[str, pd.DataFrame],
 ) -> Iterator[tuple[str, str, list[Block]]]:
     yield "campaign", "The campaign", list(campaign(params, findings))
+    if not findings.decision:
+        yield "lost", "Whom to win back", list(lost(inputs, findings))
     if len(findings.policies):
+        yield "one", "One customer", list(one_customer(inputs, findings))
         yield "policies", "Which policy earns most", list(policies(findings))
         yield "experiment", "What the experiment says", list(experiment(source, inputs, findings))
         yield "return", "Who comes back", list(comeback(inputs, findings))
@@ -116,14 +122,27 @@ def _chapters(
 def _definition(inputs: Inputs) -> Iterator[Block]:
     yield text(
         "Churn depends on when a customer is called lost. The same period under the definition "
-        "used (first row) and those beside it:"
+        "used (first row) and those beside it."
     )
     rows = pd.read_parquet(inputs.features / "sensitivity.parquet").drop(columns="definition")
     kept = [name for name in rows.columns if name == "kind" or rows[name].nunique() > 1]
     always = ["customers_at_start", "lost", "churn_rate", "money_lost"]
-    columns = [*(name for name in kept if name not in always), *always]
+    choices = [name for name in kept if name not in always]
+    names = [
+        ", ".join(f"{name} {value}".replace("_", " ") for name, value in row.items())
+        for row in rows[[name for name in choices if name != "kind"]].to_dict("records")
+    ]
+    if len(set(names)) == len(names) > 1:
+        yield picture(
+            charts.bars(names, (100 * rows["churn_rate"]).tolist(), unit="percent lost"),
+            f"The same period loses {rows['churn_rate'].min():.1%} to "
+            f"{rows['churn_rate'].max():.1%} of its customers, by definition",
+        )
+    columns = [*choices, *always]
     yield table(
         rows[columns],
+        title="Every definition, in figures",
+        folded=True,
         formats={
             "customers_at_start": ",.0f",
             "lost": ",.0f",
@@ -139,7 +158,7 @@ def _data(inputs: Inputs) -> Iterator[Block]:
         [(name.removesuffix(".parquet"), facts["rows"]) for name, facts in files.items()],
         columns=["table", "rows"],
     )
-    yield table(rows, formats={"rows": ",.0f"})
-    yield table(BENCHMARKS, title="Rules of thumb to hold the results against")
+    yield table(rows, title="Rows of each table", formats={"rows": ",.0f"}, folded=True)
+    yield table(BENCHMARKS, title="Rules of thumb to hold the results against", folded=True)
     entries = pd.DataFrame(read_dictionary(inputs.features))
     yield table(entries, title=f"The {len(entries)} features and what they mean", folded=True)

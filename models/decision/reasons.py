@@ -10,7 +10,12 @@ from .recommend import Forecast, Weighed
 
 
 def sentences(
-    decision: Decision, weighed: Weighed, *, risk: np.ndarray, percent: np.ndarray
+    decision: Decision,
+    weighed: Weighed,
+    *,
+    risk: np.ndarray,
+    percent: np.ndarray,
+    strategy: np.ndarray,
 ) -> list[str]:
     """One sentence per customer: the rule that applied, or the forecast behind the offer.
 
@@ -22,13 +27,17 @@ def sentences(
         (rows,) churn probability, NaN where it does not apply.
     percent
         (rows,) discount by rule of thumb, named where no experiment says what to offer.
+    strategy
+        (rows,) what `strategy.strategies` says; the sentence never speaks against it.
     """
     forecast, objective = weighed.forecast, decision.objective
     rules = _words(decision.rules)
     lines = []
     for row, option in enumerate(weighed.chosen):
         if not weighed.candidate[row]:
-            line = "" if np.isnan(risk[row]) else f"leaves with probability {risk[row]:.2f}"
+            line = _risk(risk[row])
+            if strategy[row] == "harvest" and risk[row] >= decision.strategy.high_risk:
+                line += "; among the less valuable, so no money is spent on keeping it"
         elif weighed.excluded_by[row]:
             line = rules[weighed.excluded_by[row]]
         elif option:
@@ -37,7 +46,10 @@ def sentences(
                 line += "; the best single offer, personal ones are not expected to earn more"
         elif not decision.offers:
             line = "no experiment says what to offer"
-            line += f"; rule of thumb by lapse: {percent[row]:g}% off" if percent[row] else ""
+            if strategy[row] == "end":
+                line += "; others come first"
+            elif percent[row]:
+                line += f"; rule of thumb by lapse: {percent[row]:g}% off"
         elif weighed.allowed[row, 1:].any():
             line = "worth an offer, but beyond the budget or the capacity"
         elif not decision.personalize:
@@ -61,11 +73,16 @@ def _words(rules: Rules) -> dict[str, str]:
     }
 
 
+def _risk(risk: float) -> str:
+    return "" if np.isnan(risk) else f"{100 * risk:.0f} in 100 like this one leave"
+
+
 def _praise(forecast: Forecast, row: int, option: int, objective: str) -> str:
     before, after = forecast.probability[row, 0], forecast.probability[row, option]
     gain = _amount(forecast.gain[row, option], objective)
     return (
-        f"{forecast.names[option]}: returns with {after:.2f} instead of {before:.2f}, gain {gain}"
+        f"{forecast.names[option]}: {100 * after:.0f} in 100 return instead of {100 * before:.0f}, "
+        f"gain {gain}"
     )
 
 

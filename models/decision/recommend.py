@@ -112,16 +112,17 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
     lost = is_lost(rows)
     facts["risk"] = _known_numbers(outputs, "churn_probability")
     why = np.where(offered | ~candidate, "", _why(decision, weighed))
+    priority = _priority(decision, facts, lost, gain)
     return pd.DataFrame(
         {
             "recommended_offer": _texts(np.where(candidate, labels[chosen], "")),
             "expected_incremental_profit": gain,
-            "priority": _texts(_priority(decision, facts, lost, gain)),
+            "priority": _texts(priority),
             "strategy": _texts(
                 strategies(
                     facts,
                     lost=lost,
-                    worth_winning=np.asarray(weighed.allowed[:, 1:].any(axis=1)),
+                    worth_winning=_worth_winning(decision, weighed, priority),
                     limits=decision.strategy,
                 )
             ),
@@ -132,6 +133,13 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
         },
         index=pd.RangeIndex(len(rows)),
     ).set_index(rows.index)
+
+
+def _worth_winning(decision: Decision, weighed: Weighed, priority: np.ndarray) -> np.ndarray:
+    """(rows,) bool: an offer is allowed; where no experiment tells offers, a customer of A or B."""
+    if decision.offers:
+        return np.asarray(weighed.allowed[:, 1:].any(axis=1))
+    return (weighed.excluded_by == "") & (priority != "C")
 
 
 def _assigned(

@@ -94,7 +94,8 @@ def strategies(
     (rows,) text
         Lost: "win back" or "end". Active, the first that applies: "start" a new relation;
         "re-engineer" a valuable one that costs more than it brings, "end" one that is not
-        valuable; "protect" a valuable one at risk; "enhance" a growing one; "harvest" the rest.
+        valuable; "protect" a valuable one at risk; "enhance" a growing one that is not at risk;
+        "harvest" the rest, also those at risk who are not worth the cost of keeping.
 
     Notes
     -----
@@ -102,6 +103,7 @@ def strategies(
     """
     valuable = facts["value"] >= limits.high_value
     losing = facts["value"] < facts["cost_to_serve"]
+    at_risk = facts["risk"] >= limits.high_risk
     return np.select(
         [
             lost & worth_winning,
@@ -109,8 +111,8 @@ def strategies(
             facts["tenure_days"] < limits.new_days,
             losing & valuable,
             losing,
-            (facts["risk"] >= limits.high_risk) & valuable,
-            facts["growth"] >= limits.least_growth,
+            at_risk & valuable,
+            (facts["growth"] >= limits.least_growth) & ~at_risk,
         ],
         ["win back", "end", "start", "re-engineer", "end", "protect", "enhance"],
         default="harvest",

@@ -1,4 +1,4 @@
-"""Gain over sending nothing against money spent, on held-out customers."""
+"""Gain over sending nothing against money spent or customers asked, on held-out customers."""
 
 from __future__ import annotations
 
@@ -59,4 +59,34 @@ def budget_curve(
     drawn = bootstrap(curves, budgets, rng=np.random.default_rng(seed), replicates=replicates)
     return pd.concat(
         [drawn.curve(name, level=level).assign(policy=name) for name in curves], ignore_index=True
+    )
+
+
+def qini_curves(
+    judged: Graded, *, points: int = 21, replicates: int = 200, level: float = 0.95, seed: int
+) -> pd.DataFrame:
+    """Gain of each offer by the share of customers asked, the largest predicted effects first.
+
+    Whoever the offer is expected to harm is never asked.
+
+    Returns
+    -------
+    DataFrame
+        share, gain, lo, hi, se, offer; the unit of the gain is that of the scores.
+    """
+    effects = judged.expected[:, 1:] - judged.expected[:, :1]
+    scores = judged.scores[:, 1:] - judged.scores[:, :1]
+    one = np.ones((len(effects), 1))
+    curves = {
+        name: multi_armed_qini(effects[:, [place]], one, scores[:, [place]])
+        for place, name in enumerate(judged.names[1:])
+    }
+    shares = np.linspace(0.0, 1.0, points)
+    drawn = bootstrap(curves, shares, rng=np.random.default_rng(seed), replicates=replicates)
+    return pd.concat(
+        [
+            drawn.curve(name, level=level).rename(columns={"budget": "share"}).assign(offer=name)
+            for name in curves
+        ],
+        ignore_index=True,
     )

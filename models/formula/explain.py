@@ -158,44 +158,38 @@ def drivers(
     output: str,
     *,
     top: int = 3,
-    meanings: Mapping[str, str] | None = None,
+    words: Callable[[str, object], str],
 ) -> list[str]:
-    """One line per row: the features that move this output most, with their values.
+    """One line per row: the features that move this output most, those that raise it first.
 
     Parameters
     ----------
-    meanings
-        Words for a feature, from the data dictionary; its name otherwise.
+    words
+        Words for a feature and its value in a row.
 
     Returns
     -------
     list of str
-        Such as ``days since last order 94 (+0.08); complaints 90d 2 (+0.03)``.
+        Such as ``because: silent for long, has an open complaint; despite: large orders``. A
+        feature whose words stand there already is left out.
     """
     shares, _ = contributions(formula, frame, output)
-    words = {name: (meanings or {}).get(name, name.replace("_", " ")) for name in shares.columns}
+    shares = shares[[name for name in shares.columns if name in frame.columns]]
     columns = list(shares.columns)
     matrix = shares.to_numpy()
+    values = {name: frame[name].tolist() for name in columns}
     strongest = np.argsort(-np.abs(matrix), axis=1, kind="stable")[:, :top]
-    shown = {name: _shown(frame[name]) for name in columns if name in frame.columns}
     lines = []
     for row, positions in enumerate(strongest):
-        parts = []
+        sides: dict[str, list[str]] = {"because": [], "despite": []}
         for position in positions:
             share, name = matrix[row, position], columns[position]
-            if share == 0:
-                continue
-            value = f" {shown[name][row]}" if name in shown else ""
-            parts.append(f"{words[name]}{value} ({share:+.2g})")
+            said = words(name, values[name][row])
+            if share != 0 and said not in sides["because"] + sides["despite"]:
+                sides["because" if share > 0 else "despite"].append(said)
+        parts = [f"{side}: {', '.join(said)}" for side, said in sides.items() if said]
         lines.append("; ".join(parts))
     return lines
-
-
-def _shown(values: pd.Series) -> list[str]:
-    if pd.api.types.is_numeric_dtype(values):
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        return ["unknown" if np.isnan(number) else f"{number:.4g}" for number in numbers]
-    return ["unknown" if pd.isna(value) else str(value) for value in values]
 
 
 class _Walk:

@@ -40,7 +40,8 @@ class WinbackModel:
     ----------
     formula
         Outputs: return_probability_<offer> (all with the control), uplift_<offer> (not the
-        control) and, where values are known, value_<offer> and expected_profit_<offer> (all).
+        control) and, where values are known, value_<offer>, expected_profit_<offer> (all) and,
+        where second lifetimes are, months_<offer> (expected within the horizon, given a return).
     held_out
         The same columns out of fold, in the row order of the training frame.
     summary
@@ -117,6 +118,7 @@ def fit_winback(
         builder.add_value(valued, costs)
         for position, arm in enumerate(arms):
             held_out[f"value_{arm}"] = valued.held_out[:, position]
+            held_out[f"months_{arm}"] = valued.months_held_out[:, position]
         for costs_of_arm, arm in zip(costs, arms, strict=True):
             chance, worth = held_out[f"return_probability_{arm}"], held_out[f"value_{arm}"]
             held_out[f"expected_profit_{arm}"] = costs_of_arm.expected_profit(chance, worth)
@@ -157,6 +159,9 @@ class _Outputs:
         for arm, expression in zip(self.arms, valued.expressions, strict=True):
             self.expressions[f"value_{arm}"] = expression
             self.outputs.append(f"value_{arm}")
+        for arm, expression in zip(self.arms, valued.months, strict=False):
+            self.expressions[f"months_{arm}"] = expression
+            self.outputs.append(f"months_{arm}")
         for arm, offer in zip(self.arms, costs, strict=True):
             margin: Expression = [
                 "sum",
@@ -238,7 +243,11 @@ def _fit_values(
             ),
             lifetimes=lifetimes,
         )
-    return replace(valued, held_out=valued.held_out[np.argsort(order)])
+    return replace(
+        valued,
+        held_out=valued.held_out[np.argsort(order)],
+        months_held_out=valued.months_held_out[np.argsort(order)],
+    )
 
 
 def _summary(uplift: OfferUplift, names: np.ndarray, valued: ValueModel | None) -> dict[str, Any]:

@@ -44,12 +44,19 @@ class ValueModel:
         'plain', 'log' or 'hazard', whichever predicts held-out returners best.
     slope
         Slope of the true on the out-of-fold value, already applied.
+    months
+        Expected months of a second lifetime within the horizon, one expression per offer; none
+        where the hazard is not known. They are told whichever way predicts the value.
+    months_held_out
+        The same out of fold (rows, offers); NaN where the hazard is not known.
     """
 
     expressions: tuple[Expression, ...]
     held_out: np.ndarray
     way: str
     slope: float
+    months: tuple[Expression, ...]
+    months_held_out: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -137,8 +144,11 @@ class _MonthsTimesMargin:
     def means(self, design: np.ndarray) -> np.ndarray:
         return self.lifetime.months(design) * (design @ self.margin.T)
 
+    def months(self) -> tuple[Expression, ...]:
+        return tuple(self.lifetime.expressions(self.basis))
+
     def expressions(self) -> list[Expression]:
-        months = self.lifetime.expressions(self.basis)
+        months = self.months()
         margins = offer_expressions(self.basis, self.margin)
         return [["product", *both] for both in zip(months, margins, strict=True)]
 
@@ -182,18 +192,29 @@ def fit_value(
     rows = Rows(basis, design, arm, offers, value, known, returned, lifetimes)
     ways = _ways(rows)
     held_out = {way: np.empty((len(matrix), offers)) for way in ways}
+    months = np.full((len(matrix), offers), np.nan)
     for fold_number in np.unique(fold):
         test = fold == fold_number
         for way in ways:
-            held_out[way][test] = _fit(rows, ~test, way).means(design[test])
+            fitted = _fit(rows, ~test, way)
+            held_out[way][test] = fitted.means(design[test])
+            if isinstance(fitted, _MonthsTimesMargin):
+                months[test] = fitted.lifetime.months(design[test])
     judged = np.flatnonzero(known)
     truth, sent = value[judged], arm[judged]
     losses = {way: np.mean((truth - held_out[way][judged, sent]) ** 2) for way in ways}
     way = min(ways, key=lambda name: losses[name])
     line = _calibrate(held_out[way][judged], sent, truth)
-    model = _fit(rows, np.ones(len(matrix), dtype=bool), way)
+    everybody = np.ones(len(matrix), dtype=bool)
+    model = _fit(rows, everybody, way)
+    hazard = _fit(rows, everybody, "hazard") if "hazard" in ways and way != "hazard" else model
     return ValueModel(
-        tuple(line.expressions(model.expressions())), line.of(held_out[way]), way, line.slope
+        expressions=tuple(line.expressions(model.expressions())),
+        held_out=line.of(held_out[way]),
+        way=way,
+        slope=line.slope,
+        months=hazard.months() if isinstance(hazard, _MonthsTimesMargin) else (),
+        months_held_out=months,
     )
 
 

@@ -34,7 +34,7 @@ STRATEGIES = {  # what to do, by Buttle's strategy
     "protect": "valuable and at risk: talk to the customer before anybody else does",
     "re-engineer": "valuable but costs more than it brings: serve it more cheaply",
     "enhance": "growing: sell more",
-    "harvest": "steady: leave it alone and take the profit",
+    "harvest": "spend nothing extra: steady, or not worth the cost of keeping",
     "win back": "lost and worth an offer",
     "end": "not worth money now: let go",
 }
@@ -71,7 +71,11 @@ def campaign(params: Report, findings: Findings) -> Iterator[Block]:
             ["churn_probability", "customer_id"], ascending=[False, True]
         )
         yield _list(
-            risky.head(params.rows),
+            risky.head(params.rows).assign(
+                strategy=lambda rows: rows["strategy"].map(
+                    lambda name: f"{name}: {STRATEGIES.get(name, '')}"
+                )
+            ),
             {
                 "customer_id": "customer id",
                 "churn_probability": "leaves",
@@ -115,7 +119,8 @@ def _by_offer(offered: pd.DataFrame) -> Iterator[Block]:
     )
     yield table(
         rows.sort_values("customers", ascending=False).rename_axis("offer").reset_index(),
-        title="What is sent",
+        title="What is sent, in figures",
+        folded=True,
         formats={"customers": ",.0f", "expected_gain": ",.0f", "gain_per_customer": ",.2f"},
     )
     effects = {
@@ -143,12 +148,18 @@ def _list(
 
 def _segments(customers: pd.DataFrame) -> Iterator[Block]:
     counts = customers.groupby(["strategy", "priority"]).size().unstack(fill_value=0)
-    counts = counts.reset_index()
-    counts.insert(1, "which means", counts["strategy"].map(STRATEGIES).fillna(""))
+    counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    most = str(counts.index[0])
+    meant = counts.index.map(lambda name: f"{name}: {STRATEGIES.get(name, '')}")
+    yield picture(
+        charts.stacked(counts.set_index(meant), unit="customers, by priority A, B, C"),
+        f"What to do with each customer: most often {most}",
+    )
     yield table(
-        counts,
-        title="What to do with each customer: strategy by priority",
-        formats=dict.fromkeys(counts.columns[2:], ",.0f"),
+        counts.reset_index(),
+        title="Strategy by priority, in figures",
+        formats=dict.fromkeys(counts.columns, ",.0f"),
+        folded=True,
     )
     yield text(
         "Priority is by the money at stake: A first, then B, then C. The strategies are those of "

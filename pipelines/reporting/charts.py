@@ -1,41 +1,26 @@
-"""The charts of the report: tables in, reproducible SVG text out.
-
-matplotlib by choice: its SVG needs no script, prints, follows the page's colours and is small.
-Colours are written as variables of the page, so that a chart turns dark with it.
-"""
+"""The charts of the report: tables in, reproducible SVG text out (see `canvas`)."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-INK, GRID, OURS, OTHERS, PALE = "#22303c", "#e3e7ea", "#0b7285", "#90a4ae", "#c5dfe4"
-SERIES = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#495057")
-VARIABLES = {INK: "ink", GRID: "line", OURS: "ours", OTHERS: "others", PALE: "pale"} | {
-    colour: f"series-{number}" for number, colour in enumerate(SERIES[1:], start=1)
-}
-SETTINGS: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "winback",
-    "text.parse_math": False,  # a name with dollars in it is no formula
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-WIDTH = 6.0
+from .canvas import (
+    INK,
+    OTHERS,
+    OURS,
+    PALE,
+    SERIES,
+    colours,
+    in_percent,
+    one_panel,
+    rectangle,
+    short,
+    small_multiples,
+    to_svg,
+)
 
 
 def intervals(
@@ -50,18 +35,18 @@ def intervals(
     zero: bool = False,
 ) -> str:
     """Estimates as dots with their intervals, a row for each from the top, `mark` in our colour."""
-    figure, axes = _axes(height=0.7 + 0.36 * len(table))
+    figure, axes = one_panel(height=0.7 + 0.36 * len(table))
     ys = np.arange(len(table))[::-1]
     for y, row in zip(ys, table.to_dict("records"), strict=True):
         colour = OURS if row[label] == mark or not mark else OTHERS
         axes.plot([row[lo], row[hi]], [y, y], color=colour, linewidth=3, alpha=0.55)
         axes.plot(row[value], y, "o", color=colour, markersize=7)
-    axes.set_yticks(ys, [_short(name) for name in table[label]])
+    axes.set_yticks(ys, [short(name) for name in table[label]])
     axes.set_ylim(-0.6, len(table) - 0.4)
     axes.set_xlabel(unit)
     if zero or ((table[lo] < 0).any() and (table[hi] > 0).any()):
         axes.axvline(0, color=INK, linewidth=0.8)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def reliability(table: pd.DataFrame, *, by: str | None, unit: str, percent: bool = False) -> str:
@@ -69,8 +54,8 @@ def reliability(table: pd.DataFrame, *, by: str | None, unit: str, percent: bool
     groups = [("", table)] if by is None else list(table.groupby(by, sort=False))
     most = float(np.nanmax([table["predicted"].max(), table["hi"].max()]))
     least = min(0.0, float(np.nanmin([table["predicted"].min(), table["lo"].min()])))
-    figure, panels = _panels(len(groups), height=2.5 if by else 3.2, square=by is None)
-    for (name, rows), axes, colour in zip(groups, panels, _colours(len(groups)), strict=True):
+    figure, panels = small_multiples(len(groups), height=2.5 if by else 3.2, square=by is None)
+    for (name, rows), axes, colour in zip(groups, panels, colours(len(groups)), strict=True):
         axes.plot([least, most], [least, most], color=INK, linewidth=0.8, linestyle=":")
         spread = [rows["observed"] - rows["lo"], rows["hi"] - rows["observed"]]
         axes.errorbar(
@@ -84,45 +69,57 @@ def reliability(table: pd.DataFrame, *, by: str | None, unit: str, percent: bool
             elinewidth=0.8,
         )
         if by is not None:
-            axes.set_title(_short(name), fontsize=10, color=INK)
-        _percent(axes, both=True) if percent else None
+            axes.set_title(short(name), fontsize=10, color=INK)
+        in_percent(axes, both=True) if percent else None
     figure.supxlabel(f"predicted {unit}", fontsize=10, color=INK)
     figure.supylabel(f"observed {unit}", fontsize=10, color=INK)
-    return _svg(figure)
+    return to_svg(figure)
 
 
-def curves(table: pd.DataFrame, *, x: str, y: str, by: str, x_unit: str, y_unit: str) -> str:
+def curves(
+    table: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    by: str,
+    x_unit: str,
+    y_unit: str,
+    percent: bool = False,
+) -> str:
     """A line per group, with its interval (columns lo and hi) as a band."""
-    figure, axes = _axes(height=3.2)
+    figure, axes = one_panel(height=3.2)
     for colour, (name, rows) in zip(SERIES, table.groupby(by, sort=False), strict=False):
-        axes.plot(rows[x], rows[y], color=colour, linewidth=2, label=_short(name))
+        axes.plot(rows[x], rows[y], color=colour, linewidth=2, label=short(name))
         axes.fill_between(rows[x], rows["lo"], rows["hi"], color=colour, alpha=0.12, lw=0)
+    if percent:
+        axes.xaxis.set_major_formatter(lambda at, _: f"{at:.0%}")
+        in_percent(axes)
     axes.set_xlabel(x_unit)
     axes.set_ylabel(y_unit)
     axes.legend(frameon=False, fontsize=9)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def steps(table: pd.DataFrame, *, x: str, y: str, by: str, x_unit: str, y_unit: str) -> str:
     """Shares that fall in steps, a line per group, from 0 to 100%."""
-    figure, axes = _axes(height=3.2)
+    figure, axes = one_panel(height=3.2)
     for colour, (name, rows) in zip(SERIES, table.groupby(by, sort=False), strict=False):
         thin = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, 200).astype(int))]
-        axes.step(thin[x], thin[y], where="post", color=colour, linewidth=2, label=_short(name))
+        axes.step(thin[x], thin[y], where="post", color=colour, linewidth=2, label=short(name))
     axes.set_ylim(0, 1.02)
     axes.set_xlim(left=0)
-    _percent(axes)
+    in_percent(axes)
     axes.set_xlabel(x_unit)
     axes.set_ylabel(y_unit)
     axes.legend(frameon=False, fontsize=9)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def bars(
     names: Sequence[str], values: Sequence[float], *, unit: str, mark: Sequence[str] = ()
 ) -> str:
     """Magnitudes as horizontal bars with their numbers, the first on top."""
-    figure, axes = _axes(height=0.7 + (0.4 if mark else 0.3) * len(names))
+    figure, axes = one_panel(height=0.7 + (0.4 if mark else 0.3) * len(names))
     places = np.arange(len(names))[::-1]
     colours = [OURS if name in mark else PALE for name in names]
     drawn = axes.barh(places, values, color=colours, edgecolor=OURS, height=0.7)
@@ -131,15 +128,15 @@ def bars(
         axes.bar_label(drawn, numbers, padding=4, fontsize=9, color=INK)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.margins(x=0.14)
-    axes.set_yticks(places, [_short(name) for name in names])
+    axes.set_yticks(places, [short(name) for name in names])
     axes.set_xlabel(unit)
     axes.grid(axis="y", visible=False)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def waterfall(names: Sequence[str], shares: Sequence[float], *, base: float) -> str:
     """From a base on top, part by part, to the sum at the bottom: up in our colour, down pale."""
-    figure, axes = _axes(height=0.9 + 0.38 * (len(names) + 2))
+    figure, axes = one_panel(height=0.9 + 0.38 * (len(names) + 2))
     steps = np.concatenate([[base], np.asarray(shares, dtype=float)])
     ends = np.cumsum(steps)
     places = np.arange(len(names) + 2)[::-1]
@@ -151,26 +148,26 @@ def waterfall(names: Sequence[str], shares: Sequence[float], *, base: float) -> 
         end = f" {share:+.3f}"
         axes.text(begun + max(share, 0.0), place, end, fontsize=9, color=INK, va="center")
     axes.barh(places[-1], ends[-1], color=OTHERS, height=0.7)
-    axes.set_yticks(places, [_short(name) for name in ["typical", *names, "this customer"]])
+    axes.set_yticks(places, [short(name) for name in ["typical", *names, "this customer"]])
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.margins(x=0.16)
     axes.grid(axis="y", visible=False)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def dots(table: pd.DataFrame, *, label: str, value: str, by: str, unit: str) -> str:
     """Magnitudes of several groups in a row per label, the row with the largest on top."""
     order = table.groupby(label)[value].max().sort_values(kind="stable").index
-    figure, axes = _axes(height=0.9 + 0.28 * len(order))
+    figure, axes = one_panel(height=0.9 + 0.28 * len(order))
     rows = {name: position for position, name in enumerate(order)}
     for colour, (name, group) in zip(SERIES, table.groupby(by, sort=False), strict=False):
         positions = [rows[label_here] for label_here in group[label]]
-        axes.plot(group[value], positions, "o", color=colour, markersize=6, label=_short(name))
-    axes.set_yticks(range(len(order)), [_short(name) for name in order])
+        axes.plot(group[value], positions, "o", color=colour, markersize=6, label=short(name))
+    axes.set_yticks(range(len(order)), [short(name) for name in order])
     axes.set_xlim(left=0)
     axes.set_xlabel(unit)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def heatmap(table: pd.DataFrame, *, rows: str, columns: str, value: str, spec: str) -> str:
@@ -180,7 +177,7 @@ def heatmap(table: pd.DataFrame, *, rows: str, columns: str, value: str, spec: s
         side: table.pivot_table(index=rows, columns=columns, values=side, sort=False)
         for side in ("lo", "hi")
     }
-    figure, axes = _axes(height=0.6 + 0.52 * len(wide))
+    figure, axes = one_panel(height=0.6 + 0.52 * len(wide))
     most = max(float(np.nanmax(np.abs(wide.to_numpy()))), 1e-12)
     for row, name in enumerate(wide.index):
         for column, offer in enumerate(wide.columns):
@@ -189,7 +186,7 @@ def heatmap(table: pd.DataFrame, *, rows: str, columns: str, value: str, spec: s
                 continue
             box = {"width": 0.96, "height": 0.92, "linewidth": 0}
             colour = OURS if number > 0 else SERIES[1]
-            axes.add_patch(_box(column, row, colour, 0.08 + 0.5 * abs(number) / most, **box))
+            axes.add_patch(rectangle(column, row, colour, 0.08 + 0.5 * abs(number) / most, **box))
             words = f"{number:{spec}}"
             axes.text(column, row - 0.1, words, ha="center", va="center", fontsize=11, color=INK)
             between = (
@@ -200,97 +197,80 @@ def heatmap(table: pd.DataFrame, *, rows: str, columns: str, value: str, spec: s
             )
     axes.set_xlim(-0.5, len(wide.columns) - 0.5)
     axes.set_ylim(len(wide) - 0.5, -0.5)
-    axes.set_xticks(range(len(wide.columns)), [_short(name) for name in wide.columns])
-    axes.set_yticks(range(len(wide)), [_short(name) for name in wide.index])
+    axes.set_xticks(range(len(wide.columns)), [short(name) for name in wide.columns])
+    axes.set_yticks(range(len(wide)), [short(name) for name in wide.index])
     axes.xaxis.tick_top()
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def histogram(table: pd.DataFrame, *, unit: str, percent: bool = False) -> str:
     """How the numbers of each column spread, a panel per column, zero marked."""
-    figure, panels = _panels(table.shape[1], height=2.1, square=False)
+    figure, panels = small_multiples(table.shape[1], height=2.1, square=False)
     edges = np.histogram_bin_edges(table.to_numpy().ravel(), bins=30)
-    for name, axes, colour in zip(table.columns, panels, _colours(table.shape[1]), strict=True):
+    for name, axes, colour in zip(table.columns, panels, colours(table.shape[1]), strict=True):
         axes.hist(table[name], bins=edges, color=colour, alpha=0.6)
         axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_title(_short(name), fontsize=10, color=INK)
+        axes.set_title(short(name), fontsize=10, color=INK)
         if percent:
             axes.xaxis.set_major_formatter(lambda at, _: f"{at:.0%}")
     figure.supxlabel(unit, fontsize=10, color=INK)
     figure.supylabel("customers", fontsize=10, color=INK)
-    return _svg(figure)
+    return to_svg(figure)
 
 
-def _short(name: object) -> str:
-    """A label without underscores, broken in two lines where it is long."""
-    words = str(name).replace("_", " ")
-    if len(words) <= 30:
-        return words
-    cut = words.rfind(" ", 0, 31)
-    cut = cut if cut > 0 else 30
-    rest = words[cut:].strip()
-    return words[:cut] + "\n" + (rest if len(rest) <= 40 else rest[:39] + "…")
+LIGHTS = {"alarm": (SERIES[4], "alarm"), "warn": (SERIES[1], "look"), "ok": (SERIES[3], "alike")}
 
 
-def _colours(count: int) -> list[str]:
-    return [SERIES[index % len(SERIES)] for index in range(count)]
+def lights(table: pd.DataFrame, *, warn: float, alarm: float) -> str:
+    """Distances (columns feature, distance, level) as bars in the colours of a traffic light."""
+    figure, axes = one_panel(height=1.1 + 0.3 * len(table))
+    names = [short(name) for name in table["feature"]]
+    places = np.arange(len(table))[::-1]
+    for level, (colour, word) in LIGHTS.items():
+        mine = (table["level"] == level).to_numpy()
+        if mine.any():
+            axes.barh(places[mine], table["distance"][mine], color=colour, height=0.66, label=word)
+    for limit in (warn, alarm):
+        axes.axvline(limit, color=INK, linewidth=0.8, linestyle=":")
+    axes.set_yticks(places, names)
+    axes.set_xlabel("distance from the training set; dotted: look, alarm")
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.grid(axis="y", visible=False)
+    return to_svg(figure)
 
 
-def _percent(axes: Any, *, both: bool = False) -> None:
-    axes.yaxis.set_major_formatter(lambda at, _: f"{at:.0%}")
-    if both:
-        axes.xaxis.set_major_formatter(lambda at, _: f"{at:.0%}")
+def stacked(table: pd.DataFrame, *, unit: str) -> str:
+    """Counts, a bar per row of the table and a part per column, the first row on top."""
+    figure, axes = one_panel(height=1.1 + 0.42 * len(table))
+    places = np.arange(len(table))[::-1]
+    left = np.zeros(len(table))
+    for name, colour in zip(table.columns, (OURS, OTHERS, PALE), strict=False):
+        axes.barh(places, table[name], left=left, color=colour, height=0.7, label=str(name))
+        left += table[name].to_numpy(float)
+    for place, total in zip(places, left, strict=True):
+        axes.text(total, place, f" {total:,.0f}", fontsize=9, color=INK, va="center")
+    axes.set_yticks(places, [short(name) for name in table.index])
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.locator_params(axis="x", nbins=5)
+    axes.margins(x=0.14)
+    axes.set_xlabel(unit)
+    axes.legend(frameon=False, fontsize=9)
+    axes.grid(axis="y", visible=False)
+    return to_svg(figure)
 
 
-def _box(x: float, y: float, colour: str, alpha: float, **shape: Any) -> Any:
-    from matplotlib.patches import Rectangle
-
-    width, height = shape.pop("width"), shape.pop("height")
-    corner = (x - width / 2, y - height / 2)
-    return Rectangle(corner, width, height, color=colour, alpha=alpha, **shape)
-
-
-def _axes(*, height: float) -> tuple[Any, Any]:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        return figure, figure.add_subplot()
-
-
-def _panels(count: int, *, height: float, square: bool) -> tuple[Any, list[Any]]:
-    """Panels of equal scales, two in a row."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    across = 1 if count == 1 else 2
-    down = -(-count // across)
-    with rc_context(SETTINGS):
-        width = 4.4 if square else WIDTH
-        figure = Figure(figsize=(width, 0.5 + height * down), layout="constrained")
-        grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    panels = list(grid.ravel())
-    for spare in panels[count:]:
-        spare.set_visible(False)
-    return figure, panels[:count]
-
-
-def _svg(figure: Any) -> str:
-    from matplotlib import rc_context
-    from matplotlib.text import Text
-
-    for words in figure.findobj(Text):
-        words.set_parse_math(False)
-    page = io.StringIO()
-    with rc_context(SETTINGS):
-        figure.savefig(page, format="svg", metadata={"Date": None}, transparent=True)
-    text = page.getvalue()
-    text = text[text.index("<svg") :]
-    for colour, variable in VARIABLES.items():
-        text = text.replace(f": {colour}", f": var(--{variable})")
-    return text
+def line(xs: Sequence[float], ys: Sequence[float], *, x_unit: str, y_unit: str) -> str:
+    """One line over shares, its highest point marked."""
+    figure, axes = one_panel(height=3.0)
+    axes.plot(xs, ys, color=OURS, linewidth=2, marker="o", markersize=4)
+    best = int(np.argmax(ys))
+    axes.plot(xs[best], ys[best], "o", color=SERIES[1], markersize=10)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.xaxis.set_major_formatter(lambda at, _: f"{at:.0%}")
+    axes.set_xlabel(x_unit)
+    axes.set_ylabel(y_unit)
+    return to_svg(figure)

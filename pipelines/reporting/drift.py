@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from ...models.evaluation.drift import drift
 from ..settings.params import Report
 from ..storage.stage_outputs import read_dictionary
-from .html import Block, table, text
+from . import charts
+from .html import Block, picture, table, text
 
 ROWS = 20_000  # of each side, evenly spaced: enough to see a distance of 0.01
 SHOWN = 10
@@ -71,15 +72,20 @@ def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
         counts = rows["level"].value_counts()
         counted = ", ".join(
             f"{counts.get(level, 0)} {word}"
-            for level, word in (("alarm", "alarms"), ("warn", "to look at"), ("ok", "alike"))
+            for level, word in (("alarm", "in alarm"), ("warn", "to look at"), ("ok", "alike"))
+        )
+        yield picture(
+            charts.lights(rows.head(SHOWN), warn=params.drift_warn, alarm=params.drift_alarm),
+            f"The {population}, against the training set of {LEARNED_FROM[population][1]}: "
+            f"{counted}",
         )
         shown = rows.head(SHOWN).assign(level=rows["level"].map(LIGHTS))
         yield table(
             shown[["level", *(name for name in COLUMNS if name != "level")]].rename(
                 columns=COLUMNS
             ),
-            title=f"The {population}, against the training set of {LEARNED_FROM[population][1]}: "
-            f"{counted}",
+            title=f"The {population} in figures",
+            folded=True,
             formats={
                 "distance": ".2f",
                 "shift": ".2f",

@@ -49,6 +49,7 @@ def experiment(source: Source, inputs: Inputs, findings: Findings) -> Iterator[B
         + _power(rates, facts["control"])
     )
     yield from _groups(source, inputs, findings)
+    yield from _qini(inputs)
     yield from _second_lifetimes(source, inputs)
     yield from _figures(levels, effects, facts["control"])
     for note in facts["notes"]:
@@ -108,6 +109,31 @@ def _groups(source: Source, inputs: Inputs, findings: Findings) -> Iterator[Bloc
     )
 
 
+def _qini(inputs: Inputs) -> Iterator[Block]:
+    """What each offer gains as more customers are asked."""
+    curves = read_table(inputs.plots / "qini.csv")
+    ends = curves[curves["share"] == 1.0].set_index("offer")["gain"]
+    half = curves[np.isclose(curves["share"], 0.5)].set_index("offer")["gain"]
+    best = ends.idxmax()
+    yield picture(
+        charts.curves(
+            curves,
+            x="share",
+            y="gain",
+            by="offer",
+            x_unit="share of customers asked, the most moved first",
+            y_unit="more returns, share of all",
+            percent=True,
+        ),
+        f"Asking the right half with {words.plain(best)} brings {half[best] / ends[best]:.0%} of "
+        "all the returns it can bring"
+        if ends[best] > 0
+        else "No offer brings more returns",
+        "Qini curves on held-out customers; a straight line from corner to corner would be an "
+        "order at random.",
+    )
+
+
 def _second_lifetimes(source: Source, inputs: Inputs) -> Iterator[Block]:
     """How long those who came back stayed, by offer."""
     if source.experiment is None:
@@ -164,8 +190,9 @@ def _figures(levels: pd.DataFrame, effects: pd.DataFrame, control: str) -> Itera
     wide = wide[[name for name in levels["outcome"].unique() if name in wide.columns]]
     yield table(
         wide.reset_index(),
-        title="Mean per customer in each arm",
+        title="Mean per customer in each arm, in figures",
         formats={"rows": ",.0f", "returned": ".1%"},
+        folded=True,
     )
     names = {"lo": "low", "hi": "high", "p_value": "p", "p_holm": "p, corrected"}
     yield table(

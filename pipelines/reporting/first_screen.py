@@ -7,14 +7,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
-from ...models.intervals import mean_estimate
+from ...models.intervals import mean_estimate, normal_reach
 from ..storage.atomic import verify
 from ..tables.safe_csv import read_table
 from . import words
 from .html import Card
+from .phrasing import meanings, raising
 from .summary import Findings, Inputs, decided_for, ours_of, sent
 
+REASON = "departure_reason"
+LEAST_LEAN = 0.05  # of the share of a reason, from which an offer leans on it
 NO_EXPERIMENT = "Nobody can tell: there is no randomized experiment in this source"
 
 
@@ -24,7 +28,7 @@ def cards(findings: Findings, inputs: Inputs) -> list[Card]:
         _leaving(findings, inputs),
         _returning(findings, inputs),
         _worth(findings, inputs),
-        _offers(findings),
+        _offers(findings, inputs),
         _strategy(findings),
     ]
 
@@ -40,10 +44,11 @@ def _leaving(findings: Findings, inputs: Inputs) -> Card:
     risk = customers["churn_probability"].dropna().sort_values(ascending=False)
     top = risk.head(max(1, len(risk) // 10))
     held = top.sum() / risk.sum() if risk.sum() else 0.0
+    reach = normal_reach(findings.level) * float(np.sqrt((risk * (1 - risk)).sum()))
     answer = (
         f"of {len(risk):,} active customers ({risk.mean():.1%}) are expected to leave "
-        f"{findings.source.churn.within}. The tenth at highest risk holds {held:.0%} of them: "
-        "start there."
+        f"{findings.source.churn.within} ({risk.sum() - reach:,.0f} to {risk.sum() + reach:,.0f} "
+        f"by chance alone). The tenth at highest risk holds {held:.0%} of them: start there."
     )
     grades = read_table(inputs.churn / "metrics.csv")
     of_all = (grades["model"] == "churn") & (grades["slice"] == "all")
@@ -54,15 +59,25 @@ def _leaving(findings: Findings, inputs: Inputs) -> Card:
     where = "On later dates" if _later(inputs) else "On customers held out"
     return Card(
         question,
-        f"{risk.sum():,.0f}",
+        f"{risk.sum():,.0f} customers",
         answer,
         (
+            *_signs(inputs),
             f"{where} it predicted {predicted:.1%}, and {came:.1%} left.",
             f"A leaver ranks above a stayer {auc['value']:.0%} of the time (AUC {auc['value']:.3f}"
             + (f", {auc['lo']:.3f} to {auc['hi']:.3f}" if auc["lo"] == auc["lo"] else "")
             + ").",
         ),
     )
+
+
+def _signs(inputs: Inputs) -> Iterator[str]:
+    """What marks those who leave, in words."""
+    drivers = read_table(inputs.churn / "importance.csv")
+    drivers = drivers[(drivers["importance"] > 0) & (drivers["direction"] != 0)].head(4)
+    said = raising(drivers, meanings(inputs.features))
+    if said:
+        yield f"Typical of who leaves: {', '.join(dict.fromkeys(said))}."
 
 
 def _later(inputs: Inputs) -> bool:
@@ -86,12 +101,7 @@ def _returning(findings: Findings, inputs: Inputs) -> Card:
     details = []
     offers = sent(findings)
     if len(offers):
-        chances = np.array(
-            [
-                offers.loc[offers["recommended_offer"] == name, f"return_probability_{name}"].sum()
-                for name in offers["recommended_offer"].unique()
-            ]
-        ).sum() / len(offers)
+        chances = _with_own_offer(offers, "return_probability_")
         own = offers[f"return_probability_{experiment.control}"].mean()
         details.append(
             f"The customers on the list: {own:.1%} alone, {chances:.1%} with the offer we send "
@@ -149,16 +159,44 @@ def _worth(findings: Findings, inputs: Inputs) -> Card:
             f"they stayed {months} of {limit:.0f} on average ({stay.mean_months - reach:.1f} to "
             f"{stay.mean_months + reach:.1f})"
         )
+    details = tuple(_worth_on_the_list(findings))
     if not lines:
         return Card(
             question, "Not known", "The experiment tells neither value nor length of a return."
         )
     figure = " and ".join(filter(None, [months, worth if len(money) > 1 else ""]))
     shown = "; ".join(lines)
-    return Card(question, figure, f"Of the {len(back):,} who came back: {shown}.")
+    return Card(question, figure, f"Of the {len(back):,} who came back: {shown}.", details)
 
 
-def _offers(findings: Findings) -> Card:
+def _worth_on_the_list(findings: Findings) -> Iterator[str]:
+    """What the forecasts say of those who are sent an offer, should they return with it."""
+    offers = sent(findings)
+    said = []
+    months = _with_own_offer(offers, "months_")
+    if months == months:
+        said.append(f"{months:.1f} months")
+    worth = _with_own_offer(offers, "value_")
+    if worth == worth:
+        said.append(words.amount(worth, findings.source))
+    if said:
+        yield (
+            f"The customers on the list, should they return with the offer we send: "
+            f"{' and '.join(said)} each (predicted)."
+        )
+
+
+def _with_own_offer(offers: pd.DataFrame, stem: str) -> float:
+    """Mean of a forecast over customers, each with the offer that they are sent; NaN if unknown."""
+    total = 0.0
+    for name, rows in offers.groupby("recommended_offer"):
+        if f"{stem}{name}" not in rows:
+            return float("nan")
+        total += float(rows[f"{stem}{name}"].sum())
+    return total / len(offers) if len(offers) else float("nan")
+
+
+def _offers(findings: Findings, inputs: Inputs) -> Card:
     question = "Which offer for whom, at what cost?"
     offers, experiment = sent(findings), findings.source.experiment
     if not findings.decision or experiment is None:
@@ -171,11 +209,14 @@ def _offers(findings: Findings) -> Card:
         return Card(question, "No offer", "Under the rules no customer is worth an offer.")
     cost = 0.0
     parts = []
+    given = _given_reasons(inputs, offers)
     for name, rows in offers.groupby("recommended_offer"):
         terms = experiment.offers[str(name)]
-        cost += float(terms.expected_cost(rows[f"return_probability_{name}"]).sum())
-        parts.append((len(rows), words.plain(name)))
-    listed = ", ".join(f"{name} to {count:,}" for count, name in sorted(parts, reverse=True))
+        paid = float(terms.expected_cost(rows[f"return_probability_{name}"]).sum())
+        cost += paid
+        each = f" at {words.amount(paid / len(rows), findings.source)} each" if paid else ""
+        parts.append((len(rows), f"{words.plain(name)} to {len(rows):,}{each}{given[str(name)]}"))
+    listed = "; ".join(said for _, said in sorted(parts, reverse=True))
     gain = float(offers["expected_incremental_profit"].sum())
     details = []
     if cost:
@@ -193,6 +234,25 @@ def _offers(findings: Findings) -> Card:
     return Card(
         question, f"{len(offers):,} offers", f"{listed[0].upper()}{listed[1:]}.", tuple(details)
     )
+
+
+def _given_reasons(inputs: Inputs, offers: pd.DataFrame) -> dict[str, str]:
+    """For each offer the stated reason that is most overrepresented among those who get it."""
+    told = dict.fromkeys(offers["recommended_offer"].unique(), "")
+    file = inputs.features / "current.parquet"
+    if REASON not in pq.read_schema(file).names:
+        return told
+    rows = offers[["customer_id", "recommended_offer"]].merge(
+        pd.read_parquet(file, columns=["customer_id", REASON]), on="customer_id"
+    )
+    usual = rows[REASON].value_counts(normalize=True)
+    for name, mine in rows.groupby("recommended_offer"):
+        own = mine[REASON].value_counts(normalize=True)
+        more = (own - usual).dropna()
+        if len(more) and more.max() > LEAST_LEAN:
+            reason = more.idxmax()
+            told[name] = f" ({own[reason]:.0%} of them left over {words.plain(reason)})"
+    return told
 
 
 def _strategy(findings: Findings) -> Card:

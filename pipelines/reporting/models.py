@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from ...models.decision.strategy import departure_class
+from ...models.evaluation.budget import PERSONAL
 from ...models.evaluation.probability import RetentionProfit
 from ..storage.atomic import verify
 from ..tables.safe_csv import read_table
 from . import charts
 from .html import Block, picture, table, text
+from .phrasing import meanings, raising
 from .summary import Findings, Inputs
 
 MODELS = {
@@ -36,6 +39,13 @@ SLICE_METRICS = {
     "ece": ".4f",
     "lift_10": ".2f",
 }
+GRADES = {
+    "rows": "customers",
+    "base_rate": "returned",
+    "auc": "AUC",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+}
 SHOWN_DRIVERS = 12
 REASON = "departure_reason"
 
@@ -49,15 +59,25 @@ def comeback(inputs: Inputs, findings: Findings) -> Iterator[Block]:
             unit="share returned",
             percent=True,
         ),
-        "Predicted chances to return, against what happened",
+        _kept_word(
+            read_table(inputs.plots / "return_reliability.csv"), "Predicted chances to return"
+        ),
         "Held-out customers in tenths by prediction, by the offer they got; on the dotted line the "
         "model keeps its word.",
     )
     grades = pd.DataFrame(findings.metrics["winback"]).T.rename_axis("offer").reset_index()
+    grades = grades[["offer", *GRADES]].rename(columns=GRADES)
     yield table(
         grades,
-        title="Return probability on held-out customers",
-        formats={"rows": ",.0f", "base_rate": ".3f", "auc": ".3f", "log_loss": ".4f", "ece": ".4f"},
+        title="Return probability on held-out customers, in figures",
+        formats={
+            "customers": ",.0f",
+            "returned": ".1%",
+            "AUC": ".3f",
+            "log loss": ".4f",
+            "calibration error": ".4f",
+        },
+        folded=True,
     )
     yield from _never_offered(inputs, findings)
     yield from _return_drivers(inputs, findings)
@@ -67,7 +87,9 @@ def comeback(inputs: Inputs, findings: Findings) -> Iterator[Block]:
             charts.reliability(
                 read_table(inputs.plots / "value_reliability.csv"), by="offer", unit="value"
             ),
-            "What a return is worth, predicted against what it brought",
+            _kept_word(
+                read_table(inputs.plots / "value_reliability.csv"), "Predicted worth of a return"
+            ),
             "Held-out customers who came back, in tenths by prediction, by the offer they got.",
         )
     yield picture(
@@ -79,9 +101,25 @@ def comeback(inputs: Inputs, findings: Findings) -> Iterator[Block]:
             x_unit="spend per customer",
             y_unit="gain per customer",
         ),
-        "What a budget buys",
+        _budget_says(read_table(inputs.plots / "budget_curve.csv")),
         "Gain over sending nothing, on held-out customers (multi-armed Qini curve with costs).",
     )
+
+
+def _budget_says(curve: pd.DataFrame) -> str:
+    """How much of the whole gain half of the money buys."""
+    personal = curve[curve["policy"] == PERSONAL]
+    whole = float(personal["gain"].max())
+    if whole <= 0:
+        return "No budget buys a gain here"
+    half = np.interp(personal["budget"].max() / 2, personal["budget"], personal["gain"])
+    return f"Half of the money buys {half / whole:.0%} of the gain, if spent where it helps most"
+
+
+def _kept_word(table: pd.DataFrame, what: str) -> str:
+    """Whether predictions agree with what happened, by the rows whose interval holds them."""
+    inside = (table["lo"] <= table["predicted"]) & (table["predicted"] <= table["hi"])
+    return f"{what} within the noise of what happened in {inside.sum()} of {len(table)} groups"
 
 
 def _never_offered(inputs: Inputs, findings: Findings) -> Iterator[Block]:
@@ -111,7 +149,10 @@ def _never_offered(inputs: Inputs, findings: Findings) -> Iterator[Block]:
             unit="share returned",
             percent=True,
         ),
-        "Leavers in no experiment: predicted against observed return without an offer",
+        _kept_word(
+            read_table(inputs.plots / "leavers_reliability.csv"),
+            "Leavers in no experiment: predicted return without an offer",
+        ),
     )
 
 
@@ -120,10 +161,9 @@ def _return_drivers(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     own = f"return_probability_{findings.decision['control']}"
     alone = drivers[drivers["output"] == own]
     yield picture(
-        charts.bars(*_named(alone), unit="mean absolute share in the probability"),
+        charts.bars(*_named(alone, inputs), unit="mean absolute share in the probability"),
         "What drives a return without an offer",
-        "An arrow up: larger values raise it; down: they lower it; none: it depends, or the "
-        "feature is a category.",
+        "Each bar names the side of a feature that raises the chance.",
     )
     families = read_table(inputs.winback / "families.csv")
     families = families[families["output"] != own]
@@ -148,11 +188,10 @@ def _return_drivers(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     )
 
 
-def _named(drivers: pd.DataFrame) -> tuple[list[str], list[float]]:
-    """Names with arrows, and magnitudes, of the strongest drivers that do anything."""
+def _named(drivers: pd.DataFrame, inputs: Inputs) -> tuple[list[str], list[float]]:
+    """Words and magnitudes of the strongest drivers that do anything."""
     first = drivers[drivers["importance"] > 0].head(SHOWN_DRIVERS)
-    arrows = first["direction"].map({1: " \u2191", -1: " \u2193", 0: ""})
-    return list(first["feature"] + arrows), list(first["importance"])
+    return raising(first, meanings(inputs.features)), list(first["importance"])
 
 
 def _reasons(inputs: Inputs, findings: Findings) -> Iterator[Block]:
@@ -178,6 +217,7 @@ def _reasons(inputs: Inputs, findings: Findings) -> Iterator[Block]:
         means,
         title="Why today's lost customers left, in the classes of Stauss and Friege, and what the "
         "model expects of them on average",
+        folded=True,
         formats=dict.fromkeys(means.columns, ".3f") | {"customers": ",.0f"},
     )
 
@@ -194,8 +234,7 @@ def churn(inputs: Inputs) -> Iterator[Block]:
         "regression on recency, frequency and money, and an alert for whoever is silent for longer "
         "than usual. In brackets 95% intervals, of whole customers drawn again."
     )
-    yield table(_grades(metrics[metrics["slice"] == "all"]))
-    yield text(_best_cutoff(read_table(inputs.churn / "cutoffs.csv")))
+    yield from _profit_by_cutoff(inputs)
     yield picture(
         charts.reliability(
             read_table(inputs.plots / "churn_reliability.csv"),
@@ -203,16 +242,19 @@ def churn(inputs: Inputs) -> Iterator[Block]:
             unit="churn",
             percent=True,
         ),
-        "Predicted churn against what happened",
+        _kept_word(read_table(inputs.plots / "churn_reliability.csv"), "Predicted churn"),
         "Held-out customers in tenths by prediction; on the dotted line the model keeps its word.",
     )
     yield picture(
         charts.bars(
-            *_named(read_table(inputs.churn / "importance.csv")),
+            *_named(read_table(inputs.churn / "importance.csv"), inputs),
             unit="mean absolute share in the probability",
         ),
         "What moves the risk to leave most",
-        "An arrow up: larger values raise it; down: they lower it.",
+        "Each bar names the side of a feature that raises the risk.",
+    )
+    yield table(
+        _grades(metrics[metrics["slice"] == "all"]), title="All grades, in figures", folded=True
     )
     if (inputs.churn / "staleness.csv").exists():
         yield from _ageing(read_table(inputs.churn / "staleness.csv"))
@@ -230,8 +272,35 @@ def churn(inputs: Inputs) -> Iterator[Block]:
     yield table(
         parts,
         title=f"The parts: {verify(inputs.churn)['split']}",
-        formats={"churn_rate": ".2%"},
+        formats={"rows": ",.0f", "customers": ",.0f", "churn_rate": ".2%"},
         folded=True,
+    )
+
+
+def _profit_by_cutoff(inputs: Inputs) -> Iterator[Block]:
+    """What contacting ever more customers earns, from the highest risk on."""
+    told = _best_cutoff(read_table(inputs.churn / "cutoffs.csv"))
+    bins = read_table(inputs.plots / "churn_reliability.csv").sort_values(
+        "predicted", ascending=False
+    )
+    costs = RetentionProfit()
+    left = bins["observed"]
+    kept = left * costs.alpha / (costs.alpha + costs.beta) * (costs.value - costs.incentive_cost)
+    earned = (kept - (1 - left) * costs.incentive_cost - costs.contact_cost) * bins["rows"]
+    shares = np.append(0.0, bins["rows"].cumsum() / bins["rows"].sum())
+    profit = np.append(0.0, earned.cumsum() / bins["rows"].sum())
+    best = float(shares[np.argmax(profit)])
+    yield picture(
+        charts.line(
+            shares,
+            profit,
+            x_unit="share of customers contacted, the likeliest to leave first",
+            y_unit="profit per customer",
+        ),
+        f"Contact about the {best:.0%} likeliest to leave, not everybody"
+        if 0 < best < 1
+        else ("At these costs it pays to contact nobody" if best == 0 else "Contact everybody"),
+        told,
     )
 
 
@@ -239,7 +308,7 @@ def _grades(whole: pd.DataFrame) -> pd.DataFrame:
     """One row per metric, one column per model, values with their intervals."""
     rows = []
     for metric, (name, spec) in METRICS.items():
-        row = {"": name}
+        row = {"measure": name}
         for model, words in MODELS.items():
             grades = whole[(whole["metric"] == metric) & (whole["model"] == model)]
             for grade in grades.to_dict("records"):
@@ -293,4 +362,5 @@ def _ageing(aged: pd.DataFrame) -> Iterator[Block]:
         title="How fast it ages: smaller models, each trained on as many dates, asked about the "
         "same later customers",
         formats={"months older": "g"},
+        folded=True,
     )

@@ -83,7 +83,15 @@ def decide(predictions, facts=None, **changes):
     risk = predictions.get("churn_probability", pd.Series(np.nan, index=table.index))
     percent = lapse_discount(rows.get("days_since_last_order", np.full(len(rows), np.nan)))
     weighed = weigh(decision, rows, predictions)
-    return table.assign(reasons=sentences(decision, weighed, risk=risk.to_numpy(), percent=percent))
+    return table.assign(
+        reasons=sentences(
+            decision,
+            weighed,
+            risk=risk.to_numpy(),
+            percent=percent,
+            strategy=table["strategy"].to_numpy(),
+        )
+    )
 
 
 # discount is best for 0, upgrade for 1; 2 is hurt by both; 3 gains too little to pay
@@ -103,7 +111,7 @@ def test_profit_is_gain_minus_cost_on_acceptance_and_contact():
 
 def test_reasons_say_why_in_words():
     reasons = decide(FOUR, facts_of(FOUR))["reasons"]
-    assert reasons[0] == ("discount: returns with 0.50 instead of 0.10, gain +299.00")
+    assert reasons[0] == ("discount: 50 in 100 return instead of 10, gain +299.00")
     assert reasons[2] == "do not disturb: every offer makes a return less likely"
     assert reasons[3] == "not worth it: discount would gain -5.20"
 
@@ -212,7 +220,7 @@ def test_active_customers_get_a_risk_and_a_strategy_but_no_offer():
     assert table["recommended_offer"].isna().tolist() == [True, False, False, False]
     assert np.isnan(table["expected_incremental_profit"][0])
     assert table["strategy"][0] == "protect"
-    assert table["reasons"][0] == "leaves with probability 0.40"
+    assert table["reasons"][0] == "40 in 100 like this one leave"
 
 
 def many(rows=3000, seed=0):
@@ -322,9 +330,11 @@ def test_without_an_experiment_there_are_risks_and_no_offers():
     table = decide(frame, facts, offers={})
     assert table["recommended_offer"].tolist()[2:] == ["none", "none"]
     assert table["recommended_offer"].isna().tolist() == [True, True, False, False]
-    told = decide(frame, facts.assign(days_since_last_order=[9, 9, 20, 200]), offers={})["reasons"]
-    assert told[2] == "no experiment says what to offer"
-    assert told[3] == "no experiment says what to offer; rule of thumb by lapse: 15% off"
+    worth = facts.assign(days_since_last_order=[9, 9, 20, 200], spend_360d=[1.0, 1, 1, 99])
+    told = decide(frame, worth, offers={})
+    assert told["strategy"].tolist()[2:] == ["end", "win back"]
+    assert told["reasons"][2] == "no experiment says what to offer; others come first"
+    assert told["reasons"][3] == "no experiment says what to offer; rule of thumb by lapse: 15% off"
 
 
 def test_returns_objective_needs_no_money():

@@ -28,6 +28,7 @@ def test_each_strategy_has_its_customer():
         (ACTIVE, 500, 10, 0.0, 0.01, 400, "harvest"),
         (ACTIVE, 50, 80, 0.3, 0.01, 400, "end"),
         (ACTIVE, 50, 10, 0.0, 0.9, 400, "harvest"),
+        (ACTIVE, 50, 10, 0.2, 0.9, 400, "harvest"),  # nobody sells more to who is leaving
         (LOST, 500, 10, 0.0, np.nan, 400, "win back"),
         (LOST, 50, 10, 0.0, np.nan, 400, "end"),
     ]

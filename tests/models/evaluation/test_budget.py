@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from winback.models.evaluation.budget import PERSONAL, UNIFORM, budget_curve
+from winback.models.evaluation.budget import PERSONAL, UNIFORM, budget_curve, qini_curves
 from winback.models.evaluation.policies import Graded
 from winback.models.offers import Offer
 
@@ -42,3 +42,14 @@ def test_where_no_offer_gains_a_budget_buys_nothing():
     )  # fmt: skip
     assert (table["gain"] == 0).all()
     assert table["budget"].max() == pytest.approx(2.0)
+
+
+def test_a_qini_curve_rises_while_customers_gain_and_asks_nobody_who_loses():
+    truth = judged()
+    harmed = Graded(
+        truth.names, truth.scores - [0, 1, 1], truth.expected - [0, 1, 1], truth.response
+    )
+    table = qini_curves(harmed, points=5, replicates=20, seed=0)
+    gift = table[table["offer"] == "gift"]
+    assert gift["share"].tolist() == [0, 0.25, 0.5, 0.75, 1]
+    np.testing.assert_allclose(gift["gain"], [0, 1.25, 2.5, 2.5, 2.5])

@@ -88,13 +88,22 @@ def test_a_family_is_the_sum_of_its_features_and_equal_pulls_cancel():
     assert len(importance(formula, frame, most_rows=1)) == 3
 
 
-def test_drivers_name_feature_value_and_share_in_words():
+def test_drivers_say_in_words_what_raises_an_output_and_what_lowers_it():
     formula, frame = boosted()
     frame.loc[0, ["a", "reason"]] = [3.0, None]
-    line = drivers(formula, frame.iloc[:2], "probability", top=1, meanings={"a": "silence in days"})
-    assert line[0].startswith("silence in days 3 (+")
-    everything = drivers(formula, frame.iloc[:1], "probability", top=9)[0]
-    assert "reason unknown (" in everything
+
+    def words(name, value):
+        return f"{name} {'unknown' if pd.isna(value) else value}"
+
+    line = drivers(formula, frame.iloc[:2], "probability", top=1, words=words)
+    assert line[0] == "because: a 3.0"
+    shares = contributions(formula, frame.iloc[:1], "probability")[0].iloc[0]
+    everything = drivers(formula, frame.iloc[:1], "probability", top=9, words=words)[0]
+    lowers = {name for name in shares.index[shares < 0] if name in frame}
+    against = everything.partition("despite: ")[2]
+    assert lowers == {said.split()[0] for said in against.split(", ") if said}
+    once = drivers(formula, frame.iloc[:1], "probability", top=9, words=lambda *_: "the same")
+    assert once == ["because: the same"]
 
 
 def test_unknown_output_is_refused_and_no_rows_are_no_error():

@@ -141,3 +141,29 @@ def test_forty_returners_an_offer_do_not_tell_the_offers_values_apart(seed):
     seen = np.bincount(arm, weights=value) / 40
     assert np.ptp(found) < 0.4 * np.ptp(seen)
     assert abs(found.mean() / value.mean() - 1) < 0.05
+
+
+def test_months_are_told_whichever_way_predicts_the_value():
+    frame, arm, days, ended, value, rate, _ = lives(2)
+    columns = learn_columns(frame)
+
+    def fitted(lifetimes):
+        return fit_value(
+            columns,
+            encode(columns, frame),
+            arm=arm,
+            offers=2,
+            returned=np.ones(len(arm)),
+            value=value,
+            fold=np.arange(len(arm)) % 3,
+            lifetimes=lifetimes,
+        )
+
+    assert fitted(None).months == ()
+    model = fitted(Lifetimes(days, ended, HORIZON))
+    outputs = {f"m{place}": one for place, one in enumerate(model.months)}
+    found = evaluate(Formula(columns, outputs, tuple(outputs)), frame).to_numpy()
+    own = np.where(arm == 1, rate * 2, rate)
+    true = np.column_stack([expected_months(own), expected_months(own / 2)])
+    assert np.abs(found.mean(axis=0) / true.mean(axis=0) - 1).max() < 0.05
+    assert np.abs(model.months_held_out.mean(axis=0) / true.mean(axis=0) - 1).max() < 0.05

@@ -1,0 +1,70 @@
+"""Chapter of the report on lost customers where no experiment says what offers do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from . import charts, words
+from .html import Block, picture, table, text
+from .summary import Findings, Inputs
+
+PAST = ("margin_total", "spend_total")  # what they were worth, the first that is known
+DISCOUNT = r"rule of thumb by lapse: (\d+)% off"
+
+
+def lost(inputs: Inputs, findings: Findings) -> Iterator[Block]:
+    """Who comes first, what they were worth, and the rule of thumb."""
+    current = pd.read_parquet(inputs.features / "current.parquet")
+    members = current[current["population"] == "lost"]
+    rows = findings.recommendations.merge(members, on="customer_id", suffixes=("", "_known"))
+    if rows.empty:
+        return
+    past = next((name for name in PAST if name in rows and rows[name].notna().any()), None)
+    yield text(
+        f"{len(rows):,} customers count as lost. No randomized experiment says what an offer does "
+        "to them, so none is recommended. Start with those of priority A, and send an offer to a "
+        "random half of them: the next run then tells what it brought."
+    )
+    groups = rows.groupby("priority").size().reindex(["A", "B", "C"], fill_value=0)
+    yield picture(
+        charts.bars(
+            [f"{letter}: {PRIORITIES[letter]}" for letter in groups.index],
+            groups.tolist(),
+            unit="lost customers",
+            mark=(f"A: {PRIORITIES['A']}",),
+        ),
+        f"{groups['A']:,} of {len(rows):,} lost customers come first",
+    )
+    if past is not None:
+        noun = "margin" if past == "margin_total" else "spending"
+        whole = rows[past].sum()
+        worth = rows.groupby("priority")[past].sum().reindex(groups.index, fill_value=0.0)
+        yield picture(
+            charts.bars(
+                [f"{letter}: {PRIORITIES[letter]}" for letter in worth.index],
+                worth.tolist(),
+                unit=f"{noun} so far{', ' + findings.source.currency if whole else ''}",
+                mark=(f"A: {PRIORITIES['A']}",),
+            ),
+            f"They brought {words.amount(float(whole), findings.source)} of {noun} before they "
+            f"left, {worth['A'] / whole:.0%} of it from priority A"
+            if whole > 0
+            else f"No {noun} of theirs is known",
+        )
+    discounts = rows["reasons"].str.extract(DISCOUNT)[0].dropna()
+    counts = discounts.astype(int).value_counts().sort_index()
+    if len(counts):
+        yield table(
+            pd.DataFrame({"discount": [f"{step}%" for step in counts.index], "customers": counts}),
+            title="A discount by rule of thumb: the longer silent, the more",
+            formats={"customers": ",.0f"},
+        )
+
+
+PRIORITIES = {
+    "A": "first fifth by money at stake",
+    "B": "next three tenths",
+    "C": "the rest",
+}

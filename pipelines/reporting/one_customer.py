@@ -1,0 +1,46 @@
+"""One customer of the list as an example: the same waterfall as `winback customer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ...models.formula.explain import OFFER
+from ..storage.stage_outputs import read_dictionary
+from ..storage.trained_models import read_answers
+from . import charts, words
+from .html import Block, picture, text
+from .summary import Findings, Inputs, sent
+from .waterfall import take_apart
+
+
+def one_customer(inputs: Inputs, findings: Findings) -> Iterator[Block]:
+    """Why the first customer of the list gets this offer, part by part."""
+    offered = sent(findings).dropna(subset=["expected_incremental_profit"])
+    if offered.empty:
+        return
+    first = offered.sort_values(
+        ["expected_incremental_profit", "customer_id"], ascending=[False, True]
+    ).iloc[0]
+    rows = pq.read_table(inputs.features / "current.parquet")
+    known = rows.filter(pc.equal(rows["customer_id"], first["customer_id"])).to_pandas()
+    meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(inputs.features)}
+    meanings[OFFER] = "the offer itself"
+    answers = read_answers(inputs.churn, inputs.winback)
+    offer = words.plain(first["recommended_offer"])
+    fall = take_apart(answers, known, f"uplift_{first['recommended_offer']}", meanings)
+    yield text(
+        f"The first customer on the list is {first['customer_id']}: {first['reasons']}. "
+        f"The same for anybody: winback customer {first['customer_id']}."
+    )
+    yield picture(
+        charts.waterfall(
+            fall.parts["meaning"].tolist(), fall.parts["share"].tolist(), base=fall.base
+        ),
+        f"{offer[0].upper()}{offer[1:]} raises this customer's chance to return by "
+        f"{100 * fall.forecast:.0f} points; what that is made of",
+        "From the typical effect on top, feature by feature, to the effect for this customer; the "
+        "parts add up to it.",
+    )

@@ -30,13 +30,13 @@ FIGURES = {
 
 
 STRATEGIES = {  # what to do, by Buttle's strategy
-    "start": "a new relation: welcome it",
-    "protect": "valuable and at risk: talk to the customer before anybody else does",
+    "start": "a new relation, welcome it",
+    "protect": "valuable and at risk, talk first",
     "re-engineer": "valuable but costs more than it brings: serve it more cheaply",
-    "enhance": "growing: sell more",
-    "harvest": "spend nothing extra: steady, or not worth the cost of keeping",
+    "enhance": "growing, sell more",
+    "harvest": "steady or of little value, spend nothing extra",
     "win back": "lost and worth an offer",
-    "end": "not worth money now: let go",
+    "end": "not worth money now, let go",
 }
 
 

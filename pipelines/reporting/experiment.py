@@ -114,7 +114,7 @@ def _qini(inputs: Inputs) -> Iterator[Block]:
     curves = read_table(inputs.plots / "qini.csv")
     ends = curves[curves["share"] == 1.0].set_index("offer")["gain"]
     half = curves[np.isclose(curves["share"], 0.5)].set_index("offer")["gain"]
-    best = ends.idxmax()
+    best = str(ends.idxmax())
     yield picture(
         charts.curves(
             curves,

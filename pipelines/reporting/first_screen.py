@@ -250,7 +250,7 @@ def _given_reasons(inputs: Inputs, offers: pd.DataFrame) -> dict[str, str]:
         own = mine[REASON].value_counts(normalize=True)
         more = (own - usual).dropna()
         if len(more) and more.max() > LEAST_LEAN:
-            reason = more.idxmax()
+            reason = str(more.idxmax())
             told[name] = f" ({own[reason]:.0%} of them left over {words.plain(reason)})"
     return told
 

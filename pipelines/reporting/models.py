@@ -279,7 +279,8 @@ def churn(inputs: Inputs) -> Iterator[Block]:
 
 def _profit_by_cutoff(inputs: Inputs) -> Iterator[Block]:
     """What contacting ever more customers earns, from the highest risk on."""
-    told = _best_cutoff(read_table(inputs.churn / "cutoffs.csv"))
+    cutoffs = read_table(inputs.churn / "cutoffs.csv")
+    best = float(cutoffs.set_index("model").loc["churn", "share"])
     bins = read_table(inputs.plots / "churn_reliability.csv").sort_values(
         "predicted", ascending=False
     )
@@ -289,18 +290,17 @@ def _profit_by_cutoff(inputs: Inputs) -> Iterator[Block]:
     earned = (kept - (1 - left) * costs.incentive_cost - costs.contact_cost) * bins["rows"]
     shares = np.append(0.0, bins["rows"].cumsum() / bins["rows"].sum())
     profit = np.append(0.0, earned.cumsum() / bins["rows"].sum())
-    best = float(shares[np.argmax(profit)])
     yield picture(
         charts.line(
-            shares,
-            profit,
+            shares.tolist(),
+            profit.tolist(),
             x_unit="share of customers contacted, the likeliest to leave first",
             y_unit="profit per customer",
         ),
-        f"Contact about the {best:.0%} likeliest to leave, not everybody"
+        f"Contact the {best:.1%} likeliest to leave, not everybody"
         if 0 < best < 1
         else ("At these costs it pays to contact nobody" if best == 0 else "Contact everybody"),
-        told,
+        _best_cutoff(cutoffs),
     )
 
 

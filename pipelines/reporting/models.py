@@ -280,7 +280,7 @@ def churn(inputs: Inputs) -> Iterator[Block]:
 def _profit_by_cutoff(inputs: Inputs) -> Iterator[Block]:
     """What contacting ever more customers earns, from the highest risk on."""
     cutoffs = read_table(inputs.churn / "cutoffs.csv")
-    best = float(cutoffs.set_index("model").loc["churn", "share"])
+    best = float(cutoffs.set_index("model")["share"].loc["churn"])
     bins = read_table(inputs.plots / "churn_reliability.csv").sort_values(
         "predicted", ascending=False
     )

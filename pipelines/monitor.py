@@ -49,10 +49,10 @@ def monitor(
     ValueError
         If no folder of scores is found, or the source does not say when a customer is lost.
     """
-    if source.churn is None:
+    if source.churn is None or source.churn.kind == "label":
         raise ValueError(
-            f"{source.path}: does not say when a customer is lost, so nobody knows who left; add "
-            "churn: to it"
+            f"{source.path}: does not say when a customer is lost, so nobody knows who left since; "
+            "add churn: with a kind that knows dates"
         )
     folders = [folder for place in scores for folder in _published(place)]
     if not folders:
@@ -64,8 +64,8 @@ def monitor(
     opened = frames.open_tables(tables, session=connection)
     as_of = verify(tables).get("as_of")
     now = seconds(as_of) if as_of else frames.last_event(opened)
-    rows = [_graded(folder, opened, source.churn, now) for folder in folders]
-    table = pd.DataFrame(sorted(rows, key=lambda row: (row["as_of"], row["scores"])))
+    graded = [_graded(folder, opened, source.churn, now) for folder in folders]
+    table = pd.DataFrame(graded).sort_values(["as_of", "scores"], ignore_index=True)
     replace_file(out, table.to_csv(index=False).encode())
     return Result(_text(table), {"out": out, "jobs": table.to_dict("records")})
 

@@ -1,13 +1,13 @@
 """`winback promote`: the challenger becomes champion if every gate lets it pass.
 
-Both are graded on rows that neither was trained on; each training recorded which these are. Each
+Both are graded on the customers who are kept apart from every training of a model that ships. Each
 gate is written on the challenger's version as a tag with its figure, whether it passed or not. The
 old champion stays at hand as @previous; `--rollback` exchanges the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
     Raises
     ------
     Refusal
-        If there is no challenger, or too few rows that neither has learned from.
+        If there is no challenger, or too few rows that neither has learned from to tell.
     Vetoed
         If a gate did not let it pass; the aliases stay as they are.
     """
@@ -105,15 +105,34 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
     _forget_gates(client, challenger)
     said = {}
     for gate in gates:
-        text = f"{'passed' if gate.passed else 'vetoed'}: {gate.figure}"
+        text = f"{_verdict(gate)}: {gate.figure}"
         said[gate.name] = text
         client.set_model_version_tag(MODEL_NAME, challenger.version, GATE + gate.name, text)
         say(f"{gate.name}: {text}")
-    vetoes = [f"{gate.name} {gate.figure}" for gate in gates if not gate.passed]
-    if vetoes:
-        raise Vetoed(f"version {challenger.version} is not promoted: {'; '.join(vetoes)}")
+    _refuse(challenger, gates)
     _crown(client, "promote", challenger, previous=champion, gates=said)
     return _uri(challenger)
+
+
+def _verdict(gate: Gate) -> str:
+    if gate.passed:
+        return "passed"
+    return "underpowered" if gate.underpowered else "vetoed"
+
+
+def _refuse(challenger: ModelVersion, gates: Sequence[Gate]) -> None:
+    """Stop where a gate is closed; that it is worse weighs more than that nobody can tell."""
+    closed = [gate for gate in gates if not gate.passed]
+    vetoes = [f"{gate.name} {gate.figure}" for gate in closed if not gate.underpowered]
+    if vetoes:
+        raise Vetoed(f"version {challenger.version} is not promoted: {'; '.join(vetoes)}")
+    if closed:
+        figures = "; ".join(f"{gate.name} {gate.figure}" for gate in closed)
+        raise Refusal(
+            f"version {challenger.version} is not promoted, too few rows tell whether it is worse: "
+            f"{figures}. Wait for more customers, let pass a larger loss (value_margin and "
+            f"auc_margin of promote), or {UNOPPOSED}"
+        )
 
 
 def _tell_send_list(
@@ -220,8 +239,8 @@ def _churn_gates(match: Match) -> list[Gate]:
         rows["churned"],
         ours,
         rival_chance,
+        margin=match.params.auc_margin,
         cluster=rows["customer_id"],
-        seed=match.params.seed,
     )
     gates.append(baseline_gate(grades, model="churn"))
     if rival_chance is not None:
@@ -248,13 +267,19 @@ def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
     rival_chance = None if rival is None else of_own_offer(rival, rows["offer"], CHANCE)
     gates = [
         *probability_gates(
-            "return", rows["returned"], chance, rival_chance, seed=match.params.seed
+            "return",
+            rows["returned"],
+            chance,
+            rival_chance,
+            margin=match.params.auc_margin,
+            cluster=rows["customer_id"],
         ),
         *policy_gates(
             judged.scores,
             judged.names,
             ours["recommended_offer"],
             None if rival is None else rival["recommended_offer"],
+            margin=match.params.value_margin,
         ),
     ]
     if rival is None:
@@ -287,7 +312,7 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
     if kept.sum() < match.params.least_rows:
         raise Refusal(
             f"only {words}, and promote.least_rows is {match.params.least_rows}: fewer could veto "
-            "nothing. Keep the seed and the share of the training from one model to the next, or "
+            "nothing. Keep more customers apart (promote.kept_apart) and train anew, or "
             + UNOPPOSED
         )
     say(f"graded on {words}")

@@ -1,9 +1,10 @@
 """Stage train_winback: fit the models of return, value and effects of the offers.
 
-The experiment is read out first; a broken one stops the run before anything is fitted. A share of
-its customers is held out by a hash and never trained on: the policies are graded on them later, and
-so are the chances of leavers who were in no experiment.
-Whether to send personal offers at all is decided here, on out-of-fold rows of the training part.
+The experiment is read out first; a broken one stops the run before anything is fitted. Then the
+models are fitted twice. The first fit is graded: a share of the customers is held out from it by a
+hash, and on them the policies are graded later, as are the chances of leavers who were in no
+experiment. Whether to send personal offers at all is decided on its out-of-fold rows. The second
+fit ships: it learns from everybody but the few who are kept apart from all models.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..models.evaluation.held_out import held_out, value_is_known
+from ..models.evaluation.held_out import held_out, kept_apart, value_is_known
 from ..models.evaluation.policies import decide
-from ..models.evaluation.unseen import remember_customers
+from ..models.evaluation.unseen import remember_offers
 from ..models.formula.explain import family_importance, importance
 from ..models.formula.formula import Formula, evaluate
-from ..models.returns.returns import fit_winback
+from ..models.returns.returns import WinbackModel, fit_winback
 from ..models.uplift.input_rows import sent_propensity
 from .job.progress import say, step
 from .settings.objectives import graded, objectives
@@ -43,9 +44,18 @@ from .tables.safe_csv import save_table
 
 
 def train_winback(
-    source: Source, params: TrainWinback, machine: Machine, *, features: Path, out: Path
+    source: Source,
+    params: TrainWinback,
+    machine: Machine,
+    *,
+    apart_share: float,
+    features: Path,
+    out: Path,
 ) -> None:
-    """Read out the experiment, fit the win-back models, decide, and keep the held-out rows."""
+    """Read out the experiment, fit the win-back models, decide, and keep the held-out rows.
+
+    `apart_share` of the customers never reach a model that ships, nor the decision.
+    """
     with replace_folder(out) as new:
         why = why_skipped(features, "winback")
         if source.experiment and source.experiment.observational:
@@ -68,7 +78,7 @@ def train_winback(
         frame = comparable(frame, source.experiment.control)
         if learned := int((~of_experiment(frame)).sum()):
             say(f"{learned:,} customers of our campaigns join the experiment")
-        new.extra["unseen"] = remember_customers(frame, share=params.test_share, seed=params.seed)
+        new.extra["unseen"] = remember_offers(frame, share=apart_share)
         has_value = value_is_known(frame["value"], frame["returned"])
         if not has_value.all():
             say(f"{(~has_value).sum():,} offers are too recent for their value to be known yet")
@@ -76,47 +86,59 @@ def train_winback(
         frame["propensity"] = sent_propensity(
             frame["offer"].to_numpy(), frame["propensity"], frame.index
         )
-        apart = held_out(frame["customer_id"], share=params.test_share, seed=params.seed)
-        formula = _fit(frame[~apart], frame[apart], names, source.experiment, params, machine, new)
+        apart = kept_apart(frame["customer_id"], share=apart_share)
+        tested = apart | held_out(frame["customer_id"], share=params.test_share, seed=params.seed)
+        with step(f"graded models on {(~tested).sum():,} customers, {tested.sum():,} held out"):
+            model = _fit(frame[~tested], names, source.experiment, params, machine)
+        _decide(model, frame[~tested], source.experiment, new)
+        answers = evaluate(model.formula, frame[tested], threads=machine.threads)
+        kept = pd.concat([frame[tested], answers], axis=1)
+        kept.to_parquet(new.path / "held_out.parquet", index=False)
+        with step(f"models that ship, on {(~apart).sum():,} customers"):
+            shipped = _fit(frame[~apart], names, source.experiment, params, machine)
+        write_formula(new.path, shipped.formula)
+        (new.path / "summary.json").write_text(
+            json.dumps(shipped.summary, indent=1, sort_keys=True)
+        )
         with step("what drives return and the effects of the offers"):
             families = {entry["name"]: entry["family"] for entry in read_dictionary(features)}
-            _explain(formula, frame[apart], families, source.experiment, machine, new)
+            _explain(shipped.formula, frame[tested], families, source.experiment, machine, new)
         if (features / LEAVERS).exists():
             leavers, _ = training_rows(features, "leavers")
-            answers = evaluate(formula, leavers, threads=machine.threads)
+            answers = evaluate(model.formula, leavers, threads=machine.threads)
             kept = pd.concat([leavers[["customer_id", "as_of", "returned"]], answers], axis=1)
             kept.to_parquet(new.path / LEAVERS, index=False)
 
 
 def _fit(
-    train: pd.DataFrame,
-    test: pd.DataFrame,
+    rows: pd.DataFrame,
     names: list[str],
     experiment: Experiment,
     params: TrainWinback,
     machine: Machine,
-    new: NewFolder,
-) -> Formula:
-    with step(f"win-back models on {len(train):,} customers, {len(test):,} held out"):
-        model = fit_winback(
-            train[names],
-            offer=train["offer"].to_numpy(),
-            propensity=train["propensity"].to_numpy(),
-            returned=train["returned"].to_numpy(),
-            groups=train["customer_id"] if train["customer_id"].duplicated().any() else None,
-            value=train["value"].to_numpy(),
-            second_days=train["second_days"].to_numpy(),
-            second_ended=train["second_ended"].to_numpy(),
-            offers=experiment.offers,
-            control=experiment.control,
-            horizon_days=experiment.value_horizon_days,
-            folds=params.folds,
-            seed=params.seed,
-            threads=machine.threads,
-        )
-    write_formula(new.path, model.formula)
-    predicted = evaluate(model.formula, test, threads=machine.threads)
-    pd.concat([test, predicted], axis=1).to_parquet(new.path / "held_out.parquet", index=False)
+) -> WinbackModel:
+    return fit_winback(
+        rows[names],
+        offer=rows["offer"].to_numpy(),
+        propensity=rows["propensity"].to_numpy(),
+        returned=rows["returned"].to_numpy(),
+        groups=rows["customer_id"] if rows["customer_id"].duplicated().any() else None,
+        value=rows["value"].to_numpy(),
+        second_days=rows["second_days"].to_numpy(),
+        second_ended=rows["second_ended"].to_numpy(),
+        offers=experiment.offers,
+        control=experiment.control,
+        horizon_days=experiment.value_horizon_days,
+        folds=params.folds,
+        seed=params.seed,
+        threads=machine.threads,
+    )
+
+
+def _decide(
+    model: WinbackModel, train: pd.DataFrame, experiment: Experiment, new: NewFolder
+) -> None:
+    """Write whether to send personal offers; the held-out rows have no say, they grade it."""
     decisions = {
         objective: decide(graded(train, model.held_out, experiment, objective))
         for objective in objectives(experiment, model.formula.outputs)
@@ -129,8 +151,6 @@ def _fit(
         "by_objective": decisions,
     }
     (new.path / OFFERS_FILE).write_text(json.dumps(document, indent=1, sort_keys=True))
-    (new.path / "summary.json").write_text(json.dumps(model.summary, indent=1, sort_keys=True))
-    return model.formula
 
 
 def _explain(

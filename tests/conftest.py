@@ -25,6 +25,7 @@ SMALL = {  # a small world, trained quickly
     "snapshots: 8": "snapshots: 5",
     "rounds: 300": "rounds: 40",
     "least_experiment_rows: 100": "least_experiment_rows: 5",
+    "kept_apart: 0.1": "kept_apart: 0.2",
 }
 
 

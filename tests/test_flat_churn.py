@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from winback.models.evaluation.twins import count_twins, twin_keys
-from winback.models.evaluation.unseen import remember_snapshots, unseen
+from winback.models.evaluation.unseen import remember_share, unseen
 from winback.pipelines.cli import main
 from winback.pipelines.settings.sources import load_source
 from winback.pipelines.settings.yaml_dataclasses import SettingsError, read_yaml
@@ -120,9 +120,7 @@ def test_twins_are_on_one_side_and_are_remembered_there():
     columns = ["visits", "fee", "NumberOfAddress"]
     keys = twin_keys(rows, columns)
     assert count_twins(keys) == 120
-    memory = remember_snapshots(
-        rows, gap_days=None, calibrate_share=0.2, test_share=0.3, seed=1, features=columns
-    )
+    memory = remember_share(0.3, columns=columns)
     kept = pd.Series(unseen(memory, rows))
     assert 0.25 < kept.mean() < 0.35
     assert kept.groupby(keys).nunique().max() == 1

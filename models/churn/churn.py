@@ -133,7 +133,7 @@ def fit_churn(
         features=features,
     )
     outcome = rows["churned"].to_numpy(dtype=np.float64)
-    _check_parts(split.part, outcome, dated=gap_days is not None)
+    check_parts(split.part, outcome, PARTS, dated=gap_days is not None)
     train, calibrate, test = (split.part == part for part in PARTS)
     formula = fit_calibrated(
         rows[list(features)],
@@ -243,9 +243,20 @@ def _twins(rows: pd.DataFrame, features: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _check_parts(part: np.ndarray, outcome: np.ndarray, *, dated: bool) -> None:
+def check_parts(
+    part: np.ndarray, outcome: np.ndarray, names: Sequence[str], *, dated: bool = True
+) -> None:
+    """Refuse to fit where one of the named parts of the rows (rows,) lacks leavers or stayers.
+
+    Without dates there is no cure by other dates.
+
+    Raises
+    ------
+    ValueError
+        As it says.
+    """
     cure = "take more as-of dates or a longer horizon" if dated else "it needs more rows"
-    for name in PARTS:
+    for name in names:
         held = outcome[part == name]
         if not 0 < held.sum() < len(held):
             raise ValueError(

@@ -1,36 +1,69 @@
 """Gates: the conditions under which a challenger may replace the champion, each with a figure.
 
-The challenger and the champion answer for the same customers, whom the challenger has never seen. A
-gate against chance or a baseline demands that the challenger is better; a gate against the
-champion, that it is not worse beyond chance.
+The challenger and the champion answer for the same customers, whom neither has ever seen. A gate
+against chance or a baseline demands that the challenger is better. A gate against the champion
+demands, of ranking and of what the offers earn, that a loss beyond a stated margin is ruled out
+(non-inferiority): that few rows show no loss means little. Where the rows can rule out neither such
+a loss nor that there is none, the gate says so instead of guessing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..intervals import Estimate, mean_estimate, paired_difference
-from .probability import ECE_BINS, bootstrap_grades
+from ..intervals import Estimate, detectable_effect, mean_estimate, paired_difference
+from .probability import ECE_BINS, auc_scores, grade_probabilities
 
 LARGEST_ECE = 0.03
-REPEATS = 100
+LEVEL = 0.9  # of the intervals, so that each end is passed by chance in 5 of 100 cases
 LEAST_IN_SLICE = 100  # customers; fewer say nothing by themselves
 FALSE_ALARMS = 0.05  # of all slices together, where the two are equally good
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition: its name, whether it holds, and the figure that shows it."""
+    """One condition: its name, whether it holds, and the figure that shows it.
+
+    `underpowered`: it does not hold because there are too few rows to tell.
+    """
 
     name: str
     passed: bool
     figure: str
+    underpowered: bool = False
+
+
+def not_worse(name: str, gain: Estimate, *, margin: float) -> Gate:
+    """The challenger loses no more than a margin against the champion.
+
+    Parameters
+    ----------
+    name
+        Of the gate.
+    gain
+        Of the challenger over the champion, paired, with its interval at `LEVEL`.
+    margin
+        Largest loss let pass, in the unit of the gain.
+
+    Notes
+    -----
+    It passes if the lower end of the interval lies above the loss let pass: a challenger that loses
+    more passes in at most 5 of 100 cases, on any number of rows. It is vetoed if the whole interval
+    lies below zero. An interval that holds both zero and a larger loss is underpowered; the figure
+    then says which loss so many rows would notice in 4 of 5 cases.
+    """
+    figure = f"{_interval(gain)}, may lose {margin:.4g}"
+    if gain.lo >= -margin:
+        return Gate(name, True, figure)
+    if gain.hi < 0:
+        return Gate(name, False, figure)
+    noticed = f"{figure}; so few rows show a loss from {detectable_effect(gain.se):.4g} on"
+    return Gate(name, False, noticed, underpowered=True)
 
 
 def probability_gates(
@@ -39,10 +72,10 @@ def probability_gates(
     challenger: ArrayLike,
     champion: ArrayLike | None = None,
     *,
+    margin: float,
     cluster: ArrayLike | None = None,
-    seed: int,
 ) -> list[Gate]:
-    """AUC above chance, calibration, and AUC not below the champion's.
+    """AUC above chance, calibration, and AUC not below the champion's, see `not_worse`.
 
     Parameters
     ----------
@@ -52,6 +85,8 @@ def probability_gates(
         (n,) 0 or 1.
     challenger, champion
         (n,) probabilities of the same rows; no champion, no gate against it.
+    margin
+        Largest loss of AUC against the champion.
     cluster
         (n,) customers, where one has several rows.
 
@@ -61,40 +96,29 @@ def probability_gates(
     sample; what sampling adds on average is allowed on top of `LARGEST_ECE`.
     """
     y = np.asarray(outcome, dtype=np.float64)
-    models = {"challenger": challenger} if champion is None else {"champion": champion}
-    table = bootstrap_grades(
-        y,
-        {**models, "challenger": challenger},
-        cluster=cluster,
-        repeats=REPEATS,
-        seed=seed,
-        metrics=("auc", "ece"),
-    )
-    rows = table[table["model"] == "challenger"].to_dict("records")
-    grades: dict[str, dict[Any, Any]] = {row["metric"]: row for row in rows}
-    auc, ece = grades["auc"], float(grades["ece"]["value"])
+    if y.min() == y.max():
+        same = f"all {len(y):,} rows have the outcome {y[0]:g}"
+        return [Gate(f"{name}_auc", False, same, underpowered=True)]
+    ranks = auc_scores(y, challenger)
+    auc = mean_estimate(ranks, clusters=cluster, level=LEVEL)
+    ece = grade_probabilities(y, challenger, metrics=("ece",))["ece"]
     by_chance = float(np.sqrt(2 / np.pi * ECE_BINS * y.mean() * (1 - y.mean()) / len(y)))
     gates = [
         Gate(
             f"{name}_auc",
-            bool(auc["lo"] > 0.5),
-            f"{auc['value']:.4f} ({auc['lo']:.4f} to {auc['hi']:.4f}), chance is 0.5",
+            auc.lo > 0.5,
+            f"{auc.value:.4f} ({auc.lo:.4f} to {auc.hi:.4f}), chance is 0.5",
         ),
         Gate(
             f"{name}_calibration",
-            bool(ece <= LARGEST_ECE + by_chance),
+            ece <= LARGEST_ECE + by_chance,
             f"error {ece:.4f}, at most {LARGEST_ECE} and {by_chance:.4f} by chance",
         ),
     ]
-    if champion is not None:
-        gates.append(
-            Gate(
-                f"{name}_auc_over_champion",
-                bool(auc["gain_hi"] >= 0),
-                f"{auc['gain']:+.4f} ({auc['gain_lo']:+.4f} to {auc['gain_hi']:+.4f})",
-            )
-        )
-    return gates
+    if champion is None:
+        return gates
+    gain = mean_estimate(ranks - auc_scores(y, champion), clusters=cluster, level=LEVEL)
+    return [*gates, not_worse(f"{name}_auc_over_champion", gain, margin=margin)]
 
 
 def baseline_gate(metrics: pd.DataFrame, *, model: str) -> Gate:
@@ -124,8 +148,12 @@ def policy_gates(
     names: tuple[str, ...],
     challenger: ArrayLike,
     champion: ArrayLike | None = None,
+    *,
+    margin: float,
 ) -> list[Gate]:
-    """The challenger's offers earn no less than any single offer for all, nor the champion's.
+    """What the challenger's offers earn, against any single offer for all and the champion's.
+
+    Against a single offer nothing may show a loss; against the champion `not_worse` holds.
 
     Parameters
     ----------
@@ -135,6 +163,8 @@ def policy_gates(
         The K offers, the control first.
     challenger, champion
         (n,) names of the offer that each recommends, all of them in `names`.
+    margin
+        Largest loss against the champion, as a share of what its offers earn per customer.
     """
     ours = earned(scores, names, challenger)
     gains = {
@@ -150,8 +180,10 @@ def policy_gates(
     ]
     if champion is None:
         return gates
-    gain = paired_difference(ours, earned(scores, names, champion))
-    return [*gates, Gate("policy_over_champion", bool(gain.hi >= 0), _interval(gain))]
+    theirs = earned(scores, names, champion)
+    gain = paired_difference(ours, theirs, level=LEVEL)
+    allowed = margin * abs(float(theirs.mean()))
+    return [*gates, not_worse("policy_over_champion", gain, margin=allowed)]
 
 
 def earned(scores: np.ndarray, names: tuple[str, ...], chosen: ArrayLike) -> np.ndarray:

@@ -1,9 +1,15 @@
-"""Choice of the held-out customers by a seeded hash of their id, whatever the order of rows."""
+"""Choice of customers by a hash of their id, whatever the order of rows.
+
+Held out are those on whom one training is graded. Kept apart are those from whom no shipped model
+ever learns, so that any two of them can be compared on customers new to both.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+
+KEPT_APART = "winbackkeptapart"  # never changes: with another key old models have seen them
 
 
 def held_out(customer_id: pd.Series, *, share: float, seed: int) -> np.ndarray:
@@ -30,9 +36,42 @@ def held_out(customer_id: pd.Series, *, share: float, seed: int) -> np.ndarray:
     """
     if not 0 < share < 1:
         raise ValueError(f"test_share must lie between 0 and 1, found {share}; 0.4 is common")
+    return _draws(customer_id, key=f"winback{seed:09d}") < share
+
+
+def kept_apart(customer_id: pd.Series, *, share: float) -> np.ndarray:
+    """True for about `share` of the customers, the same ones in every training and for every seed.
+
+    Those of a smaller share are among those of a larger one.
+
+    Parameters
+    ----------
+    customer_id
+        (n,) text or integers; equal ids fall on the same side.
+    share
+        Wanted share, in (0, 1).
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) bool.
+
+    Raises
+    ------
+    ValueError
+        If `share` is not strictly between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"kept_apart must lie between 0 and 1, found {share}; 0.1 is common")
+    return _draws(customer_id, key=KEPT_APART) < share
+
+
+def _draws(customer_id: pd.Series, *, key: str) -> np.ndarray:
+    """A number in [0, 1) for each id under a key of 16 characters, (n,)."""
     text = customer_id.astype("str").to_numpy(dtype=object)
-    hashed = pd.util.hash_array(text, hash_key=f"winback{seed:09d}", categorize=False)
-    return (hashed >> np.uint64(11)) / float(1 << 53) < share
+    hashed = pd.util.hash_array(text, hash_key=key, categorize=False)
+    draws: np.ndarray = (hashed >> np.uint64(11)) / float(1 << 53)
+    return draws
 
 
 def value_is_known(value: pd.Series, returned: pd.Series) -> np.ndarray:

@@ -213,6 +213,37 @@ def best_cutoff(outcome: ArrayLike, probability: ArrayLike, profit: RetentionPro
     return Cutoff(float(ranked.probability[last]), float((last + 1) / rows), float(totals[best]))
 
 
+def auc_scores(outcome: ArrayLike, probability: ArrayLike) -> np.ndarray:
+    """A number per row whose mean is the AUC and whose spread is its error, (n,).
+
+    They are the AUC plus its influence function, so that the difference of two models' scores gives
+    the error of a paired gain, by customer too (DeLong, DeLong & Clarke-Pearson, Biometrics 44,
+    1988). NaN where only one class is present.
+
+    Raises
+    ------
+    ValueError
+        As `grade_probabilities`.
+    """
+    _rank(outcome, probability)
+    y, p = np.asarray(outcome, dtype=np.float64), np.asarray(probability, dtype=np.float64)
+    positive = y == 1
+    if positive.all() or not positive.any():
+        return np.full(len(y), np.nan)
+    below = np.where(positive, _share_below(p[~positive], p), 1 - _share_below(p[positive], p))
+    area = below[positive].mean()
+    share = np.where(positive, positive.mean(), 1 - positive.mean())
+    scores: np.ndarray = area + (below - area) / share
+    return scores
+
+
+def _share_below(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Share of `values` below each of `at`; equal ones count half."""
+    ordered = np.sort(values)
+    left, right = (np.searchsorted(ordered, at, side=side) for side in ("left", "right"))
+    return (left + right) / (2 * len(values))
+
+
 def _rank(outcome: ArrayLike, probability: ArrayLike) -> _Ranked:
     outcomes = np.asarray(outcome, dtype=np.float64)
     probabilities = np.asarray(probability, dtype=np.float64)

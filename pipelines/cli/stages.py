@@ -50,6 +50,7 @@ def _train_churn(given: Namespace) -> None:
         source(),
         settings.train_churn,
         settings.machine,
+        apart_share=settings.promote.kept_apart,
         features=given.features,
         out=given.churn,
     )
@@ -63,6 +64,7 @@ def _train_winback(given: Namespace) -> None:
         source(),
         settings.train_winback,
         settings.machine,
+        apart_share=settings.promote.kept_apart,
         features=given.features,
         out=given.winback,
     )

@@ -44,11 +44,11 @@ def model_card(
             "`excluded_by`, `holdout`, `priority`, `strategy`"
         )
     if grades.exists():
-        lines += ["", "## Churn, on rows that it has not learned from", ""]
+        lines += ["", "## Churn, graded on later dates than it was fitted on", ""]
         lines += _churn(pd.read_csv(grades), pd.read_csv(churn / "parts.csv"))
     if decision:
         rows = json.loads(policies.read_text())
-        lines += ["", "## Offers, on customers that it has not learned from", ""]
+        lines += ["", "## Offers, graded on customers who were held out", ""]
         lines += _offers([row for row in rows if row["objective"] == decision.objective], decision)
     lines += ["", "## Limits", "", *_limits(source, decision)]
     return "\n".join(lines)[: LONGEST - 1].rstrip() + "\n"
@@ -100,6 +100,10 @@ def _offers(rows: Sequence[Mapping[str, Any]], decision: Decision) -> Iterator[s
 
 
 def _limits(source: Source, decision: Decision | None) -> Iterator[str]:
+    yield (
+        "- Grades are those of the same models fitted without the graded rows; what is registered "
+        "has learned from these rows as well, and from nobody who is kept apart."
+    )
     yield "- Intervals are 95%, of sampling alone; they say nothing of a world that has changed."
     if source.churn is not None and not source.churn.dated:
         yield (

@@ -113,10 +113,12 @@ class Recommend:
 class Promote:
     """What a challenger is allowed, and how much it has to be graded on."""
 
+    kept_apart: Share
     oldest_days: Positive
     drift_limit: Positive
+    value_margin: Positive
+    auc_margin: Positive
     least_rows: Count
-    seed: Seed
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import pytest
 from conftest import winback
 from mlflow import MlflowClient
 
-from winback.models.evaluation.held_out import held_out
+from winback.models.evaluation.held_out import kept_apart
 from winback.pipelines.storage.atomic import verify, write_manifest
 
 VETOED, REFUSED = 10, 3
+BEST = "bundle"  # hardly better or worse than a personal choice
 # What mlflow warns of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -112,6 +113,12 @@ def test_a_model_trained_on_shuffled_labels_is_vetoed(copy, capsys):
     assert {"churn_auc", "return_auc", "return_auc_over_champion"} <= vetoed
 
 
+def apart(folder, share):
+    """How many rows of the experiment are of customers kept apart."""
+    rows = pd.read_parquet(folder / "data/features/winback.parquet")
+    return int(kept_apart(rows["customer_id"], share=share).sum())
+
+
 def scores(folder):
     """SHA-256 of the scores that the champion gives today's customers."""
     given = ("--features", "data/features/current.parquet", "--no-suppressions", "--out", "scores")
@@ -149,22 +156,17 @@ def test_a_challenger_whose_offers_earn_less_is_vetoed(copy, capsys):
     assert "policy_over_champion -" in message
 
 
-def test_another_seed_in_params_does_not_change_who_is_graded(copy, capsys):
+def test_another_share_in_params_does_not_change_who_is_graded(copy, capsys):
     challenge(copy, 2)
     params = copy / "params.yaml"
-    params.write_text(re.sub(r"seed: \d", "seed: 77", params.read_text()))
+    params.write_text(params.read_text().replace("kept_apart: 0.2", "kept_apart: 0.5"))
     assert winback(copy, "promote") == 0
-    unseen = len(pd.read_parquet(copy / "artifacts/winback/held_out.parquet"))
-    assert f"graded on {unseen} rows of winback.parquet" in capsys.readouterr().err
+    assert f"graded on {apart(copy, 0.2)} rows of winback.parquet" in capsys.readouterr().err
 
 
 def test_only_customers_whom_neither_has_learned_from_are_graded(copy, capsys):
-    challenge(copy, 2, seed=2)
-    rows = pd.read_parquet(copy / "data/features/winback.parquet")
-    both = sum(
-        held_out(rows["customer_id"], share=0.4, seed=1)
-        & held_out(rows["customer_id"], share=0.4, seed=2)
-    )
+    challenge(copy, 2, share=0.4)
+    both = apart(copy, 0.2)  # those of a smaller share are among those of a larger one
     params = copy / "params.yaml"
     for least, code in ((both + 1, REFUSED), (both, 0)):
         params.write_text(re.sub(r"least_rows: \d+", f"least_rows: {least}", params.read_text()))
@@ -172,7 +174,21 @@ def test_only_customers_whom_neither_has_learned_from_are_graded(copy, capsys):
         said = capsys.readouterr().err
         assert f"{both} rows of winback.parquet that neither has learned from" in said
         if code:
-            assert "Keep the seed and the share of the training" in said
+            assert "Keep more customers apart" in said
+
+
+def test_a_gate_that_cannot_tell_stops_with_the_loss_that_would_show(copy, capsys):
+    params = copy / "params.yaml"
+    params.write_text(re.sub(r"value_margin: [\d.]+", "value_margin: 0.0001", params.read_text()))
+    change_decision(copy, {"by_objective": {"profit": {"personalize": False, "best_single": BEST}}})
+    assert winback(copy, "register", "--allow-dirty") == 0
+    before = registry(copy)[0]
+    assert winback(copy, "promote") == REFUSED
+    said = capsys.readouterr().err
+    assert "too few rows tell whether it is worse: policy_over_champion" in said
+    assert re.search(r"so few rows show a loss from \d+", said)
+    assert registry(copy)[0] == before
+    assert gates(copy, "2")["policy_over_champion"].startswith("underpowered: ")
 
 
 def test_features_of_other_customers_are_refused(copy, capsys):

@@ -8,7 +8,8 @@ import pytest
 
 from winback.models.churn.baselines import alert_rule, rfm_logistic
 from winback.models.churn.churn import fit_churn
-from winback.models.formula.formula import to_files
+from winback.models.churn.shipped import fit_shipped
+from winback.models.formula.formula import evaluate, to_files
 from winback.models.regression.blend import Boosting
 
 SMALL = Boosting(rounds=60, learning_rate=0.1, num_leaves=8)
@@ -171,3 +172,20 @@ def test_logistic_baseline_survives_columns_without_a_value():
 def test_bad_snapshots_are_refused(frame, change, words):
     with pytest.raises(ValueError, match=words):
         fit(change(frame))
+
+
+def test_what_ships_has_learned_from_the_latest_dates_and_is_as_honest(frame):
+    early = frame[frame["as_of"] <= frame["as_of"].quantile(0.5)]
+    settings = {"features": FEATURES, "gap_days": GAP_DAYS, "boosting": SMALL, "seed": 1}
+    shipped = fit_shipped(frame, **settings)
+    assert to_files(shipped) != to_files(fit_shipped(early, **settings))
+    assert to_files(shipped) == to_files(fit_shipped(frame[::-1], **settings))
+    fresh = snapshots(seed=9)
+    chance = evaluate(shipped, fresh)["churn_probability"]
+    assert np.abs(chance - fresh["truth"]).mean() < 0.05
+    assert chance.mean() == pytest.approx(fresh["truth"].mean(), abs=0.03)
+
+
+def test_without_leavers_nothing_is_shipped(frame):
+    with pytest.raises(ValueError, match="the train part has 0 leavers"):
+        fit_shipped(frame.assign(churned=0), features=FEATURES, gap_days=GAP_DAYS, seed=1)

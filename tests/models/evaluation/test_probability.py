@@ -11,12 +11,14 @@ from sklearn.metrics import log_loss as mean_log_loss
 
 from winback.models.evaluation.probability import (
     RetentionProfit,
+    auc_scores,
     best_cutoff,
     bootstrap_grades,
     grade_probabilities,
     grade_slices,
     log_loss,
 )
+from winback.models.intervals import mean_estimate
 
 
 def sample(rows=600, seed=0, digits=2):
@@ -164,6 +166,29 @@ def test_gains_are_paired_on_the_first_model():
     near_brier = table[(table["model"] == "near") & (table["metric"] == "brier")].iloc[0]
     assert near_brier["gain_hi"] - near_brier["gain_lo"] < (near_brier["hi"] - near_brier["lo"]) / 5
     assert (table.loc[table["model"] == "base", "gain"] == 0).all()
+
+
+def test_auc_scores_average_to_the_auc_and_spread_as_it_does():
+    """Paired and by customer, as drawing whole customers again says."""
+    rng = np.random.default_rng(6)
+    customer = np.repeat(np.arange(700), 3)
+    chance = np.repeat(rng.beta(2, 5, 700), 3)
+    outcome = np.repeat(rng.random(700) < chance[::3], 3).astype(float)
+    models = {"one": chance, "two": np.clip(chance + rng.normal(0, 0.2, 2_100), 0, 1).round(1)}
+    drawn = bootstrap_grades(
+        outcome, models, cluster=customer, repeats=400, seed=1, level=0.9, metrics=("auc",)
+    ).set_index("model")
+    one, two = (auc_scores(outcome, model) for model in models.values())
+    for scores, name, sides in (
+        (one, "one", ("value", "lo", "hi")),
+        (two, "two", ("value", "lo", "hi")),
+        (two - one, "two", ("gain", "gain_lo", "gain_hi")),
+    ):
+        ours = mean_estimate(scores, clusters=customer, level=0.9)
+        value, lo, hi = drawn.loc[name, list(sides)]
+        assert ours.value == pytest.approx(value, abs=1e-12)
+        assert ours.hi - ours.lo == pytest.approx(hi - lo, rel=0.12)
+    assert np.isnan(auc_scores(np.ones(3), np.full(3, 0.5))).all()
 
 
 def test_slices_are_graded_apart_and_one_class_gives_no_ranking():

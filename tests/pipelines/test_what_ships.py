@@ -1,0 +1,75 @@
+"""What ships learns from everybody but the customers kept apart; grades come from another fit."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import winback
+
+from winback.models.evaluation.held_out import kept_apart
+from winback.pipelines.storage.atomic import write_manifest
+
+OUTCOMES = {"churn": ["churned"], "winback": ["returned", "value", "second_days", "second_ended"]}
+
+
+@pytest.fixture(scope="module")
+def apart_of(finished):
+    """True for the customers of a part that the small project keeps apart."""
+
+    def apart(part):
+        rows = pd.read_parquet(finished / f"data/features/{part}.parquet")
+        return kept_apart(rows["customer_id"], share=0.2)
+
+    return apart
+
+
+def trained_anew(finished, folder, part, changed):
+    """The folder of a part, trained after the outcomes of some rows were dealt out anew."""
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache", "mlartifacts"))
+    features = folder / "data/features"
+    rows = pd.read_parquet(features / f"{part}.parquet")
+    dealt = np.random.default_rng(4).permutation(np.flatnonzero(changed))
+    rows.loc[changed, OUTCOMES[part]] = rows[OUTCOMES[part]].iloc[dealt].to_numpy()
+    rows.to_parquet(features / f"{part}.parquet", index=False)
+    write_manifest(features, json.loads((features / "_manifest.json").read_text()))
+    given = ("--features", "data/features", f"--{part}", f"artifacts/{part}")
+    assert winback(folder, f"train_{part}", *given) == 0
+    return folder / f"artifacts/{part}"
+
+
+def model(folder):
+    """The files that answer and decide."""
+    names = [file.name for file in folder.iterdir() if file.suffix == ".txt"]
+    return {
+        name: (folder / name).read_bytes()
+        for name in [*names, "formula.json", "offers.json"]
+        if (folder / name).exists()
+    }
+
+
+def predictions(folder):
+    rows = pd.read_parquet(folder / "held_out.parquet").set_index("customer_id")
+    return rows.filter(regex="^(return_probability|uplift|value|expected_profit)_")
+
+
+@pytest.mark.parametrize("part", ["churn", "winback"])
+def test_no_outcome_of_a_customer_kept_apart_reaches_what_ships(finished, apart_of, tmp_path, part):
+    before = finished / f"artifacts/{part}"
+    after = trained_anew(finished, tmp_path / "project", part, apart_of(part))
+    assert model(before) == model(after)
+
+
+def test_held_out_customers_are_graded_by_a_fit_without_them_and_teach_the_one_that_ships(
+    finished, apart_of, tmp_path
+):
+    before = finished / "artifacts/winback"
+    graded = pd.read_parquet(before / "held_out.parquet")["customer_id"]
+    rows = pd.read_parquet(finished / "data/features/winback.parquet")
+    held = rows["customer_id"].isin(graded).to_numpy()
+    assert held[apart_of("winback")].all()
+    after = trained_anew(finished, tmp_path / "project", "winback", held)
+    pd.testing.assert_frame_equal(predictions(before), predictions(after))
+    assert (before / "offers.json").read_bytes() == (after / "offers.json").read_bytes()
+    assert model(before) != model(after)

@@ -176,7 +176,7 @@ def test_bad_snapshots_are_refused(frame, change, words):
 
 def test_what_ships_has_learned_from_the_latest_dates_and_is_as_honest(frame):
     early = frame[frame["as_of"] <= frame["as_of"].quantile(0.5)]
-    settings = {"features": FEATURES, "gap_days": GAP_DAYS, "boosting": SMALL, "seed": 1}
+    settings = {"features": FEATURES, "gap_days": 60, "boosting": SMALL, "seed": 1}
     shipped = fit_shipped(frame, **settings)
     assert to_files(shipped) != to_files(fit_shipped(early, **settings))
     assert to_files(shipped) == to_files(fit_shipped(frame[::-1], **settings))
@@ -188,4 +188,4 @@ def test_what_ships_has_learned_from_the_latest_dates_and_is_as_honest(frame):
 
 def test_without_leavers_nothing_is_shipped(frame):
     with pytest.raises(ValueError, match="the train part has 0 leavers"):
-        fit_shipped(frame.assign(churned=0), features=FEATURES, gap_days=GAP_DAYS, seed=1)
+        fit_shipped(frame.assign(churned=0), features=FEATURES, gap_days=60, seed=1)

@@ -31,7 +31,8 @@ from .job.progress import say, step
 from .settings.moments import from_seconds, seconds
 from .settings.params import Featurize, Machine
 from .settings.sources import Experiment, Source, made_from
-from .storage.atomic import NewFolder, manifest_digest, replace_folder, verify
+from .storage.atomic import NewFolder, manifest_digest, verify
+from .storage.places import Place, replace_folder
 from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import CustomerRanges
@@ -61,7 +62,7 @@ class Setting:
 
 
 def featurize(
-    source: Source, params: Featurize, machine: Machine, *, tables: Path, out: Path
+    source: Source, params: Featurize, machine: Machine, *, tables: Path, out: Place
 ) -> None:
     """Build every part that the source's tables allow, and write them together."""
     setting = _setting(source, params, machine, tables)

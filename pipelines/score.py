@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..models.formula.answers import input_columns
-from .job.exit_codes import LockHeld
+from .job.exit_codes import LockHeld, SuppressionsUnusable
 from .job.lock import only_one
 from .job.progress import say, step
 from .registry.opened_model import open_model
@@ -36,8 +36,17 @@ from .scoring.postgres_table import check_table, write_table
 from .scoring.spark_parts import answer_on_spark
 from .scoring.suppressions import Suppressions, read_suppressions
 from .settings import moments
-from .storage.atomic import MANIFEST, StoreError, file_hash, replace_file, replace_folder, verify
+from .storage.atomic import MANIFEST, StoreError, file_hash, replace_file, verify
 from .storage.leftovers import work_folders
+from .storage.places import (
+    Address,
+    Place,
+    check_replaceable,
+    local_copy,
+    read_manifest,
+    replace_folder,
+    waiting,
+)
 from .tables.safe_csv import csv_beside, write_csv
 
 ENGINES = {"local": answer_parts, "spark": answer_on_spark}
@@ -52,7 +61,7 @@ class Job:
     features
         A parquet file, or a folder of them, one row a customer.
     out
-        The folder to publish.
+        The folder to publish, of this machine or of an object store.
     model
         Registry URI, or a folder with churn/ and winback/.
     suppressions
@@ -76,9 +85,9 @@ class Job:
     """
 
     features: Path
-    out: Path
+    out: Place
     model: str
-    suppressions: Path | None
+    suppressions: Place | None
     as_of: datetime | None = None
     max_age_days: float = 7.0
     drift_limit: float = 1.0
@@ -88,6 +97,11 @@ class Job:
     engine: str = "local"
     table: str | None = None
     uri: str = ""
+
+    @property
+    def here(self) -> Path:
+        """The published folder, or what stands for it on this machine while the job works."""
+        return waiting(self.out).resolve() if isinstance(self.out, Address) else self.out
 
 
 def score(job: Job) -> dict[str, Any]:
@@ -101,8 +115,9 @@ def score(job: Job) -> dict[str, Any]:
         See `job.exit_codes`; the output stays as it was.
     """
     _check_job(job)
-    job = replace(job, out=job.out.resolve())  # the same parts by whatever links it is named
-    with only_one(job.out):
+    if isinstance(job.out, Path):
+        job = replace(job, out=job.out.resolve())  # the same parts by whatever links it is named
+    with only_one(job.here):
         _check_out(job)
         opened = open_model(job.model)
         files = batch.input_files(job.features)
@@ -130,26 +145,26 @@ def score(job: Job) -> dict[str, Any]:
         name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
         facts |= {"job": name, "suppressions": listed.sha256 if listed else None}
         if done := _published(job.out, facts):
-            _clear_work(job.out)
+            _clear_work(job.here)
             say(f"{job.out} holds these scores already")
-            if not csv_beside(job.out).exists():
+            if not csv_beside(job.here).exists():
                 _write_csv(job)
             _to_table(job)
             return done
-        work = _work_folder(job.out, name)
+        work = _work_folder(job.here, name)
         with (
             step(f"scoring {survey.rows:,} customers with {opened.version}"),
-            _undisturbed(job.out, work),
+            _undisturbed(job.here, work),
         ):
             task = Task(opened.answers, opened.version, survey.as_of, listed)
             engine = ENGINES[job.engine]
             parts = engine(task, files, work, part_rows=job.part_rows, threads=job.threads)
         if batch.stamps(files) != seen:
-            _clear_work(job.out)
+            _clear_work(job.here)
             raise ValueError(f"{job.features}: changed while it was scored; start again")
-        with _undisturbed(job.out, work):
+        with _undisturbed(job.here, work):
             manifest = _publish(job, parts, facts, survey)
-        _clear_work(job.out)
+        _clear_work(job.here)
         _to_table(job)
     return manifest
 
@@ -158,7 +173,7 @@ def _to_table(job: Job) -> None:
     """What was published as a table too, where one is asked for."""
     if job.table is not None:
         with step(f"replacing the rows of {job.table}"):
-            write_table(sorted(job.out.glob("part-*.parquet")), job.table, job.uri)
+            write_table(sorted(job.here.glob("part-*.parquet")), job.table, job.uri)
 
 
 def _publish(
@@ -167,8 +182,8 @@ def _publish(
     """Check the list again, and let all parts appear at once."""
     latest = _read_list(job, survey.as_of)
     _check_out(job)
-    if _has_csv(job.out):  # the old CSV must not stand beside the new folder
-        csv_beside(job.out).unlink(missing_ok=True)
+    if _has_csv(job.here):  # the old CSV must not stand beside the new folder
+        csv_beside(job.here).unlink(missing_ok=True)
     with replace_folder(job.out) as new:
         rows = sum(_export(part, new.path / part.name, latest) for part in parts)
         (new.path / "_SUCCESS").write_bytes(b"")
@@ -185,7 +200,7 @@ def _publish(
         )
     _write_csv(job)
     say(f"{rows:,} of {survey.rows:,} customers in {job.out}")
-    return verify(job.out)
+    return _stands(job.out)
 
 
 def _export(part: Path, target: Path, latest: Suppressions | None) -> int:
@@ -205,7 +220,12 @@ def _export(part: Path, target: Path, latest: Suppressions | None) -> int:
 def _read_list(job: Job, as_of: datetime) -> Suppressions | None:
     if job.suppressions is None:
         return None
-    return read_suppressions(job.suppressions, as_of=as_of, max_age_days=job.max_age_days)
+    try:
+        file: Any
+        with local_copy(job.suppressions, "objections") as file:
+            return read_suppressions(file, as_of=as_of, max_age_days=job.max_age_days)
+    except StoreError as error:
+        raise SuppressionsUnusable(f"suppressions: {error}; nothing was scored") from error
 
 
 def _check_job(job: Job) -> None:
@@ -224,6 +244,11 @@ def _check_job(job: Job) -> None:
 
 def _check_out(job: Job) -> None:
     """A folder that holds no scores, or a CSV that is not of its scores, is not replaced."""
+    if isinstance(job.out, Address):
+        if job.csv or job.table is not None:
+            raise ValueError("--csv and --to-table need an --out on this machine")
+        check_replaceable(job.out)
+        return
     out, file = job.out, csv_beside(job.out)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file()):
         raise ValueError(f"{out}: is there already and holds no scores; name another --out")
@@ -241,14 +266,24 @@ def _has_csv(out: Path) -> bool:
 
 def _write_csv(job: Job) -> None:
     if job.csv:
-        parts = sorted(job.out.glob("part-*.parquet"))
-        replace_file(csv_beside(job.out), lambda handle: write_csv(parts, handle))
+        parts = sorted(job.here.glob("part-*.parquet"))
+        replace_file(csv_beside(job.here), lambda handle: write_csv(parts, handle))
 
 
-def _published(out: Path, facts: dict[str, Any]) -> dict[str, Any] | None:
+def _stands(out: Place) -> dict[str, Any]:
+    """The manifest of what is published; in a store its files are not read again."""
+    if isinstance(out, Path):
+        return verify(out)
+    manifest = read_manifest(out)
+    if manifest is None:
+        raise StoreError(f"{out}: nothing is published there")
+    return manifest
+
+
+def _published(out: Place, facts: dict[str, Any]) -> dict[str, Any] | None:
     """The manifest of the output, if the same job finished it with the same list."""
     try:
-        manifest = verify(out)
+        manifest = _stands(out)
     except StoreError:
         return None
     same = all(manifest.get(name) == facts[name] for name in ("job", "suppressions"))

@@ -71,12 +71,12 @@ def flag(name: str, help: str) -> Argument:
     return argument(name, action="store_true", help=help)
 
 
-def paths(*names: str) -> tuple[Argument, ...]:
-    """Options `--NAME PATH` with the default paths of dvc.yaml."""
+def paths(*names: str, kind: Callable[[str], Any] | None = None) -> tuple[Argument, ...]:
+    """Options `--NAME PATH` with the default paths of dvc.yaml; `kind` is `local` by default."""
     return tuple(
         argument(
             f"--{name}",
-            type=local,
+            type=kind or local,
             default=PATHS[name],
             metavar="PATH",
             help="default %(default)s",
@@ -112,9 +112,27 @@ def local(path: str) -> Path:
     scheme, separator, _ = path.partition("://")
     if separator:
         raise argparse.ArgumentTypeError(
-            f"'{path}' is an address ({scheme}://); only files of this machine are read and written"
+            f"'{path}' is an address ({scheme}://); here only files of this machine will do"
         )
     return Path(path)
+
+
+def anywhere(path: str) -> Any:
+    """A path of this machine, or a folder or file in an object store.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is an address that is not supported.
+    """
+    if "://" not in path:
+        return Path(path)
+    from ..storage.places import place
+
+    try:
+        return place(path)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 PROJECT = argument(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ..job.exit_codes import SuppressionsUnusable
 from ..job.result import Result
 from ..storage.default_paths import PATHS
-from .declare import Command, OneOf, argument, flag, local, moment, paths
+from .declare import Command, OneOf, anywhere, argument, flag, local, moment, paths
 from .settings import params, source
 
 REGISTERED = (
@@ -53,27 +53,29 @@ def _version(uri: str, alias: str) -> Result:
 
 def _score(given: Namespace) -> Result:
     from ..score import Job, score
+    from ..storage.places import Address, local_copy, waiting
     from ..todays_features import todays_features
 
-    features, listed = given.features, _objectors(given)
-    if features is None and not given.tables and not given.source:
-        features = PATHS["features"] / "current.parquet"
-    if features is not None:
-        opened: Any = nullcontext(features)
-    else:
-        settings = params()
-        opened = todays_features(
-            source(given.source),
-            settings.featurize,
-            settings.machine,
-            tables=given.tables,
-            as_of=given.as_of,
-            out=given.out,
-        )
-    with opened as rows:
+    with ExitStack() as opened:
+        features = opened.enter_context(local_copy(given.features, "features"))
+        tables = opened.enter_context(local_copy(given.tables, "tables"))
+        listed = _objectors(given, tables)
+        if features is None and not tables and not given.source:
+            features = PATHS["features"] / "current.parquet"
+        if features is None:
+            settings = params()
+            today = todays_features(
+                source(given.source),
+                settings.featurize,
+                settings.machine,
+                tables=tables,
+                as_of=given.as_of,
+                out=waiting(given.out) if isinstance(given.out, Address) else given.out,
+            )
+            features = opened.enter_context(today)
         manifest = score(
             Job(
-                features=rows,
+                features=features,
                 out=given.out,
                 model=given.model,
                 suppressions=listed,
@@ -92,8 +94,8 @@ def _score(given: Namespace) -> Result:
     return Result(facts={"out": given.out, "table": given.to_table, **facts})
 
 
-def _objectors(given: Namespace) -> Path | None:
-    """The list of those not to be scored: the one given, else that of the same tables."""
+def _objectors(given: Namespace, tables: Path | None) -> Any:
+    """Where the list of those not to be scored lies: as given, else beside the same tables."""
     if given.no_suppressions or given.suppressions:
         return given.suppressions
     if given.features or given.source:
@@ -103,7 +105,7 @@ def _objectors(given: Namespace) -> Path | None:
         )
     if source().suppressions == "none":
         return None
-    return (given.tables or PATHS["tables"]) / "suppressions.parquet"
+    return (tables or PATHS["tables"]) / "suppressions.parquet"
 
 
 MODELS = {
@@ -134,14 +136,14 @@ MODELS = {
                 (
                     argument(
                         "--features",
-                        type=local,
+                        type=anywhere,
                         metavar="PATH",
                         help="parquet file or folder, one row a customer; "
                         f"default {PATHS['features']}/current.parquet",
                     ),
                     argument(
                         "--tables",
-                        type=local,
+                        type=anywhere,
                         metavar="DIR",
                         help="folder of tables, as ingest writes it",
                     ),
@@ -155,7 +157,7 @@ MODELS = {
             ),
             argument(
                 "--out",
-                type=local,
+                type=anywhere,
                 default=PATHS["scores"],
                 metavar="DIR",
                 help="folder to publish; default %(default)s",
@@ -169,7 +171,7 @@ MODELS = {
                 (
                     argument(
                         "--suppressions",
-                        type=local,
+                        type=anywhere,
                         metavar="FILE",
                         help="parquet: customer_id not to be scored; by default the table of "
                         "suppressions, where the customers are those of the project's tables",

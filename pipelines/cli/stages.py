@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 from ..storage.default_paths import PATHS
-from .declare import Command, argument, local, paths
+from .declare import Command, anywhere, argument, local, paths
 from .settings import params, source
 
 MODELS = ("churn", "winback", "decision")
@@ -35,11 +36,12 @@ def _ingest(given: Namespace) -> None:
 
 def _featurize(given: Namespace) -> None:
     from ..featurize import featurize
+    from ..storage.places import local_copy
 
     settings = params()
-    featurize(
-        source(), settings.featurize, settings.machine, tables=given.tables, out=given.features
-    )
+    tables: Any
+    with local_copy(given.tables, "tables") as tables:
+        featurize(source(), settings.featurize, settings.machine, tables=tables, out=given.features)
 
 
 def _train_churn(given: Namespace) -> None:
@@ -130,7 +132,10 @@ STAGES = {
         "raw data into checked tables", _ingest, paths("tables", "truth"), stage=True
     ),
     "featurize": Command(
-        "tables into as-of features", _featurize, paths("tables", "features"), stage=True
+        "tables into as-of features",
+        _featurize,
+        paths("tables", "features", kind=anywhere),
+        stage=True,
     ),
     "train_churn": Command(
         "who is about to leave", _train_churn, paths("features", "churn"), stage=True

@@ -170,6 +170,11 @@ def read_verified(folder: Path) -> dict[str, bytes]:
     return contents
 
 
+def manifest_text(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest as it is written, with its digest."""
+    return _text(_sealed(manifest))
+
+
 def file_hash(file: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as handle:
@@ -243,7 +248,17 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     file = folder / MANIFEST
     if not file.is_file():
         raise StoreError(f"{file}: not found; run the stage that writes {folder}")
-    text = file.read_bytes()
+    return parse_manifest(file.read_bytes(), file)
+
+
+def parse_manifest(text: bytes, file: Path | str) -> dict[str, Any]:
+    """The manifest of these bytes; `file` names it in errors.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged, or lists a file outside its folder.
+    """
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError) as error:

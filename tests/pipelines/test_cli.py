@@ -71,9 +71,15 @@ MISTAKES = {  # what was typed: (what was done to the project, arguments, exit c
     "two lists of rows": (nothing, "score --features a --tables b", USAGE, "not allowed with"),
     "an address for a path": (
         nothing,
-        "score --out s3://bucket/scores",
+        "campaign --campaigns s3://bucket/campaigns",
         USAGE,
-        "'s3://bucket/scores' is an address (s3://)",
+        "'s3://bucket/campaigns' is an address (s3://)",
+    ),
+    "a store of another kind": (
+        nothing,
+        "score --out hdfs://host/scores",
+        USAGE,
+        "hdfs:// is not supported",
     ),
     "a mistyped source": (nothing, "readout --source kumr", REFUSED, "did you mean 'kumar'?"),
     "a source that is not there": (

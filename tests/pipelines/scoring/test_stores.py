@@ -1,0 +1,88 @@
+"""Scores that are read from and published to an object store."""
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT, winback
+from pyarrow.fs import S3FileSystem
+from s3 import BUCKET, client, running_s3
+from scoring_job import SUPPRESSIONS, but, command, rows
+
+from winback.pipelines.score import score
+from winback.pipelines.storage.atomic import verify
+from winback.pipelines.storage.places import local_copy, place, read_manifest
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running_s3(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def store(server, tmp_path, monkeypatch):
+    """The address of an empty folder."""
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return f"s3://{BUCKET}/{tmp_path.name}"
+
+
+def upload(server, file, address):
+    client(server).upload_file(str(file), BUCKET, address.removeprefix(f"s3://{BUCKET}/"))
+
+
+def read(address, monkeypatch):
+    """The published scores, by the lines of docs/batch.md."""
+    store = S3FileSystem(endpoint_override=os.environ["AWS_ENDPOINT_URL"][7:], scheme="http")
+    (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/batch.md").read_text(), re.DOTALL)
+    names = {}
+    with monkeypatch.context() as patch:
+        patch.setattr("pyarrow.fs.S3FileSystem", lambda: store)
+        exec(lines.replace("BUCKET/scores", address.removeprefix("s3://")), names)
+    return names["scores"].reset_index(drop=True)
+
+
+def test_a_store_gets_the_scores_that_a_folder_gets(job, store, monkeypatch):
+    local = score(job)
+    remote = score(but(job, out=place(f"{store}/scores")))
+    assert {**remote, "files": 0, "digest": 0} == {**local, "files": 0, "digest": 0}
+    with local_copy(place(f"{store}/scores"), "read") as folder:
+        assert verify(folder) == local
+    pd.testing.assert_frame_equal(read(f"{store}/scores", monkeypatch), rows(job.out))
+    assert not list(Path("data").glob(".*.work-*")), "no customer stays on this machine"
+
+
+def test_the_same_job_again_touches_nothing_and_another_replaces(job, store, capsys, monkeypatch):
+    there = but(job, out=place(f"{store}/scores"))
+    before = score(there)
+    assert score(there) == before
+    assert "holds these scores already" in capsys.readouterr().err
+    after = score(but(there, suppressions=None))
+    assert after["rows_out"] == 1_000 == len(read(f"{store}/scores", monkeypatch))
+
+
+def test_rows_and_objections_are_read_from_a_store(job, store, server, monkeypatch):
+    local = score(job)
+    upload(server, job.features, f"{store}/in/customers.parquet")
+    upload(server, job.suppressions, f"{store}/objected.parquet")
+    there = but(job, features=f"{store}/in", suppressions=f"{store}/objected.parquet")
+    assert command(but(there, out=f"{store}/scores")) == 0
+    pd.testing.assert_frame_equal(read(f"{store}/scores", monkeypatch), rows(job.out))
+    assert read_manifest(place(f"{store}/scores"))["inputs"] == local["inputs"]
+    gone = but(there, suppressions=f"{store}/nobody.parquet", out=f"{store}/scores")
+    assert command(gone) == SUPPRESSIONS
+
+
+def test_features_are_made_from_and_for_a_store(finished, store, server):
+    with contextlib.chdir(finished):
+        for file in Path("data/tables").iterdir():
+            upload(server, file, f"{store}/tables/{file.name}")
+    given = ("--tables", f"{store}/tables", "--features", f"{store}/features")
+    assert winback(finished, "featurize", *given) == 0
+    with contextlib.chdir(finished), local_copy(place(f"{store}/features"), "read") as folder:
+        assert verify(folder) == verify(Path("data/features"))

@@ -1,0 +1,175 @@
+"""Folders in an object store: old or new to readers, whatever happens to a writer."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from s3 import BUCKET, client, keys, running_s3
+
+from winback.pipelines.storage import places
+from winback.pipelines.storage.atomic import StoreError
+from winback.pipelines.storage.places import local_copy, place, read_manifest, replace_folder
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running_s3(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def store(server, tmp_path, monkeypatch):
+    """An empty folder of the store, and an empty project."""
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return place(f"s3://{BUCKET}/{tmp_path.name}")
+
+
+def put(server, address, name, body):
+    key = f"{address}/{name}".removeprefix(f"s3://{BUCKET}/")
+    client(server).put_object(Bucket=BUCKET, Key=key, Body=body)
+
+
+def publish(target, text, **more):
+    with replace_folder(target) as new:
+        (new.path / "words.txt").write_text(text)
+        (new.path / "inner").mkdir()
+        (new.path / "inner" / "empty").write_bytes(b"")
+        new.extra.update(more)
+
+
+def words(source):
+    with local_copy(source, "read") as folder:
+        assert (folder / "inner" / "empty").read_bytes() == b""
+        return (folder / "words.txt").read_text()
+
+
+def test_readers_find_what_was_published_last(store):
+    assert read_manifest(store) is None
+    for text in ("one", "two"):
+        publish(store, text, says=text)
+        assert words(store) == text
+        assert read_manifest(store)["says"] == text
+    assert not list(store_waiting(store)), "nothing stays on this machine"
+
+
+def store_waiting(store):
+    return places.waiting(store).parent.rglob("*")
+
+
+def test_a_folder_without_the_manifest_shows_nothing_rather_than_rows_twice(store, server):
+    publish(store, "one")
+    publish(store, "two")
+    below = f"{store}/".removeprefix(f"s3://{BUCKET}/")
+    names = {key.removeprefix(below).partition("/")[0] for key in keys(server, below)}
+    assert all(name.startswith("_") for name in names if name)
+
+
+@pytest.mark.parametrize("fails_at", ["/words.txt", "/inner/empty", "{store}/_manifest.json"])
+def test_an_upload_that_fails_leaves_what_stood(store, monkeypatch, fails_at):
+    publish(store, "old")
+    real = places._file_system("s3")
+
+    class Failing:
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+        def open_output_stream(self, path):
+            if path.endswith(fails_at.format(store=store.path)):
+                raise OSError("the network is gone")
+            return real.open_output_stream(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(places, "_file_system", lambda _: Failing())
+        with pytest.raises(StoreError, match="the network is gone"):
+            publish(store, "new")
+    assert words(store) == "old"
+
+
+def test_an_error_while_writing_leaves_what_stood(store):
+    publish(store, "old")
+    with pytest.raises(RuntimeError):
+        _publish_half(store)
+    assert words(store) == "old"
+
+
+def _publish_half(store):
+    with replace_folder(store) as new:
+        (new.path / "words.txt").write_text("half")
+        raise RuntimeError
+
+
+def test_what_is_older_than_a_day_is_removed_by_the_next_writer(store, server, monkeypatch):
+    publish(store, "one")
+    publish(store, "two")
+    assert len(prefixes(server, store)) == 2
+    monkeypatch.setattr(places, "KEPT", timedelta(seconds=-60))
+    publish(store, "three")
+    assert len(prefixes(server, store)) == 1
+    assert words(store) == "three"
+
+
+def prefixes(server, store):
+    below = f"{store}/_parts-".removeprefix(f"s3://{BUCKET}/")
+    return {key.removeprefix(below).partition("/")[0] for key in keys(server, below)}
+
+
+def test_a_folder_that_holds_something_else_is_not_replaced(store, server):
+    put(server, store, "letters.txt", b"mine")
+    with pytest.raises(StoreError, match="is there already"):
+        publish(store, "new")
+
+
+def test_changed_bytes_are_refused(store, server):
+    publish(store, "one")
+    (part,) = (name for name in read_manifest(store)["files"] if name.endswith("words.txt"))
+    put(server, store, part, b"eno")
+    with pytest.raises(StoreError, match="SHA-256"):
+        words(store)
+    put(server, store, "_manifest.json", json.dumps({"files": {}}).encode())
+    with pytest.raises(StoreError, match="changed or damaged"):
+        read_manifest(store)
+
+
+def test_a_folder_of_others_is_read_with_the_moments_of_its_files(store, server):
+    put(server, store, "rows.parquet", b"rows")
+    put(server, store, "_SUCCESS", b"")
+    with local_copy(store, "read") as folder:
+        (file,) = folder.iterdir()
+        written = client(server).head_object(
+            Bucket=BUCKET, Key=f"{store}/rows.parquet".removeprefix(f"s3://{BUCKET}/")
+        )["LastModified"]
+        assert file.stat().st_mtime == pytest.approx(written.timestamp(), abs=1)
+    with local_copy(place(f"{store}/rows.parquet"), "read") as file:
+        assert file.read_bytes() == b"rows"
+
+
+def test_what_is_not_there_is_said(store):
+    with pytest.raises(StoreError, match="not found"), local_copy(store, "read"):
+        pass
+    with pytest.raises(StoreError, match="there is no bucket nowhere"):
+        publish(place("s3://nowhere/scores"), "new")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("hdfs://host/scores", "abfs://c@a.dfs.core.windows.net/s", "ftp://h/x", "S3://b/x"),
+        *("s3://", "s3://bucket", "s3://bucket/", "s3://bucket/a/../b", "file://host/x"),
+        *("s3://key:secret@bucket/scores", "s3://bucket/scores?secret=1"),
+    ],
+)
+def test_other_addresses_are_refused_and_not_repeated(text):
+    with pytest.raises(ValueError, match=r"must be|not supported") as refused:
+        place(text)
+    assert "secret" not in str(refused.value)
+
+
+def test_file_is_this_machine(tmp_path):
+    assert (
+        place(f"file://{tmp_path}/scores") == tmp_path / "scores" == place(str(tmp_path / "scores"))
+    )
+    assert str(place("s3://bucket/a/b/")) == "s3://bucket/a/b"

@@ -16,6 +16,7 @@ from ..settings.sources import Source
 from ..settings.yaml_dataclasses import read_yaml
 from ..storage.atomic import MANIFEST
 from ..storage.mlflow_home import MODEL_NAME, artifact_root
+from ..storage.without_customers import page_without
 from .pictures import pictures
 
 CARD = "model_card.md"
@@ -52,7 +53,7 @@ def use_experiment(client: MlflowClient) -> None:
 
 
 def log_run(source: Source, run: Finished, features: Mapping[str, Any], card: str) -> None:
-    """What `dvc exp show` knows of the run, its data, the report, and its pictures.
+    """What `dvc exp show` knows of the run, its data, the report without customers, its pictures.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def log_run(source: Source, run: Finished, features: Mapping[str, Any], card: st
     mlflow.log_params(dict(_flat(read_yaml(PARAMS_FILE))))
     mlflow.log_metrics({k: v for k, v in _flat(json.loads(run.metrics.read_text())) if _number(v)})
     mlflow.log_text(card, CARD)
-    mlflow.log_artifact(str(run.report))
+    mlflow.log_text(page_without(run.report.read_text(), None)[0], run.report.name)
     mlflow.log_artifact(str(run.policies))
     mlflow.log_artifacts(str(run.plots), "plots")
     mlflow.log_artifact(str(run.features / MANIFEST), "features")

@@ -45,8 +45,10 @@ def write_parquet_without(file: Path, target: Path | BinaryIO, customers: Collec
                 writer.write_table(kept, row_group_size=max(1, len(kept)))
 
 
-def page_without(page: str, customers: Collection[str]) -> tuple[str, int]:
+def page_without(page: str, customers: Collection[str] | None) -> tuple[str, int]:
     """The HTML of a report without the customers' rows in its tables, and the number of these.
+
+    None stands for all customers.
 
     A report is not rendered anew: its data may have moved on since, and of reports that MLflow or
     DVC's cache keep there are no data any more.
@@ -63,7 +65,9 @@ def page_without(page: str, customers: Collection[str]) -> tuple[str, int]:
         def row_without(row: re.Match[str]) -> str:
             nonlocal removed
             cells = _CELL.findall(row[0])
-            if len(cells) <= position or html.unescape(cells[position]) not in customers:
+            if len(cells) <= position or row[0] == head:
+                return row[0]
+            if customers is not None and html.unescape(cells[position]) not in customers:
                 return row[0]
             removed += 1
             return ""

@@ -11,6 +11,7 @@ from ..models.simulation.data_card.data_card import card_markdown, data_card
 from ..models.simulation.simulate import simulate
 from ..models.simulation.world import World
 from .ingest import ingest
+from .job.codes import errors_page
 from .settings.params import read_params
 from .settings.sources import load_source
 from .source_reference import source_reference
@@ -27,6 +28,7 @@ def pages() -> dict[str, str]:
         "features.md": features_page(),
         "data_card.md": data_card_page(),
         "source_files.md": source_reference(),
+        "errors.md": errors_page(),
     }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
+from .job.codes import CHECKS
 from .job.exit_codes import DONE, REFUSED
 from .job.progress import presentable
 from .job.result import Result
@@ -48,7 +49,8 @@ def doctor(named: Path | None = None) -> Result:
     checks = [_python(), _packages(), _disk(), *_project(named), _dvc(), _mlflow(), _spark()]
     lines = []
     for check in checks:
-        line = f"{check.name}: {check.told}" + (f"; {check.cure}" if check.cure else "")
+        code = "" if check.state == "ok" else f" [{CHECKS[check.name][0]}]"
+        line = f"{check.name}{code}: {check.told}" + (f"; {check.cure}" if check.cure else "")
         lines.append(f"{paint(f'{check.state:<8}', STYLES[check.state])} {presentable(line)}")
     broken = any(check.state == "broken" for check in checks)
     return Result(

@@ -1,6 +1,9 @@
 """Corruptions of a tiny set of tables, as SQL: what a column may be delivered as by mistake."""
 
 import itertools
+import json
+
+from winback.pipelines.settings.sources import load_source
 
 TABLES = {
     "customers": """
@@ -11,7 +14,8 @@ TABLES = {
             (range * 977 % 90)::double as income, 'r' || range % 3 as region from range(40)""",
     "orders": """
         select 'o' || range as order_id, range % 40 as customer_id, timestamp '2019-01-01' +
-            to_hours((range * 37) % 12000) as ordered_at, (range * 31 % 9000) / 100 as amount,
+            to_days(range % 500) + to_hours(9 + range % 8) as ordered_at,
+            (range * 31 % 9000) / 100 as amount,
             (range * 31 % 9000) / 300 as margin, 1.5 as discount from range(400)""",
     "activity": """
         select range % 40 as customer_id, timestamp '2019-01-01' + to_hours((range * 41) % 12000)
@@ -80,3 +84,22 @@ def corruptions():
     for name in RESERVED:
         query = f"select *, 1.5 as {name} from sound"
         yield f"attributes.{name}: a name of ours", "attributes", query
+
+
+def source_of(folder, table="", change=""):
+    """The sound tables as a source, one of them corrupted."""
+    queries = {name: {"query": query} for name, query in TABLES.items()}
+    if table:
+        queries[table] = {"query": f"with sound as ({TABLES[table]}) {change}"}
+    source = {
+        "name": "tiny",
+        "title": "tiny",
+        "as_of": "AS_OF",
+        "tables": queries,
+        "known_afterwards": ["satisfaction_score"],
+        "churn": {"kind": "inactivity", "inactive_days": 60, "horizon_days": 60},
+        "experiment": {"offers": {"discount": {"cost_on_acceptance": 10}}},
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(json.dumps(source).replace('"AS_OF"', "2020-12-01"))
+    return load_source(path)

@@ -212,7 +212,8 @@ def test_the_picture_of_the_folders_is_up_to_date():
 
 
 @pytest.mark.parametrize(
-    "name", ["contract.md", "features.md", "data_card.md", "commands.md", "source_files.md"]
+    "name",
+    ["contract.md", "features.md", "data_card.md", "errors.md", "commands.md", "source_files.md"],
 )
 def test_generated_pages_are_up_to_date(name, monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -220,6 +221,7 @@ def test_generated_pages_are_up_to_date(name, monkeypatch):
         "contract.md": docs.contract_page,
         "features.md": docs.features_page,
         "data_card.md": docs.data_card_page,
+        "errors.md": docs.errors_page,
         "commands.md": commands_page,
         "source_files.md": source_reference,
     }[name]

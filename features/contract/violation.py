@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .rules import rule_code
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -36,6 +38,11 @@ class Violation:
     cure: str
     rows: tuple[int, ...] = ()
 
+    @property
+    def code(self) -> str:
+        """The code of the rule (`rules.RULES`)."""
+        return rule_code(self.expected)
+
     def __str__(self) -> str:
         subject = f"{self.table}: column '{self.column}'" if self.column else self.table
         count = f" in {self.count:,} {'row' if self.count == 1 else 'rows'}" if self.count else ""
@@ -63,7 +70,11 @@ class ContractError(ValueError):
         self.violations = tuple(violations)
         count = len(self.violations)
         head = f"the tables break the contract in {count} {'way' if count == 1 else 'ways'}"
-        super().__init__("\n".join([head, *(f"  {violation}" for violation in self.violations)]))
+        super().__init__(
+            "\n".join(
+                [head, *(f"  [{violation.code}] {violation}" for violation in self.violations)]
+            )
+        )
 
 
 def hashed(identifier: object) -> str:

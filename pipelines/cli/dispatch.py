@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..job.codes import code_of
 from ..job.exit_codes import BROKEN_EXPERIMENT, DONE, REFUSED, SAMPLE_RATIO, Refusal
 from ..job.result import Result
 from ..job.terminal import paint
@@ -30,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _project(given.project):
             result = COMMANDS[name].run(given) or Result()
     except (ValueError, FileNotFoundError) as error:
-        message, code = _told(error), _exit_code(error)
-        sys.stderr.write(paint(f"winback {name}: {message}", "red", sys.stderr) + "\n")
-        result = Result(facts={"error": message}, exit_code=code)
+        message, code = _told(error), code_of(error)
+        told = f"winback {name} [{code}]: {message}"
+        sys.stderr.write(paint(told, "red", sys.stderr) + "\n")
+        result = Result(facts={"error": message, "code": code}, exit_code=_exit_code(error))
     if vars(given).get("json"):
         facts = {**result.facts, "exit_code": result.exit_code}
         sys.stdout.write(json.dumps(_plain(facts), indent=1, default=str) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
+from ..job.codes import code_of
 from ..job.exit_codes import BROKEN_EXPERIMENT, SAMPLE_RATIO
 from ..job.result import Result
 from ..job.terminal import paint
@@ -40,7 +41,9 @@ def _readout(given: Namespace) -> Result:
             everything=given.all,
         )
     except ExperimentError as error:
-        sys.stderr.write(paint(f"winback readout: {error}", "red", sys.stderr) + "\n")
+        sys.stderr.write(
+            paint(f"winback readout [{code_of(error)}]: {error}", "red", sys.stderr) + "\n"
+        )
         told = verdict_of_broken(error)
         return Result(
             paint(told, "bold"),

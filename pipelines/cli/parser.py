@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import NoReturn
 
+from ..job.codes import WRONG_USAGE
 from ..job.exit_codes import EXIT_CODES
 from .declare import PROJECT, Argument, Command, OneOf
 
@@ -13,6 +15,13 @@ START = "start here: winback run"
 ABOUT = (
     "Who is about to leave, who of the lost can be won back, with which offer, and what that earns."
 )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors have their code."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(f"[{WRONG_USAGE}] {message}")
 
 
 def parse(
@@ -46,7 +55,7 @@ def parse(
 
 def command_parser(name: str, command: Command) -> argparse.ArgumentParser:
     """The parser of one command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"winback {name}",
         description=command.help,
         epilog=exit_codes(),
@@ -87,7 +96,7 @@ def exit_codes() -> str:
 
 
 def _top(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="winback",
         usage="winback COMMAND [OPTIONS]     (winback COMMAND --help tells them)",
         description=f"{ABOUT}\n\n{START}",

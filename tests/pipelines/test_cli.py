@@ -181,6 +181,7 @@ def test_a_mistake_is_answered_by_its_cure_and_an_exit_code(
     assert not {path for path in left if not path.name.endswith(".lock")}, left
 
 
+@pytest.mark.bar("two at once: both at work")
 def test_a_second_job_on_the_same_folder_is_refused(project, capsys):
     with only_one(project / "data/scores"):
         given = ("--features", "rows.parquet", "--no-suppressions")
@@ -233,6 +234,7 @@ def test_an_error_is_an_object_for_machines(project, capsys):
     assert called("readout", "--source", "kumr", "--json") == REFUSED
     told = json.loads(capsys.readouterr().out)
     assert told["exit_code"] == REFUSED
+    assert told["code"] == "WB004"
     assert "did you mean 'kumar'?" in told["error"]
 
 
@@ -285,4 +287,4 @@ def test_colour_is_for_terminals_alone(project, monkeypatch, capsys):
 def test_the_program_ends_with_the_exit_code_of_its_command(folder):
     done = run_in(folder, "winback", "readout", "--source", "kumr")
     assert done.returncode == REFUSED, done.stderr
-    assert done.stderr.startswith("winback readout: --source kumr: no such source")
+    assert done.stderr.startswith("winback readout [WB004]: --source kumr: no such source")

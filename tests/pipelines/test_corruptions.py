@@ -1,39 +1,18 @@
 """Over 300 corruptions of input tables: each keeps the contract or ends in one clear error.
 
-By default every thirteenth is tried; CORRUPTIONS=all tries all of them, in some minutes.
+Every thirteenth is tried; `make bar` tries all of them.
 """
 
-import json
-import os
-
 import pytest
-from corruptions import TABLES, corruptions
+from bar import full
+from corruptions import TABLES, corruptions, source_of
 
 from winback.features.contract.violation import ContractError
 from winback.pipelines.ingest import ingest
-from winback.pipelines.settings.sources import load_source
 from winback.pipelines.storage.atomic import verify
 
 CASES = list(corruptions())
-TRIED = CASES if os.environ.get("CORRUPTIONS") == "all" else CASES[::13]
-
-
-def source_of(folder, table="", change=""):
-    """The sound tables as a source, one of them corrupted."""
-    queries = {name: {"query": query} for name, query in TABLES.items()}
-    if table:
-        queries[table] = {"query": f"with sound as ({TABLES[table]}) {change}"}
-    source = {
-        "name": "tiny",
-        "title": "tiny",
-        "as_of": "AS_OF",
-        "tables": queries,
-        "churn": {"kind": "inactivity", "inactive_days": 60, "horizon_days": 60},
-        "experiment": {"offers": {"discount": {"cost_on_acceptance": 10}}},
-    }
-    path = folder / "tiny.yaml"
-    path.write_text(json.dumps(source).replace('"AS_OF"', "2020-12-01"))
-    return load_source(path)
+TRIED = CASES[:: full(1, 13)]
 
 
 def test_the_corruptions_are_many_and_the_tables_sound_without_them(tmp_path):
@@ -43,6 +22,7 @@ def test_the_corruptions_are_many_and_the_tables_sound_without_them(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.bar("corrupted input tables: a traceback, or tables stored in part")
 @pytest.mark.parametrize(
     ("table", "change"), [case[1:] for case in TRIED], ids=[case[0] for case in TRIED]
 )

@@ -11,7 +11,7 @@ RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 ENVIRONMENT := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help run test quick cover lint format bench lock docs experiments site notebooks clean
+.PHONY: help run test quick bar cover lint format bench lock docs experiments site notebooks clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,10 @@ test: $(BIN)/.dev ## every test, and the slowest of them; ARGS="tests/models -k 
 
 quick: $(BIN)/.dev ## the tests that need no finished run and no server: about a minute
 	@$(ENVIRONMENT) $(BIN)/pytest -q $(PARALLEL) -m "not slow" $(ARGS)
+
+bar: $(BIN)/.dev ## reliability and security at full count: reports/bar.json and docs/bar.md
+	@BAR=full $(ENVIRONMENT) $(BIN)/pytest -q $(PARALLEL) -m bar $(ARGS)
+	@$(BIN)/python tests/bar.py
 
 cover: $(BIN)/.dev ## which lines the tests of this process reach, in build/coverage/
 	@$(ENVIRONMENT) $(BIN)/pytest -q $(PARALLEL) --cov=winback --cov-report=term:skip-covered \

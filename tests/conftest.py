@@ -10,9 +10,12 @@ from pathlib import Path
 
 import postgres as postgresql
 import pytest
+from bar import figure, mark_checks, pytest_configure
 from filelock import FileLock
 
 from winback.pipelines.cli import main
+
+__all__ = ["figure", "pytest_configure"]  # of pytest, from bar
 
 # As the command line does: threads that spin while they wait cost minutes on a shared machine. It
 # has to be set before LightGBM is loaded.
@@ -123,8 +126,10 @@ def postgres():
 SLOW_FIXTURES = {"finished", "postgres"}  # and all that are made of them
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Whatever asks for a finished run or a server is slow, whether it says so or not."""
+    mark_checks(items)
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)

@@ -85,6 +85,7 @@ def project(finished, tmp_path_factory):
     return shutil.copytree(finished, folder, ignore=hidden)
 
 
+@pytest.mark.bar("damaged results of earlier stages: a traceback, or another result")
 @pytest.mark.parametrize(
     ("stage", "file", "damage"),
     [(stage, file, damage) for stage, file, _, damage in CASES],

@@ -23,6 +23,7 @@ from winback.pipelines.scoring import parts as answering
 from winback.pipelines.storage import atomic as store
 from winback.pipelines.storage.atomic import replace_folder, verify
 
+pytestmark = pytest.mark.bar("a full disk at a call of Python's: half a result, or two at work")
 CALLS = ("fsync", "replace", "rename", "link", "mkdir", "unlink", "rmdir")
 DISK_FULL = (28, "No space left on device")
 

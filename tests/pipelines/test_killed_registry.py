@@ -14,7 +14,11 @@ from winback.pipelines.cli import main
 from winback.pipelines.registry.aliases import HISTORY, moves
 from winback.pipelines.storage.atomic import MANIFEST, write_manifest
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.slow,
+    pytest.mark.bar("register, promote and rollback killed at commits: work lost or done twice"),
+]
 
 
 class Killed(BaseException):

@@ -19,6 +19,7 @@ from winback.pipelines.settings.yaml_dataclasses import SettingsError, read_yaml
 from winback.pipelines.tables.safe_csv import save_table
 
 BAD_DATA = 3
+pytestmark = pytest.mark.bar("hostile names and values: run by SQL, a page, a sheet, a terminal")
 
 LIVE = (
     "<script>alert(1)</script>",

@@ -39,6 +39,7 @@ def sleeping(folder, *words):
         process.communicate()
 
 
+@pytest.mark.bar("two at once: both at work")
 @pytest.mark.parametrize(
     "words", [("-m", "dvc", "repro"), ("/opt/bin/winback", "train_winback", "--features", "x")]
 )

@@ -1,11 +1,14 @@
 """The registered model over HTTP: one customer in, the batch answer out."""
 
+import http.client
 import json
+import random
 import urllib.error
 import urllib.request
 
 import pandas as pd
 import pytest
+from bar import full
 from conftest import winback
 from servers import alive, documented_line, free_port, running
 
@@ -97,3 +100,64 @@ def test_what_cannot_be_answered_is_named_and_the_server_lives(registered, addre
         assert refused.value.code >= 400
         assert words in refused.value.read().decode()
     assert alive(f"{address}/ping")
+
+
+def malformed(draw, good):
+    """A request that is none: its kind; method, path, body and headers."""
+    body = json.dumps({"dataframe_records": [good]}).encode()
+    place = draw.randrange(len(body))
+    kind = draw.choice(["cut", "flip", "bytes", "shape", "deep", "value", "type", "path", "method"])
+    method, path, headers = "POST", "/invocations", {"Content-Type": "application/json"}
+    if kind == "cut":
+        body = body[:place]
+    elif kind == "flip":
+        body = body[:place] + bytes([body[place] ^ 255]) + body[place + 1 :]
+    elif kind == "bytes":
+        body = draw.randbytes(500)
+    elif kind == "shape":
+        body = json.dumps(draw.choice([[], {}, 7, None, {"dataframe_records": 7}])).encode()
+    elif kind == "deep":
+        body = b"[" * 100_000
+    elif kind == "value":
+        odd = draw.choice([{"a": 1}, [1], "x" * 10_000, 1e308, True, "\u0000"])
+        body = json.dumps({"dataframe_records": [good | {draw.choice([*good]): odd}]}).encode()
+    elif kind == "type":
+        headers = {"Content-Type": draw.choice(["text/html", "x", "application/xml"])}
+    elif kind == "path":
+        path = draw.choice(["/../../etc/passwd", "/invocations/x", "/%00", "/" + "a" * 5_000])
+    else:
+        method = draw.choice(["GET", "PUT", "DELETE", "PATCH"])
+    return kind, (method, path, body, headers)
+
+
+def answer_of(base, request):
+    """Status and body of an answer; a connection that is closed is status 0."""
+    connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=120)
+    try:
+        connection.request(*request)
+        answered = connection.getresponse()
+        return answered.status, answered.read().decode(errors="replace")
+    except (http.client.HTTPException, ConnectionError):
+        return 0, ""
+    finally:
+        connection.close()
+
+
+@pytest.mark.bar("malformed requests and large bodies: a server that dies, or answers otherwise")
+def test_a_server_survives_what_is_no_request(registered, address, figure):
+    good = record(pd.read_parquet(registered / "data/features/current.parquet").iloc[0])
+    before = ask(address, [good])
+    draw, tries = random.Random(1), full(500, 20)
+    for number in range(tries):
+        kind, request = malformed(draw, good)
+        status, said = answer_of(address, request)
+        assert "root:" not in said
+        if kind not in ("value", "flip"):  # another value may be a value
+            assert status != 200, (number, kind, request)
+    size = full(50, 2) * 1_000_000
+    headers = {"Content-Type": "application/json"}
+    for body in (b" " * size, b"[" + b"1," * (size // 2) + b"1]", b"x" * size):
+        assert answer_of(address, ("POST", "/invocations", body, headers))[0] != 200
+    assert alive(f"{address}/ping")
+    assert ask(address, [good]) == before
+    figure(tries=tries + 3)

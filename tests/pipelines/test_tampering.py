@@ -31,6 +31,7 @@ from winback.pipelines.registry.opened_model import (
 )
 from winback.pipelines.storage.atomic import write_manifest
 
+TAMPERED = pytest.mark.bar("tampered models: parsed, or a crash")
 EMPTY = b'{"columns": [], "expressions": {}, "outputs": [], "sha256": {}}'
 
 
@@ -107,7 +108,8 @@ def all_files(folder):
     return [file for file in sorted(folder.rglob("*")) if file.is_file()]
 
 
-def test_damaged_artifacts_are_refused_before_they_are_parsed(models, monkeypatch):
+@TAMPERED
+def test_damaged_artifacts_are_refused_before_they_are_parsed(models, monkeypatch, figure):
     whole = open_model(str(models))
     assert whole.answers.winback is not None
     parsed = []
@@ -121,9 +123,13 @@ def test_damaged_artifacts_are_refused_before_they_are_parsed(models, monkeypatc
         undo()
     monkeypatch.undo()
     assert open_model(str(models)).content == whole.content
+    figure(tries=400)
 
 
-def test_damaged_registered_models_are_refused_before_they_are_parsed(registered, monkeypatch):
+@TAMPERED
+def test_damaged_registered_models_are_refused_before_they_are_parsed(
+    registered, monkeypatch, figure
+):
     assert open_model("models:/winback/1").version == "winback/1"
     parsed = []
     monkeypatch.setattr(registry, "load_answers", lambda *given: parsed.append(given))
@@ -137,6 +143,7 @@ def test_damaged_registered_models_are_refused_before_they_are_parsed(registered
     (registered / "smuggled.py").write_text("import os")
     with pytest.raises(ModelRefused, match="not those of version 1"):
         open_model("models:/winback/1")
+    figure(tries=301)
 
 
 def consumers_class(registered, monkeypatch):
@@ -150,8 +157,9 @@ def consumers_class(registered, monkeypatch):
     return module.WinbackModel
 
 
+@TAMPERED
 @pytest.mark.filterwarnings("ignore")  # what mlflow warns of is not ours to mend
-def test_a_consumer_refuses_damaged_models_too(registered, finished, monkeypatch):
+def test_a_consumer_refuses_damaged_models_too(registered, finished, monkeypatch, figure):
     monkeypatch.setattr(mlflow.models, "set_model", lambda _: None)
     folder = registered / "artifacts" / "models"
     context = types.SimpleNamespace(artifacts={"models": str(folder)})
@@ -175,6 +183,7 @@ def test_a_consumer_refuses_damaged_models_too(registered, finished, monkeypatch
         script.write_bytes(text[:place] + bytes([text[place] ^ 1]) + text[place + 1 :])
         with pytest.raises((ImportError, SyntaxError)):
             consumers_class(registered, monkeypatch)
+    figure(tries=300)
 
 
 class Touching:
@@ -187,6 +196,7 @@ class Touching:
         return os.system, (f"touch {self.file}",)
 
 
+@TAMPERED
 def test_nothing_is_ever_unpickled(models, registered, tmp_path, capsys):
     bomb = pickle.dumps(Touching(tmp_path / "executed"))
     for name in ("model.pkl", "python_model.pkl", "formula.json", "x0.txt", "decision.json"):
@@ -204,6 +214,7 @@ def test_nothing_is_ever_unpickled(models, registered, tmp_path, capsys):
     assert (tmp_path / "executed").exists()  # the payload is live
 
 
+@TAMPERED
 @pytest.mark.parametrize("name", ["../../outside.txt", "/etc/hostname", "a/../../outside.txt"])
 def test_no_name_leads_out_of_the_folder_of_a_model(models, tmp_path, name, capsys):
     for place in (tmp_path, models):
@@ -224,6 +235,7 @@ def test_no_name_leads_out_of_the_folder_of_a_model(models, tmp_path, name, caps
         open_model(str(models))
 
 
+@TAMPERED
 @pytest.mark.parametrize(
     "formula",
     [

@@ -1,6 +1,7 @@
 """Every code of docs/errors.md: its example is refused with that code."""
 
 import contextlib
+import json
 import shutil
 
 import numpy as np
@@ -15,6 +16,7 @@ from winback.pipelines.ingest import ingest
 from winback.pipelines.job.codes import CHECKS, CODES, WRONG_USAGE, code_of
 from winback.pipelines.job.exit_codes import Refusal
 from winback.pipelines.job.lock import only_one
+from winback.pipelines.storage.atomic import MANIFEST, write_manifest
 
 SLOW = {"WB010", "WB011"}  # they need registered models
 MAIL = """
@@ -63,13 +65,14 @@ def far_customers(folder):
     file = folder / "data/features/current.parquet"
     rows = pd.read_parquet(file)
     rows.assign(orders_total=rows["orders_total"] * 50 + 1_000).to_parquet(file, index=False)
+    write_manifest(file.parent, json.loads((file.parent / MANIFEST).read_text()))
 
 
 GIVEN = {  # what `given` says of an example
     "WB002": lambda folder: setting(folder, "learning_rate", "lerning_rate"),
     "WB003": lambda folder: setting(folder, "sources/kumar.yaml", "sources/hillstrom.yaml"),
     "WB010": far_customers,
-    "WB011": lambda folder: setting(folder, "oldest_days: 90", "oldest_days: 1"),
+    "WB011": far_customers,
     "WB012": lambda folder: an_experiment(folder, 0.0),
     "WB013": lambda folder: an_experiment(folder, 0.5),
     "WB100": lambda folder: source(folder, SHOP),

@@ -107,7 +107,7 @@ CODES = {
         "Vetoed",
         "a challenger passes every gate under `promote:`",
         "`winback promote` prints each gate with its figure; train a better model",
-        "`params.yaml` lets a model be a day old, and the registered ones are older",
+        "models are registered, and today's customers have 50 times the orders",
         "winback promote",
     ),
     "WB012": Code(

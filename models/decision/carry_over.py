@@ -8,6 +8,8 @@ totals say how much of a claim hangs on it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
@@ -18,7 +20,7 @@ _INSIDE = 1e-4, 1 - 1e-4  # probabilities whose log odds are not extreme
 
 
 def gain_in_log_odds(
-    table: pd.DataFrame, *, offers: dict[str, Offer], control: str, base: float
+    table: pd.DataFrame, *, offers: Mapping[str, Offer], control: str, base: float
 ) -> np.ndarray:
     """Expected gain of each customer's offer over none, its effect carried in log odds.
 

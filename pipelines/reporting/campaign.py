@@ -168,10 +168,10 @@ def _segments(customers: pd.DataFrame) -> Iterator[Block]:
 
 
 def policies(findings: Findings) -> Iterator[Block]:
-    """What each policy earns on customers that no model has seen."""
+    """What each policy earns on customers whom the graded models have not seen."""
     yield text(
-        "Each policy is valued on customers of the experiment that no model has seen (doubly "
-        f"robust, {findings.level:.0%} intervals); ours as it is deployed, after rules and limits. "
+        "Each policy is valued on customers of the experiment whom the graded models have not seen "
+        f"(doubly robust, {findings.level:.0%} intervals); ours as it is deployed, after rules and limits. "
         "Gains are paired, customer by customer; an interval that contains zero is within noise. "
         "Personal "
         "offers are sent where they are expected to gain: what the models forecast and what "

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from ...models.decision.carry_over import gain_in_log_odds
 from ...models.intervals import mean_estimate, normal_reach
 from ..storage.atomic import verify
 from ..tables.safe_csv import read_table
@@ -267,7 +268,7 @@ def _strategy(findings: Findings) -> Card:
     best = words.plain(decision["best_single"])
     earned = (
         f"{shown(ours['value_per_customer'])} ({shown(ours['lo'])} to {shown(ours['hi'])}) "
-        f"{_per(findings)} on {ours['n']:,.0f} customers that no model has seen"
+        f"{_per(findings)} on {ours['n']:,.0f} customers whom the graded models have not seen"
     )
     if not decision["personalize"]:
         return Card(
@@ -316,7 +317,7 @@ def warnings(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iter
                 "unlike those of the experiment; they get no offer, since nobody knows what one "
                 "does."
             )
-        yield from _beyond(candidates)
+        yield from _beyond(candidates, findings, inputs)
     if "leavers" in findings.metrics:
         grades = findings.metrics["leavers"]
         promised, came = grades["predicted"], grades["base_rate"]
@@ -353,7 +354,7 @@ def _undated(findings: Findings, inputs: Inputs) -> Iterator[str]:
             yield f"{note}."
 
 
-def _beyond(candidates: pd.DataFrame) -> Iterator[str]:
+def _beyond(candidates: pd.DataFrame, findings: Findings, inputs: Inputs) -> Iterator[str]:
     """The part of the expected gain that rests on customers unlike most of the experiment."""
     if "beyond_experiment" not in candidates:
         return
@@ -363,5 +364,21 @@ def _beyond(candidates: pd.DataFrame) -> Iterator[str]:
         yield (
             f"{gain[beyond].sum() / gain.sum():.0%} of the expected gain comes from "
             f"{beyond.sum():,} customers who left longer ago than nine in ten of those in the "
-            "experiment: there the forecast is carried further than it was tested."
+            "experiment: there the forecast is carried further than it was tested. "
+            + _carried_otherwise(candidates[beyond], gain[beyond].sum(), findings, inputs)
         )
+
+
+def _carried_otherwise(rows: pd.DataFrame, gain: float, findings: Findings, inputs: Inputs) -> str:
+    """Their gain if effects were carried in log odds instead of points of probability."""
+    experiment = findings.source.experiment
+    if experiment is None or f"value_{experiment.control}" not in rows:
+        return ""
+    tested = pd.read_parquet(inputs.features / "winback.parquet", columns=["offer", "returned"])
+    base = float(tested.loc[tested["offer"] == experiment.control, "returned"].mean())
+    other = gain_in_log_odds(rows, offers=experiment.offers, control=experiment.control, base=base)
+    added, carried = (words.amount(money, findings.source) for money in (gain, float(other.sum())))
+    return (
+        f"If an offer adds as many points there as in the experiment, they bring {added}; if it "
+        f"multiplies the odds as there, {carried}."
+    )

@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..models.decision.decision import Decision, Prices
 from ..models.decision.eligibility import Rules
+from ..models.decision.policy_tree import sent_by
 from ..models.decision.recommend import sent_offers
 from ..models.evaluation.budget import budget_curve, qini_curves
 from ..models.evaluation.policies import compare, rule_prices
@@ -27,6 +28,7 @@ from .settings.objectives import graded
 from .settings.params import Evaluate
 from .settings.sources import Experiment, Source
 from .storage.atomic import replace_file, replace_folder, verify
+from .storage.policy_tree import read_policy_tree
 from .storage.stage_outputs import LEAVERS, why_skipped
 from .storage.trained_models import read_decision
 from .tables.safe_csv import save_table
@@ -110,6 +112,8 @@ def _winback(
     graded_policies: list[Any],
 ) -> dict[str, Any]:
     rows = pd.read_parquet(folder / "held_out.parquet")
+    tree = read_policy_tree(folder)
+    tree_sends = {"policy_tree": sent_by(tree, rows)} if tree else {}
     by_objective = {}
     for objective, decided in decision.by_objective.items():
         judged = graded(rows, rows, experiment, objective)
@@ -118,6 +122,7 @@ def _winback(
             personalize=decided["personalize"],
             best_single=decided["best_single"],
             deployed=sent_offers(_for_objective(decision, objective), rows, rows),
+            rivals=tree_sends,
             level=params.level,
         ).assign(objective=objective)
         graded_policies += table.to_dict("records")

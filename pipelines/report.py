@@ -108,7 +108,7 @@ def _chapters(
         yield "lost", "Whom to win back", list(lost(inputs, findings))
     if len(findings.policies):
         yield "one", "One customer", list(one_customer(inputs, findings))
-        yield "policies", "Which policy earns most", list(policies(findings))
+        yield "policies", "Which policy earns most", list(policies(inputs, findings))
         yield "experiment", "What the experiment says", list(experiment(source, inputs, findings))
         yield "return", "Who comes back", list(comeback(inputs, findings))
     if "churn" in findings.metrics:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..models.decision.policy_tree import fit_policy_tree, tree_to_json
 from ..models.evaluation.held_out import held_out, kept_apart, value_is_known
 from ..models.evaluation.policies import decide
 from ..models.evaluation.unseen import remember_offers
@@ -90,7 +91,7 @@ def train_winback(
         tested = apart | held_out(frame["customer_id"], share=params.test_share, seed=params.seed)
         with step(f"graded models on {(~tested).sum():,} customers, {tested.sum():,} held out"):
             model = _fit(frame[~tested], names, source.experiment, params, machine)
-        _decide(model, frame[~tested], source.experiment, new)
+        _decide(model, frame[~tested], names, source.experiment, new)
         answers = evaluate(model.formula, frame[tested], threads=machine.threads)
         kept = pd.concat([frame[tested], answers], axis=1)
         kept.to_parquet(new.path / "held_out.parquet", index=False)
@@ -136,19 +137,30 @@ def _fit(
 
 
 def _decide(
-    model: WinbackModel, train: pd.DataFrame, experiment: Experiment, new: NewFolder
+    model: WinbackModel,
+    train: pd.DataFrame,
+    names: list[str],
+    experiment: Experiment,
+    new: NewFolder,
 ) -> None:
-    """Write whether to send personal offers; the held-out rows have no say, they grade it."""
-    decisions = {
-        objective: decide(graded(train, model.held_out, experiment, objective))
+    """Write whether to send personal offers, and the rule of three questions beside them.
+
+    The held-out rows have no say in either, they grade both.
+    """
+    judged = {
+        objective: graded(train, model.held_out, experiment, objective)
         for objective in objectives(experiment, model.formula.outputs)
     }
+    decisions = {objective: decide(rows) for objective, rows in judged.items()}
     objective = "returns" if experiment.objective == "returns" else next(iter(decisions))
+    rows = judged[objective]
+    tree = fit_policy_tree(train[names], rows.scores, names=rows.names)
     document = {
         "control": experiment.control,
         "offers": list(experiment.offers),
         "objective": objective,
         "by_objective": decisions,
+        "policy_tree": tree and tree_to_json(tree),
     }
     (new.path / OFFERS_FILE).write_text(json.dumps(document, indent=1, sort_keys=True))
 

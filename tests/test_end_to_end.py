@@ -28,6 +28,7 @@ POLICIES = {
     "random",
     "response_model",
     "tailored",
+    "policy_tree",
     "before_rules",
     "ours",
 }

@@ -121,12 +121,18 @@ def grade_rows(
 
 
 def policies(
-    graded: Graded, *, personalize: bool, best_single: str, deployed: np.ndarray | None = None
+    graded: Graded,
+    *,
+    personalize: bool,
+    best_single: str,
+    deployed: np.ndarray | None = None,
+    rivals: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Every policy as the (n, K + 1) probabilities with which it sends each offer.
 
     `ours` is what is deployed, (n,) offers by name after rules and limits; the same without them
-    is `before_rules`. Without `deployed`, `ours` is the latter.
+    is `before_rules`. Without `deployed`, `ours` is the latter. `rivals` are other policies, each
+    (n,) offers by name.
     """
     rows, names = len(graded.scores), graded.names
     chosen = {name: _always(names.index(name), graded) for name in names[1:]}
@@ -138,6 +144,7 @@ def policies(
     response = graded.response.copy()
     response[:, 0] = -np.inf
     others = {"random": random, "response_model": _argmax(response)}
+    others |= {name: _sent(chosen, graded) for name, chosen in (rivals or {}).items()}
     if graded.tailored is not None:
         others["tailored"] = graded.tailored
     ours = _personal(graded) if personalize else _always(names.index(best_single), graded)
@@ -152,9 +159,12 @@ def compare(
     personalize: bool,
     best_single: str,
     deployed: np.ndarray | None = None,
+    rivals: Mapping[str, np.ndarray] | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Value of each policy per customer, and its gain over the best single offer, paired.
+
+    The other arguments are those of `policies`.
 
     Returns
     -------
@@ -164,7 +174,13 @@ def compare(
     """
     single = _earned(graded, _always(graded.names.index(best_single), graded))
     rows = []
-    sent = policies(graded, personalize=personalize, best_single=best_single, deployed=deployed)
+    sent = policies(
+        graded,
+        personalize=personalize,
+        best_single=best_single,
+        deployed=deployed,
+        rivals=rivals,
+    )
     for policy, probabilities in sent.items():
         if graded.spent is not None and policy == "treat_none":
             continue

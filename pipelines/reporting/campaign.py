@@ -7,11 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from ...models.decision.policy_tree import groups
 from ...models.evaluation.personal_gain import EVIDENCE
 from ..settings.params import Report
+from ..storage.policy_tree import read_policy_tree
 from . import charts, words
 from .html import Block, picture, table, text
-from .summary import Findings, sent
+from .phrasing import meanings
+from .summary import Findings, Inputs, sent
 
 OBJECTIVES = {
     "profit": "profit",
@@ -167,21 +170,43 @@ def _segments(customers: pd.DataFrame) -> Iterator[Block]:
     )
 
 
-def policies(findings: Findings) -> Iterator[Block]:
+def policies(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     """What each policy earns on customers whom the graded models have not seen."""
     yield text(
         "Each policy is valued on customers of the experiment whom the graded models have not seen "
-        f"(doubly robust, {findings.level:.0%} intervals); ours as it is deployed, after rules and limits. "
-        "Gains are paired, customer by customer; an interval that contains zero is within noise. "
-        "Personal "
-        "offers are sent where they are expected to gain: what the models forecast and what "
-        "out-of-fold rows say are weighed by their precision. The gain is called evident beyond "
+        f"(doubly robust, {findings.level:.0%} intervals); ours as it is deployed, after rules and "
+        "limits. Gains are paired, customer by customer; an interval that contains zero is within "
+        "noise. Personal offers are sent where they are expected to gain: what the models forecast "
+        "and what out-of-fold rows say are weighed by their precision. The gain is called evident "
+        "beyond "
         f"{EVIDENCE:.2f} standard errors of these rows."
     )
     # The objective of the campaign comes first.
-    groups = dict(list(findings.policies.groupby("objective", sort=False)))
-    for objective in sorted(groups, key=lambda name: name != findings.objective):
-        yield from _graded(findings, str(objective), groups[objective])
+    graded = dict(list(findings.policies.groupby("objective", sort=False)))
+    for objective in sorted(graded, key=lambda name: name != findings.objective):
+        yield from _graded(findings, str(objective), graded[objective])
+        if objective == findings.objective:
+            yield from _three_questions(inputs, graded[objective], findings)
+
+
+def _three_questions(inputs: Inputs, rows: pd.DataFrame, findings: Findings) -> Iterator[Block]:
+    """The policy tree as sentences, and how far it falls behind the offer of each customer."""
+    tree = read_policy_tree(inputs.winback)
+    graded = rows.set_index("policy")["value_per_customer"]
+    if tree is None or "policy_tree" not in graded:
+        return
+    ours, simple = (
+        words.measured(float(graded[name]), findings.objective, findings.source)
+        for name in ("ours", "policy_tree")
+    )
+    yield table(
+        pd.DataFrame(groups(tree, meanings(inputs.features)), columns=["customers", "offer"]),
+        title=f"A rule that fits on a card earns {simple}, our policy {ours}",
+    )
+    yield text(
+        "It is the best tree of three questions on the customers whom the graded models learned "
+        "from; a number that is not known counts as small."
+    )
 
 
 def _graded(findings: Findings, objective: str, rows: pd.DataFrame) -> Iterator[Block]:

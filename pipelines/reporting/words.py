@@ -11,6 +11,7 @@ POLICIES = {
     "treat_none": "no offer to anybody",
     "random": "an offer at random",
     "response_model": "response model: each gets the offer they are likeliest to accept",
+    "policy_tree": "three questions: a rule that fits on a card",
     "tailored": "the offer that the stated reason suggests",
     "ours": "our policy",
     "before_rules": "our policy before rules",

@@ -122,7 +122,7 @@ def _said(question: Question, yes: bool, meanings: Mapping[str, str]) -> str:
     meaning = meanings.get(question.column, question.column)
     if question.level is not None:
         return f"{meaning} is {'' if yes else 'not '}'{question.level}'"
-    return f"{meaning} {'at most' if yes else 'above'} {question.at:g}"
+    return f"{meaning} {'at most' if yes else 'above'} {question.at:,.4g}"
 
 
 def _answers(question: Question | None, rows: pd.DataFrame) -> np.ndarray:

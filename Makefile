@@ -62,7 +62,7 @@ docs: $(BIN)/.run ## the generated pages of docs/
 	@$(BIN)/python tests/import_graph.py
 
 experiments: $(BIN)/.run ## experiments side by side: the settings that differ and five figures
-	@$(BIN)/dvc exp show --only-changed --no-pager --drop '/|^(churn|winback|leavers|policy|rules)\.'
+	@$(BIN)/dvc exp show --only-changed --no-pager --drop '.*/|(churn|winback|leavers|policy|rules)\.'
 
 site: $(BIN)/.dev ## the documentation as pages, in build/site; opens offline
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -88,7 +88,7 @@ def test_an_experiment_of_the_docs_reruns_what_its_setting_touches_and_compares(
     ran = re.findall(r"Running stage '(\w+)'", said["dvc exp run"])
     assert "train_churn" in ran
     assert not {"ingest", "featurize", "train_winback"} & set(ran)
-    assert "policy.profit.gain_over_best_single" in said["dvc exp show"]
+    assert "policy_gain" in said["dvc exp show"]
     assert "churn.churn.auc" in said["dvc metrics diff"]
     assert (project / "artifacts/churn/formula.json").exists()
     assert "train_churn.learning_rate" in run_in(project, "dvc", "params", "diff").stdout
@@ -124,7 +124,8 @@ def test_make_run_with_another_source_is_winback_run_with_it(project):
 def test_the_consumers_lines_run(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db")
     with contextlib.chdir(project):
-        exec("\n".join(blocks("python")), {})
+        # Those of object stores run in scoring/test_stores.py, where there is a store.
+        exec("\n".join(lines for lines in blocks("python") if "BUCKET" not in lines), {})
 
 
 def example_files(folder):

@@ -159,7 +159,7 @@ class OfferUplift(BaseEstimator):
         key += [] if sample_weight is None else [weight]
         order = canonical_order(np.column_stack(key), self.seed)
         if group is not None:
-            weight = weight / design_effect(arm, outcome, group, len(arms))
+            weight = weight / design_effect(arm[order], outcome[order], group[order], len(arms))
         with threadpool_limits(1):  # sums differ in their last bits from one count to another
             experiment = Experiment(
                 columns=columns,

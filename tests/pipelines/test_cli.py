@@ -268,7 +268,11 @@ def test_the_default_paths_are_those_of_dvc():
     for stage in stages.values():
         written |= dict(re.findall(r"--(\w+) (\S+)", stage["cmd"]))
     del written["out"]
-    of_jobs = {"scores": "data/scores", "campaigns": "data/campaigns"}
+    of_jobs = {
+        "scores": "data/scores",
+        "campaigns": "data/campaigns",
+        "monitor": "reports/monitor.csv",
+    }
     assert {name: str(path) for name, path in PATHS.items()} == written | of_jobs
 
 

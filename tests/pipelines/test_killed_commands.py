@@ -20,7 +20,7 @@ DISTURBED = {  # how often in `make bar`, up to every call; MLflow takes seconds
     "evaluate": 12,
     "ingest": 20,
 }
-IN_TESTS = {"campaign": 3}
+IN_TESTS = {"recommend": 3}
 
 pytestmark = [
     pytest.mark.slow,

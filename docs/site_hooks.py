@@ -23,8 +23,11 @@ PACKAGE = ("features", "models", "pipelines")
 LINK = re.compile(r"(\]\()(?!https?://|#)([^)#]+)(#[^)]*)?(\))")
 
 
-def on_config(config: Any) -> Any:
-    """Lay the folders of the code out as the package winback, for the API to be read from."""
+def on_startup(**_: Any) -> None:
+    """Lay the folders of the code out as the package winback, for the API to be read from.
+
+    At the start, since the plugin that reads it looks whether it is there.
+    """
     package = ROOT / "build" / "api" / "winback"
     package.mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").touch()
@@ -32,7 +35,6 @@ def on_config(config: Any) -> Any:
         link = package / name
         if not link.is_symlink():
             link.symlink_to(ROOT / name)
-    return config
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -40,10 +42,10 @@ def on_files(files: Files, config: Any) -> Files:
     for name, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / name).read_text("utf-8")))
     for target in sorted(linked_files(files)):
-        place = f"files/{target.relative_to(ROOT)}"
         if target.suffix == ".md":
             continue
-        files.append(File.generated(config, place, abs_src_path=str(target)))
+        place = place_of(target, str(target))
+        files.append(File.generated(config, place, abs_src_path=str(rendered(target))))
     return files
 
 
@@ -67,7 +69,13 @@ def place_of(target: Path, written: str) -> str:
         return str(Path(*inside.parts[1:]))
     if target.is_dir():
         return "experiments.md" if inside.parts[0] == "notebooks" else written
-    return f"files/{inside}"
+    return f"files/{inside.with_suffix(rendered(target).suffix)}"
+
+
+def rendered(target: Path) -> Path:
+    """The page that `make notebooks` made of a notebook, if it is there; other files themselves."""
+    page = ROOT / "reports" / "notebooks" / f"{target.stem}.html"
+    return page if target.suffix == ".ipynb" and page.exists() else target
 
 
 def linked_files(files: Files) -> set[Path]:

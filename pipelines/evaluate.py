@@ -20,6 +20,7 @@ from ..models.decision.eligibility import Rules
 from ..models.decision.policy_tree import sent_by
 from ..models.decision.recommend import sent_offers
 from ..models.evaluation.budget import budget_curve, qini_curves
+from ..models.evaluation.fairness import by_group, groups_of
 from ..models.evaluation.policies import compare, rule_prices
 from ..models.evaluation.probability import grade_probabilities
 from ..models.formula.calibration import amounts_table, reliability_table
@@ -29,8 +30,9 @@ from .settings.params import Evaluate
 from .settings.sources import Experiment, Source
 from .storage.atomic import replace_file, replace_folder, verify
 from .storage.policy_tree import read_policy_tree
-from .storage.stage_outputs import LEAVERS, why_skipped
+from .storage.stage_outputs import LEAVERS, read_recommendations, why_skipped
 from .storage.trained_models import read_decision
+from .tables.protected import read_protected
 from .tables.safe_csv import save_table
 
 VALUE_BINS = 10
@@ -44,6 +46,8 @@ def evaluate(
     churn: Path,
     winback: Path,
     decision: Path,
+    tables: Path,
+    recommendations: Path,
     metrics: Path,
     headline: Path,
     policies: Path,
@@ -63,6 +67,9 @@ def evaluate(
                 figures |= _winback(
                     source.experiment, params, winback, decided, new.path, graded_policies
                 )
+        if source.protected:
+            with step("offers by protected group"):
+                figures |= _fairness(source, params, tables, recommendations, new.path)
     replace_file(metrics, _json(figures))
     replace_file(headline, _json(headline_of(figures)))
     replace_file(policies, _json(graded_policies))
@@ -240,6 +247,34 @@ def _values(rows: pd.DataFrame, experiment: Experiment) -> pd.DataFrame | None:
             tables.append(amounts_table(predicted, back["value"], bins=VALUE_BINS))
             tables[-1]["offer"] = name
     return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def _fairness(
+    source: Source, params: Evaluate, tables: Path, recommendations: Path, plots: Path
+) -> dict[str, Any]:
+    """Counts and the lowest ratio, without names, since metrics travel; the table by group."""
+    customers = read_recommendations(recommendations)
+    protected = read_protected(tables, source.protected, customers)
+    if protected is None:
+        return {}
+    if source.experiment is None:  # then nobody is a candidate for an offer
+        customers = customers.drop(columns=["recommended_offer", "expected_incremental_profit"])
+    control = source.experiment.control if source.experiment else ""
+    found = []
+    for name, values in protected.items():
+        groups = groups_of(values)
+        if groups is None:
+            say(f"{name}: has too many values for groups; it is left out of fairness")
+            continue
+        rows = by_group(customers, groups, control=control, level=params.level)
+        found.append(pd.DataFrame({"column": str(name)}, index=rows.index).join(rows))
+    if not found:
+        return {}
+    table = pd.concat(found, ignore_index=True)
+    save_table(table, plots / "fairness.csv")
+    judged = table["ratio"].dropna()
+    figures = {"columns": len(found), "judged": len(judged), "alerts": int(table["alert"].sum())}
+    return {"fairness": figures | ({"lowest_ratio": float(judged.min())} if len(judged) else {})}
 
 
 def _grades(outcome: np.ndarray, chance: np.ndarray) -> dict[str, float]:

@@ -16,6 +16,7 @@ from .reporting import charts
 from .reporting.campaign import campaign, policies
 from .reporting.drift import alarms, distances, drifted
 from .reporting.experiment import experiment
+from .reporting.fairness import fairness
 from .reporting.first_screen import cards, warnings
 from .reporting.html import Block, Chapter, picture, render, table, text
 from .reporting.lost import lost
@@ -115,6 +116,7 @@ def _chapters(
         yield "churn", "Who is about to leave", list(churn(inputs))
         if (inputs.features / "sensitivity.parquet").exists():
             yield "definition", "When a customer counts as lost", list(_definition(inputs))
+    yield "fairness", "Whom the offers reach", list(fairness(inputs))
     yield "drift", "How today's customers differ", list(drifted(params, far))
     yield "data", "The data", list(_data(inputs))
 

@@ -92,6 +92,16 @@ def test_the_list_has_risks_for_whoever_is_there_and_no_offers(run):
     assert not {*listed["recommended_offer"].dropna()} - {"none"}
 
 
+def test_without_offers_a_protected_group_has_its_risk_and_no_ratio(run):
+    table = pd.read_csv(run / "reports/plots/fairness.csv").set_index("group")
+    listed = pd.read_parquet(run / "data/recommendations.parquet")
+    gender = listed["customer_id"].map(members().set_index("member")["gender"])
+    risks = listed["churn_probability"].groupby(gender).mean()
+    assert table["churn_risk"].to_dict() == pytest.approx(risks.to_dict())
+    assert table["ratio"].isna().all()
+    assert "unequally" not in (run / "reports/report.html").read_text()
+
+
 def test_a_random_split_and_twins_are_said_everywhere(run):
     metrics = json.loads((run / "reports/metrics.json").read_text())
     assert metrics["churn_tested_on"].startswith(AT_RANDOM)

@@ -46,13 +46,17 @@ def run_all(tmp_path, monkeypatch):
     """Every stage of dvc.yaml on a table; what they left in the folder."""
 
     def run(
-        offers, *, costs="{mail: {contact_cost: 1}, gift: {cost_on_acceptance: 20}}", control="none"
+        offers,
+        *,
+        costs="{mail: {contact_cost: 1}, gift: {cost_on_acceptance: 20}}",
+        control="none",
+        protected="[]",
     ):
         offers.to_parquet(tmp_path / "offers.parquet", index=False)
         tables = "".join(f"  {name}:\n    query: {sql}\n" for name, sql in SOURCE.items())
         (tmp_path / "source.yaml").write_text(
             "name: flat\ntitle: A flat table\nas_of: 2024-06-01\nsuppressions: none\n"
-            f"tables:\n{tables}"
+            f"protected: {protected}\ntables:\n{tables}"
             f"experiment:\n  control: '{control}'\n  offers: {costs}\n"
         )
         shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
@@ -132,3 +136,30 @@ def test_returns_without_a_value_beside_returns_with_one_are_refused(run_all, ca
     with pytest.raises(AssertionError, match="train_winback"):
         run_all(offers)
     assert "'value' is empty for 100 customers who returned" in capfd.readouterr().err
+
+
+def test_offers_that_reach_a_protected_group_through_another_column_are_pointed_out(run_all):
+    offers = an_experiment(effects=(0.0, 0.3))
+    # No model sees the region, but the age tells it, and the gift pays in the north alone.
+    offers["age"] = offers["age"] % 30 + np.where(offers["region"] == "north", 50, 20)
+    folder = run_all(
+        offers, costs="{mail: {contact_cost: 25}, gift: {contact_cost: 25}}", protected="[region]"
+    )
+    names = json.loads((folder / "data/features/dictionary.json").read_text())
+    assert "region" not in {entry["name"] for entry in names}
+    table = pd.read_csv(folder / "reports/plots/fairness.csv").set_index("group")
+    listed = pd.read_parquet(folder / "data/recommendations.parquet").merge(
+        offers[["customer_id", "region"]], on="customer_id"
+    )
+    rates = listed["recommended_offer"].ne("none").groupby(listed["region"]).mean()
+    assert table["offer_rate"].to_dict() == pytest.approx(rates.to_dict())
+    assert table["lost"].to_dict() == listed["region"].value_counts().to_dict()
+    ratio = rates["south"] / rates["north"]
+    assert ratio < 0.5
+    figures = json.loads((folder / "reports/metrics.json").read_text())["fairness"]
+    assert figures == {
+        "columns": 1, "judged": 2, "alerts": 1, "lowest_ratio": pytest.approx(ratio),
+    }  # fmt: skip
+    page = (folder / "reports/report.html").read_text()
+    assert f"a ratio of {ratio:.2f}: see the chapter on fairness" in page
+    assert "Offers and risks by protected group, 1 below four fifths" in page

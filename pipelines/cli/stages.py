@@ -98,6 +98,8 @@ def _evaluate(given: Namespace) -> None:
         churn=given.churn,
         winback=given.winback,
         decision=given.decision,
+        tables=given.tables,
+        recommendations=given.recommendations,
         metrics=given.metrics,
         headline=given.headline,
         policies=given.policies,
@@ -150,7 +152,10 @@ STAGES = {
         stage=True,
     ),
     "evaluate": Command(
-        "grade models and policies", _evaluate, paths(*MODELS, *GRADES, "headline"), stage=True
+        "grade models and policies",
+        _evaluate,
+        paths(*MODELS, "tables", "recommendations", *GRADES, "headline"),
+        stage=True,
     ),
     "report": Command(
         "one page that shows it all", _report, paths(*REPORTED, "report", "summary"), stage=True

@@ -14,6 +14,7 @@ from ...models.intervals import mean_estimate, normal_reach
 from ..storage.atomic import verify
 from ..tables.safe_csv import read_table
 from . import words
+from .fairness import unequal
 from .html import Card
 from .phrasing import meanings, raising
 from .summary import Findings, Inputs, decided_for, ours_of, sent
@@ -318,6 +319,7 @@ def warnings(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iter
                 "does."
             )
         yield from _beyond(candidates, findings, inputs)
+    yield from unequal(inputs)
     if "leavers" in findings.metrics:
         grades = findings.metrics["leavers"]
         promised, came = grades["predicted"], grades["base_rate"]

@@ -185,7 +185,8 @@ class Source:
     known_afterwards
         Columns known only after the outcome; a query that selects one as an attribute is refused.
     protected
-        Columns of `attributes` that no model sees, for reasons of fairness.
+        Columns of `attributes` that no model sees, for reasons of fairness; the report shows offers
+        and risks by their groups.
     allowed
         Columns of `attributes` that may be features although their names or values look like an
         id, free text or a protected fact, such as a count called NumberOfAddress.

@@ -58,7 +58,8 @@ def save_table(frame: pd.DataFrame, file: Path) -> None:
 
 def read_table(file: Path) -> pd.DataFrame:
     """A table of `save_table`; names stay text, even where they look like numbers or missing."""
-    named = dict.fromkeys(("arm", "offer", "feature", "family", "output", "part", "level"), "str")
+    texts = ("arm", "offer", "feature", "family", "output", "part", "level", "column", "group")
+    named = dict.fromkeys(texts, "str")
     return pd.read_csv(file, dtype=named, keep_default_na=False, na_values=[""])
 
 

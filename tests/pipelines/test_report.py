@@ -131,3 +131,9 @@ def test_the_page_stays_small_and_names_things_in_words(page):
     for raw in ("treat_none", "discount_for_all", "p_holm", "gain_lo"):
         assert raw not in text
     assert not re.search(r"\b(she|her|he|his)\b", text)
+
+
+def test_fairness_is_not_spoken_of_where_no_column_is_protected(finished, page):
+    assert "fairness" not in json.loads((finished / "reports/metrics.json").read_text())
+    assert not (finished / "reports/plots/fairness.csv").exists()
+    assert "Whom the offers reach" not in page

@@ -1,0 +1,78 @@
+"""Offers by protected group, on lists in which every rate and ratio is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winback.models.evaluation.fairness import MOST_GROUPS, NOT_STATED, by_group, groups_of
+
+
+def listed(group, offered, *, lost, gain=6.0):
+    """Lost customers of a group, of whom the first are recommended the gift."""
+    return pd.DataFrame(
+        {
+            "group": group,
+            "recommended_offer": ["gift"] * offered + ["none"] * (lost - offered),
+            "expected_incremental_profit": [gain] * offered + [0.0] * (lost - offered),
+            "uplift_gift": [0.25] * offered + [-0.5] * (lost - offered),
+            "churn_probability": np.nan,
+        }
+    )
+
+
+def active(group, risk, *, rows):
+    return pd.DataFrame({"group": group, "churn_probability": [risk] * rows})
+
+
+def judged(*parts):
+    rows = pd.concat(parts, ignore_index=True)
+    return by_group(rows, rows.pop("group"), control="none").set_index("group")
+
+
+def test_rates_and_ratio_are_those_of_the_list_and_four_fifths_is_the_limit():
+    table = judged(
+        listed("a", 50, lost=100),
+        listed("b", 39, lost=100),
+        listed("c", 40, lost=100),
+        listed("d", 29, lost=29),
+        active("a", 0.2, rows=30),
+        active("b", 0.4, rows=29),
+    )
+    assert table["offer_rate"].to_dict() == pytest.approx(
+        {"a": 0.5, "b": 0.39, "c": 0.4, "d": np.nan}, nan_ok=True
+    )
+    assert table["ratio"]["b"] == pytest.approx(0.78)
+    assert table["alert"].to_dict() == {"a": False, "b": True, "c": False, "d": False}
+    assert table["lost"]["d"] == 29  # named, and neither judged nor the highest
+    assert table["uplift"]["a"] == pytest.approx(0.25)  # of those who have an offer
+    assert table["gain"]["a"] == pytest.approx(3.0)  # of all candidates
+    assert table["churn_risk"]["a"] == pytest.approx(0.2)
+    assert np.isnan(table["churn_risk"]["b"])
+    # Wilson for 50 of 100: (0.5 + z2/200) / (1 + z2/100) -+ ...
+    assert (table["lo"]["a"], table["hi"]["a"]) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+
+
+def test_where_nobody_gets_an_offer_nobody_is_judged():
+    table = judged(listed("a", 0, lost=50), listed("b", 0, lost=50))
+    assert table["ratio"].isna().all()
+    assert not table["alert"].any()
+    assert (table["offer_rate"] == 0).all()
+
+
+def test_a_list_without_offers_has_risks_alone():
+    rows = active("a", 0.3, rows=40)
+    table = by_group(rows, rows.pop("group"), control="").set_index("group")
+    assert table["lost"]["a"] == 0
+    assert table["churn_risk"]["a"] == pytest.approx(0.3)
+
+
+def test_numbers_and_dates_are_groups_in_bands_and_ids_are_no_groups():
+    ages = groups_of(pd.Series([*range(20, 80), np.nan]))
+    assert ages.nunique() == 5
+    assert ages.iloc[-1] == NOT_STATED
+    born = groups_of(pd.Series(pd.date_range("1950-01-01", periods=60, freq="YE")))
+    assert born.nunique() == 4
+    assert set(groups_of(pd.Series([True, False, None]))) == {"True", "False", NOT_STATED}
+    mails = pd.Series([f"{number}@example.org" for number in range(MOST_GROUPS + 1)])
+    assert groups_of(mails) is None
+    assert groups_of(mails.iloc[:3]).tolist() == mails.iloc[:3].tolist()

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -28,18 +29,24 @@ STAGES = (
 )
 
 
-def costs(folder: Path, *, scale: float) -> pd.DataFrame:
-    """Seconds, CPU seconds and peak memory of each stage."""
+def costs(
+    folder: Path,
+    *,
+    scale: float,
+    root: Path = ROOT,
+    environment: Mapping[str, str] = os.environ,
+) -> pd.DataFrame:
+    """Seconds, CPU seconds and peak memory of each stage, with settings and source of `root`."""
     for name in ("params.yaml", "dvc.yaml"):
-        shutil.copyfile(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "sources", folder / "sources")
+        shutil.copyfile(root / name, folder / name)
+    shutil.copytree(root / "sources", folder / "sources")
     source = folder / "sources/kumar.yaml"
     source.write_text(source.read_text().replace("scale: 1.0", f"scale: {scale:g}"))
     records = []
     for stage in STAGES:
         begun = time.perf_counter()
         command = [str(Path(sys.executable).parent / "winback"), stage]
-        child = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
         _, status, used = os.wait4(child.pid, 0)
         if status:
             raise RuntimeError(f"winback {stage} ended with {os.waitstatus_to_exitcode(status)}")

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .job.at_work import STAGES
 from .job.result import Result
 from .job.terminal import columns, paint
 from .registry.known_versions import KnownVersion, RegistryUnreachable, known_versions
 from .settings.sources import Source
 from .storage.atomic import MANIFEST
+from .storage.resources import kept
 
 NEVER = "none yet"
 
@@ -43,10 +45,12 @@ def status(source: Source, paths: Mapping[str, Path]) -> Result:
         unreachable = str(error)
     scores = _manifest(paths["scores"])
     following = _next(paths, stale, versions, scores, unreachable)
+    costs = kept(STAGES)
     facts = {
         "source": {"name": source.name, "path": source.path},
         "as_of": features.get("as_of"),
         "changed_stages": stale,
+        "resources": costs,
         "models": {
             alias: {"version": known.version, "made_at": _when(known.made_at / 1000)}
             for alias, known in versions.items()
@@ -71,7 +75,7 @@ def status(source: Source, paths: Mapping[str, Path]) -> Result:
         ("list", _file(paths["recommendations"])),
         ("scores", _scores(paths["scores"], scores)),
     ]
-    text = "\n".join(columns(lines))
+    text = "\n".join([*columns(lines), *_costs(costs)])
     return Result(f"{text}\n{paint(f'next    {following}', 'bold')}", facts)
 
 
@@ -108,6 +112,17 @@ def _stages(stale: list[str]) -> str:
     if not stale:
         return "up to date (new raw data are noticed by winback run)"
     return f"changed: {', '.join(stale)}, and what follows"
+
+
+def _costs(costs: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A table of what each stage used when it last ran."""
+    if not costs:
+        return []
+    rows = [
+        (stage, f"{used['cpu_seconds']:,.1f}", f"{used['peak_mib']:,.0f}")
+        for stage, used in costs.items()
+    ]
+    return ["", *columns([("last run of", "CPU s", "peak MiB"), *rows], right=(1, 2)), ""]
 
 
 def _models(versions: Mapping[str, KnownVersion]) -> str:

@@ -30,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _project(given.project):
             result = COMMANDS[name].run(given) or Result()
+            if COMMANDS[name].stage:
+                from ..storage.resources import keep  # the run has loaded what it needs
+
+                keep(name)
     except (ValueError, FileNotFoundError) as error:
         message, code = _told(error), code_of(error)
         told = f"winback {name} [{code}]: {message}"

@@ -1,6 +1,7 @@
 """`winback status` and `winback doctor`: what stands, what comes next, and what is not fit."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -51,6 +52,7 @@ def test_each_command_is_followed_by_the_next_and_only_we_speak(project, capsys)
     assert told["next"].startswith("nothing; ")
     assert told["changed_stages"] == []
     assert told["as_of"] == "2015-01-01 00:00:00"
+    assert list(told["resources"])[:2] == ["fingerprint", "ingest"]
 
 
 def test_a_change_is_seen_and_named(project, capsys):
@@ -59,6 +61,7 @@ def test_a_change_is_seen_and_named(project, capsys):
     assert main(["status"]) == 0
     shown = capsys.readouterr().out
     assert "stages  changed: train_churn, and what follows" in shown
+    assert re.search(r"train_winback +[\d.]+ +[\d,]+\n", shown)
     assert shown.rstrip().endswith("next    winback run")
 
 

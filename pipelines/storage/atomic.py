@@ -8,6 +8,7 @@ size, the rows and the SHA-256 of each of its files, and a digest of the manifes
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import hashlib
@@ -17,7 +18,6 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -78,7 +78,7 @@ def replace_file(path: Path, content: bytes | Callable[[BinaryIO], None]) -> Non
     _sync_folder(path.parent)
 
 
-@contextmanager
+@contextlib.contextmanager
 def replace_folder(path: Path) -> Iterator[NewFolder]:
     """Write a folder beside its place and swap it in when the block ends without an error.
 
@@ -265,12 +265,15 @@ def parse_manifest(text: bytes, file: Path | str) -> dict[str, Any]:
         raise StoreError(f"{file}: not valid JSON ({error}); run the stage again") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise StoreError(f"{file}: has no 'files'; run the stage again")
-    for name in manifest["files"]:
+    for name, facts in manifest["files"].items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise StoreError(f"{file}: lists '{name}', which lies outside the folder")
-    if text != _text(_sealed(manifest)):
-        raise StoreError(f"{file}: was changed or damaged; run the stage again")
-    return manifest
+        if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str):
+            raise StoreError(f"{file}: has no SHA-256 of '{name}'; run the stage again")
+    with contextlib.suppress(ValueError):  # an infinite number, which no manifest has
+        if text == _text(_sealed(manifest)):
+            return manifest
+    raise StoreError(f"{file}: was changed or damaged; run the stage again")
 
 
 def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:

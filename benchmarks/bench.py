@@ -63,6 +63,7 @@ BENCHMARKS = {
     "budget": Benchmark("policy", ("--quick",)),
     "scoring": Benchmark("score", ("--rows", "200000"), (), needs_run=True),
     "decision": Benchmark("same_decision", (), (), needs_run=True),
+    "pyfunc": Benchmark("pyfunc", (), (), needs_run=True),
     "serving": Benchmark("serving", ("--quick",), (), needs_run=True),
 }
 

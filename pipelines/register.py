@@ -21,7 +21,6 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema
-from mlflow.types.schema import AnyType
 
 from ..models.decision.decision import DECISION_FILE
 from ..models.decision.recommend import DECISION_COLUMNS
@@ -210,24 +209,15 @@ def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> str:
         {name: "float64" if number else "object" for name, number in columns.items()}
     )
     outputs = answer(answers, rows)
-    # MLflow's double refuses int64, its long refuses floats: numbers are of any type, and the model
-    # says itself what is not a number.
+    # Of answers alone: MLflow's double refuses int64, and what may be of any type it checks value
+    # by value, at several times the model's cost. The model says itself what it does not take.
     signature = ModelSignature(
-        inputs=Schema(
-            [
-                *(
-                    ColSpec(AnyType() if number else DataType.string, name, required=False)
-                    for name, number in columns.items()
-                ),
-                ColSpec(AnyType(), "customer_id", required=False),  # tells who is held out
-            ]
-        ),
         outputs=Schema(
             [
                 ColSpec(TYPES[DECISION_COLUMNS.get(name, float)], name, required=False)
                 for name in outputs.columns
             ]
-        ),
+        )
     )
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "winback_model.py"

@@ -14,7 +14,7 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
-from ...models.formula.answers import Answers, answer, load_answers
+from ...models.formula.answers import Answers, answer, input_columns, load_answers
 
 # SHA-256 of each file of the model; `bundle` writes it here.
 FILES: dict[str, str] = {}
@@ -42,8 +42,31 @@ class WinbackModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
-        """Answers for each row of features; missing numbers and unknown categories are allowed."""
-        return answer(self.answers, model_input)
+        """Answers for each row of features; missing numbers and unknown categories are allowed.
+
+        MLflow checks nothing of the input, since the signature is of the answers alone.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, text stands where a number belongs, or no text where text does.
+        """
+        customers = pd.DataFrame(model_input)  # also of what JSON holds
+        _check_texts(self.answers, customers)
+        return answer(self.answers, customers)
+
+
+def _check_texts(answers: Answers, customers: pd.DataFrame) -> None:
+    """Refuse numbers, moments and pandas categories in columns of text."""
+    texts = [name for name, number in input_columns(answers).items() if not number]
+    for name in (*texts, "population"):
+        if name not in customers.columns:
+            continue
+        found = customers[name].dtype
+        if found.kind != "O" or isinstance(found, pd.CategoricalDtype):
+            raise ValueError(
+                f"features: column '{name}' must be text, found {found}; cast it before scoring"
+            )
 
 
 def _checked(file: Path, expected: str) -> bytes:

@@ -71,10 +71,10 @@ REFUSED = {
         replaced(NUMBER, pd.Timestamp("2020-01-01")),
         f"'{NUMBER}' must be a number",
     ),
-    "numbers where a text belongs": (replaced(TEXT, 3), f"types for column {TEXT}"),
+    "numbers where a text belongs": (replaced(TEXT, 3), f"'{TEXT}' must be text"),
     "pandas categories": (
         replaced(TEXT, lambda column: column.astype("category")),
-        f"column {TEXT}. Can not safely convert category",
+        f"'{TEXT}' must be text, found category",
     ),
 }
 

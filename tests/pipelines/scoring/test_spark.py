@@ -52,9 +52,9 @@ def test_spark_reads_the_folder_and_asks_the_registered_model(job, customers, re
     client = mlflow.MlflowClient(f"sqlite:///{registered}/mlflow.db")
     model = mlflow.pyfunc.load_model(client.get_model_version_download_uri("winback", "1"))
     asked = customers.groupby("population").head(40).reset_index(drop=True)
-    names = [column.name for column in model.metadata.get_input_schema().inputs]
+    names = [name for name in asked.columns if name != "as_of"]
     ask = mlflow.pyfunc.spark_udf(spark, model.metadata.artifact_path, env_manager="local")
-    frame = spark.createDataFrame(asked[[*dict.fromkeys(["customer_id", *names])]])
+    frame = spark.createDataFrame(asked[names])
     answered = frame.select("customer_id", ask(sql.functions.struct(*names)).alias("answer"))
     found = answered.select("customer_id", "answer.*").toPandas().set_index("customer_id")
     expected = model.predict(asked).set_index(asked["customer_id"])

@@ -7,6 +7,7 @@ no second version.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
@@ -26,26 +28,31 @@ from ..models.decision.decision import DECISION_FILE
 from ..models.decision.recommend import DECISION_COLUMNS
 from ..models.formula.answers import Answers, answer, input_columns
 from ..models.formula.formula import FORMULA_FILE
+from .job.exit_codes import ModelRefused
 from .job.progress import say, step
 from .registry.aliases import finish_moving
 from .registry.bundle import bundle
 from .registry.model_card import model_card
 from .registry.opened_model import (
+    AS_OF,
     CONTENT,
     EVIDENCE,
     FILES,
+    MODELS,
     PARTS,
     REFERENCE,
     by_alias,
     content_hash,
     download_model,
-    files_hash,
     hashes,
+    listing,
+    open_model,
     populations,
     registry,
 )
 from .registry.provenance import origin, uncommitted
 from .registry.run_record import Finished, log_run, run_name, use_experiment
+from .registry.signing import SIGNATURE, private_key, sign
 from .settings.sources import Source
 from .storage.atomic import verify
 from .storage.mlflow_home import MODEL_NAME
@@ -60,14 +67,21 @@ ABOUT = (
 TYPES = {str: DataType.string, float: DataType.double, bool: DataType.boolean}
 
 
-def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str:
+def register(
+    source: Source, run: Finished, *, allow_dirty: bool = False, sign_with: Path | None = None
+) -> str:
     """Log and register; the URI of the model version.
+
+    With `sign_with`, a file with a private key, the version is signed; versions that are not signed
+    with that key do not count as registered already.
 
     Raises
     ------
     ValueError
-        If there is no model, or files that made it are not committed and `allow_dirty` is not set.
+        If there is no model, the key is none, or files that made it are not committed and
+        `allow_dirty` is not set.
     """
+    key = private_key(sign_with) if sign_with else None
     answers = read_answers(run.churn, run.winback, run.decision)
     if answers.churn is None and answers.winback is None:
         raise ValueError("register: there is no model to register; run `winback run` first")
@@ -93,7 +107,7 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
     use_experiment(client)
     _end_killed_runs(client)
     for registered in client.search_model_versions(f"name = '{MODEL_NAME}'"):
-        if registered.tags.get(CONTENT) == content:
+        if registered.tags.get(CONTENT) == content and _signed(registered, key):
             say(f"these models are registered already, as version {registered.version}")
             _introduce(client, registered, card)
             return f"models:/{MODEL_NAME}/{registered.version}"
@@ -107,12 +121,28 @@ def register(source: Source, run: Finished, *, allow_dirty: bool = False) -> str
             models = _gather(run, answers, customers, Path(folder) / "models")
             model_uri = _log_model(answers, models, typical(customers))
             logged = download_model(model_uri, Path(folder) / "logged")
-            tags[FILES] = files_hash(logged)
+            if hashes(logged / MODELS) != hashes(models):
+                raise ValueError("register: the store does not give back the models that it got")
+            files = listing(hashes(logged))
+            tags[FILES] = hashlib.sha256(files).hexdigest()
+            if key is not None:
+                tags[SIGNATURE] = sign(key, files, tags[AS_OF])
         # The tags come with the version: killed before, there is none; after, it is whole.
         with contextlib.redirect_stderr(io.StringIO()):  # MLflow says there what we say ourselves
             made = mlflow.register_model(model_uri, MODEL_NAME, tags=tags)
     _introduce(client, made, card)
     return f"models:/{MODEL_NAME}/{made.version}"
+
+
+def _signed(version: ModelVersion, key: Ed25519PrivateKey | None) -> bool:
+    """Whether a version is signed with a key; true if none is asked for."""
+    if key is None:
+        return True
+    try:
+        open_model(f"models:/{MODEL_NAME}/{version.version}", signed_by=key.public_key())
+    except ModelRefused:
+        return False
+    return True
 
 
 def _introduce(client: MlflowClient, made: ModelVersion, card: str) -> None:

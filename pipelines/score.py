@@ -29,6 +29,7 @@ from .job.exit_codes import LockHeld, SuppressionsUnusable
 from .job.lock import only_one
 from .job.progress import say, step
 from .registry.opened_model import open_model
+from .registry.signing import public_key
 from .scoring import input_rows as batch
 from .scoring.drift import distance_from_registration
 from .scoring.parts import Task, answer_parts, write_parquet, written_with
@@ -82,6 +83,8 @@ class Job:
         Who reads the rows and answers them, of `ENGINES`; it changes no score.
     table, uri
         A table of a PostgreSQL database that gets the scores too, once they are published.
+    signed_by
+        A file with a public key; models that were not signed with its private key are refused.
     """
 
     features: Path
@@ -97,6 +100,7 @@ class Job:
     engine: str = "local"
     table: str | None = None
     uri: str = ""
+    signed_by: Path | None = None
 
     @property
     def here(self) -> Path:
@@ -119,7 +123,8 @@ def score(job: Job) -> dict[str, Any]:
         job = replace(job, out=job.out.resolve())  # the same parts by whatever links it is named
     with only_one(job.here):
         _check_out(job)
-        opened = open_model(job.model)
+        key = public_key(job.signed_by) if job.signed_by else None
+        opened = open_model(job.model, signed_by=key)
         files = batch.input_files(job.features)
         seen = batch.stamps(files)
         columns = input_columns(opened.answers)

@@ -27,7 +27,8 @@ def _register(given: Namespace) -> Result:
     from ..registry.run_record import Finished
 
     run = Finished(**{name: getattr(given, name) for name in REGISTERED})
-    return _version(register(source(), run, allow_dirty=given.allow_dirty), "challenger")
+    options = {"allow_dirty": given.allow_dirty, "sign_with": given.sign}
+    return _version(register(source(), run, **options), "challenger")
 
 
 def _track(given: Namespace) -> Result:
@@ -88,6 +89,7 @@ def _score(given: Namespace) -> Result:
                 engine=given.engine,
                 table=given.to_table,
                 uri=given.uri or os.environ.get("WINBACK_DATABASE", ""),
+                signed_by=given.require_signature,
             )
         )
     facts = {name: manifest[name] for name in PUBLISHED if name in manifest}
@@ -112,7 +114,16 @@ MODELS = {
     "register": Command(
         "log and register the models",
         _register,
-        (flag("--allow-dirty", "with uncommitted changes"), *paths(*REGISTERED)),
+        (
+            flag("--allow-dirty", "with uncommitted changes"),
+            argument(
+                "--sign",
+                type=local,
+                metavar="KEY",
+                help="PEM of a private Ed25519 key to sign with",
+            ),
+            *paths(*REGISTERED),
+        ),
         json=True,
     ),
     "track": Command(
@@ -166,6 +177,12 @@ MODELS = {
                 "--model",
                 default="models:/winback@champion",
                 help="registry URI, or folder of artifacts; default %(default)s",
+            ),
+            argument(
+                "--require-signature",
+                type=local,
+                metavar="PUB",
+                help="PEM of a public key; refuse a model that was not signed with its private key",
             ),
             OneOf(
                 (

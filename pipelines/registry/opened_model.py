@@ -19,6 +19,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -30,6 +31,7 @@ from ..job.exit_codes import ModelRefused
 from ..storage.atomic import file_hash
 from ..storage.mlflow_home import tracking_uri
 from ..storage.trained_models import model_files
+from .signing import SIGNATURE, check_signature
 
 CONTENT, AS_OF = "winback.content", "winback.as_of"
 FILES = "winback.files"
@@ -37,6 +39,7 @@ GATE = "winback.gate."  # tag of a version: what a gate of its promotion found
 REFERENCE, EVIDENCE = "reference.parquet", "evidence.json"
 ADDED_BY_MLFLOW = ("registered_model_meta",)  # a file that it adds to a downloaded model
 PARTS = ("churn", "winback", "decision")
+MODELS = Path("artifacts/models")  # in the folder that MLflow keeps
 
 
 @dataclass(frozen=True)
@@ -87,19 +90,25 @@ def by_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None
         return None
 
 
-def open_model(model: str) -> Opened:
+def open_model(model: str, *, signed_by: Ed25519PublicKey | None = None) -> Opened:
     """A model by registry URI (models:/NAME@ALIAS or models:/NAME/VERSION) or by folder.
 
     A folder holds `churn/` and `winback/` as the training stages write them, and `decision/` as
-    stage recommend does.
+    stage recommend does. Files are read once: the bytes that are hashed are those that are parsed.
+    With `signed_by` a model is refused that was not signed with the private key of that one.
 
     Raises
     ------
     ModelRefused
-        If there is no such model, or a file of it is missing, truncated or changed.
+        If there is no such model, a file of it is missing, truncated or changed, or it is not
+        signed as asked for.
     """
     try:
-        return _registered(model) if model.startswith("models:/") else _of_folder(Path(model))
+        if model.startswith("models:/"):
+            return _registered(model, signed_by)
+        if signed_by is not None:
+            raise ValueError("a folder is not signed; models of a registry may be")
+        return _of_folder(Path(model))
     except Exception as error:  # a forged file may raise any error
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelRefused(f"{model}: refused; {why}") from error
@@ -125,7 +134,12 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def files_hash(folder: Path) -> str:
     """One SHA-256 over the paths and hashes of all files below a folder."""
-    return hashlib.sha256(json.dumps(hashes(folder), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(listing(hashes(folder))).hexdigest()
+
+
+def listing(files: Mapping[str, str]) -> bytes:
+    """Paths and hashes as the one text that is hashed and signed."""
+    return json.dumps(files, sort_keys=True).encode()
 
 
 def populations(customers: pd.DataFrame) -> pd.Series:
@@ -148,7 +162,7 @@ def _of_folder(folder: Path) -> Opened:
     return _opened(texts)
 
 
-def _registered(model: str) -> Opened:
+def _registered(model: str, signed_by: Ed25519PublicKey | None) -> Opened:
     client = registry()
     name, at, alias = model.removeprefix("models:/").partition("@")
     if at:
@@ -157,24 +171,35 @@ def _registered(model: str) -> Opened:
         version = client.get_model_version(*name.split("/", 1))
     with tempfile.TemporaryDirectory() as parent:
         folder = download_model(f"models:/{version.name}/{version.version}", Path(parent))
-        if files_hash(folder) != version.tags.get(FILES):
-            raise ValueError(
-                f"its files are not those of version {version.version} at registration"
-            )
-        models = folder / "artifacts" / "models"
-        texts = [
-            {file.name: file.read_bytes() for file in sorted((models / part).glob("*"))}
-            for part in PARTS
-        ]
-        sample = (models / REFERENCE).read_bytes()
-        evidence = json.loads((models / EVIDENCE).read_bytes())
+        contents = _read_files(folder)
+    found = listing({name: hashlib.sha256(body).hexdigest() for name, body in contents.items()})
+    if hashlib.sha256(found).hexdigest() != version.tags.get(FILES):
+        raise ValueError(f"its files are not those of version {version.version} at registration")
+    as_of = version.tags.get(AS_OF, "")
+    if signed_by is not None:
+        check_signature(signed_by, version.tags.get(SIGNATURE, ""), found, as_of)
+    texts = [
+        {Path(name).name: body for name, body in contents.items() if Path(name).parent == part}
+        for part in (MODELS / name for name in PARTS)
+    ]
+    sample = contents[(MODELS / REFERENCE).as_posix()]
+    evidence = json.loads(contents[(MODELS / EVIDENCE).as_posix()])
     opened = _opened(texts, version=f"{version.name}/{version.version}")
     return replace(
         opened,
         reference=pd.read_parquet(io.BytesIO(sample)),
-        as_of=version.tags.get(AS_OF, ""),
+        as_of=as_of,
         evidence=evidence,
     )
+
+
+def _read_files(folder: Path) -> dict[str, bytes]:
+    """Each file below a folder by its path in it; of the same files as `hashes`."""
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name not in ADDED_BY_MLFLOW
+    }
 
 
 def _opened(texts: list[dict[str, bytes]], *, version: str = "") -> Opened:

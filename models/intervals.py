@@ -131,7 +131,8 @@ def wilson_interval(
     middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
     half = z * np.sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2)
     half = half / (1 + z**2 / rows)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+    low, high = np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+    return np.minimum(low, share), np.maximum(high, share)  # at 0 and 1 rounding could cross it
 
 
 def percentile_interval(draws: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:

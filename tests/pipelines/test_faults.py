@@ -89,7 +89,7 @@ def test_a_fault_at_every_call_of_a_scoring_job_leaves_old_or_new(
     customers[["customer_id"]][::20].to_parquet(tmp_path / "objected.parquet", index=False)
     given = (tmp_path / "customers.parquet", tmp_path / "scores", str(finished / "artifacts"))
     opened = scoring.open_model(str(finished / "artifacts"))
-    monkeypatch.setattr(scoring, "open_model", lambda _: opened)
+    monkeypatch.setattr(scoring, "open_model", lambda *_, **__: opened)
     old = score(Job(*given, None, part_rows=45))
     shutil.copytree(tmp_path / "scores", tmp_path / "kept")
     job = Job(*given, tmp_path / "objected.parquet", part_rows=45)

@@ -23,7 +23,7 @@ def write(folder, before, after):
         ("  - 30\n", "  - 0\n", r"featurize\.windows_days\[0\]: must be at least 1"),
         ("rounds: 300", "rounds: -1", r"train_churn\.rounds: must be at least 1"),
         ("learning_rate: 0.04", "learning_rate: 0", r"learning_rate: must be above 0"),
-        ("test_share: 0.4", "test_share: 1", r"train_winback\.test_share: must be below 1"),
+        ("test_share: 0.33", "test_share: 1", r"train_winback\.test_share: must be below 1"),
         ("level: 0.95", "level: 95", r"evaluate\.level: must be below 1"),
         ("holdout_share: 0.1", "holdout_share: 1.0", r"recommend\.holdout_share: must be below 1"),
         ("budget: ", "budget: -5", r"recommend\.budget: must be at least 0"),

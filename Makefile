@@ -44,7 +44,7 @@ format: $(BIN)/.dev ## ruff's fixes and formatting
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: $(BENCH)/.done ## every benchmark beside its peers, about 20 minutes; ARGS=--full for all sizes and seeds
+bench: $(BENCH)/.done ## every benchmark beside its peers; ARGS=--full for all sizes and seeds
 	@OMP_NUM_THREADS=1 BENCH_PYTHON=$(BENCH)/bin/python $(BENCH)/bin/python benchmarks/bench.py $(ARGS)
 
 lock: $(BIN)/.run ## resolve the dependencies of pyproject.toml anew

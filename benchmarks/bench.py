@@ -2,8 +2,8 @@
 
     python benchmarks/bench.py [--full] [--only NAME ...] [--out build/bench/results.json]
 
-`make bench` sets up the peers and calls this; it takes about 20 minutes on two cores, `--full` most
-of a day. Peers that cannot be installed are left out and named. The result holds the machine, the
+`make bench` sets up the peers and calls this; `--full` takes all sizes and seeds, for hours.
+Peers that cannot be installed are left out and named. The result holds the machine, the
 versions of everything that was compared, and the tables of each benchmark.
 """
 

@@ -122,6 +122,15 @@ def normal_reach(level: float) -> float:
     return float(ndtri(0.5 + level / 2))
 
 
+def count_reach(chances: ArrayLike, *, level: float = 0.95) -> float:
+    """How far the number of events with these chances (n,) strays from its mean by chance alone.
+
+    Normal approximation of a sum of independent events.
+    """
+    chances = np.asarray(chances, dtype=float)
+    return normal_reach(level) * float(np.sqrt((chances * (1 - chances)).sum()))
+
+
 def wilson_interval(
     share: ArrayLike, rows: ArrayLike, *, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:

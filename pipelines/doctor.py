@@ -19,7 +19,8 @@ from .job.terminal import paint
 from .registry.known_versions import RegistryUnreachable, known_versions, registry_is_empty
 from .registry.provenance import uncommitted
 from .settings.params import PARAMS_FILE, read_params
-from .settings.sources import Source, SourceError, load_source, raw_files, require_raw_files
+from .settings.raw_files import raw_files, require_raw_files
+from .settings.sources import Source, SourceError, load_source
 from .status import DvcCannotTell, changed_stages
 from .storage.mlflow_home import tracking_uri
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from .settings.sources import Source, raw_files, require_raw_files
+from .settings.raw_files import raw_files, require_raw_files
+from .settings.sources import Source
 from .storage.atomic import file_hash, replace_file
 from .tables.campaign_files import log_files
 from .tables.database import open_databases, run

@@ -18,7 +18,8 @@ from ..features.contract.unit_shift import profile, shifts
 from ..features.contract.violation import ContractError
 from .job.progress import step
 from .settings import moments
-from .settings.sources import RESPONSES, Source, SourceError, made_from, require_raw_files
+from .settings.raw_files import require_raw_files
+from .settings.sources import RESPONSES, Source, SourceError, made_from
 from .settings.yaml_dataclasses import from_mapping
 from .storage.atomic import MANIFEST, replace_folder
 from .tables.campaign_log import add_campaigns

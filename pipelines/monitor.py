@@ -19,6 +19,7 @@ import pandas as pd
 
 from ..features.churn_definition import ChurnDefinition
 from ..features.snapshots import churn_snapshots
+from ..features.windows import DAY
 from ..models.evaluation.probability import grade_probabilities
 from ..models.intervals import wilson_interval
 from .job.result import Result
@@ -90,7 +91,7 @@ def _graded(
         "model": manifest["model"]["version"],
         "customers": manifest["rows_out"],
         "drift": manifest["drift"].get("distance"),
-        "certain": seconds(moment) + definition.maturity_days * 86_400 <= now,
+        "certain": seconds(moment) + definition.maturity_days * DAY <= now,
     }
     if not row["certain"]:
         return row

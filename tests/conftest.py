@@ -10,10 +10,12 @@ from pathlib import Path
 
 import postgres as postgresql
 import pytest
+import s3
 from bar import figure, mark_checks, pytest_configure
 from filelock import FileLock
 
 from winback.pipelines.cli import main
+from winback.pipelines.storage.places import place
 
 __all__ = ["figure", "pytest_configure"]  # of pytest, from bar
 
@@ -123,7 +125,23 @@ def postgres():
         yield uri
 
 
-SLOW_FIXTURES = {"finished", "postgres"}  # and all that are made of them
+@pytest.fixture(scope="session")
+def store_server(tmp_path_factory):
+    """The environment that leads to an S3 server of our own."""
+    with s3.running_s3(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def store(store_server, tmp_path, monkeypatch):
+    """The address of an empty folder of the store, in an empty project."""
+    for name, value in store_server.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return place(f"s3://{s3.BUCKET}/{tmp_path.name}")
+
+
+SLOW_FIXTURES = {"finished", "postgres", "store_server"}  # and all that are made of them
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -17,31 +17,14 @@ from typing import Any
 import narwhals as nw
 from narwhals.dtypes import DType
 
-from .contract import KINDS, RESERVED, TABLES, Column, Kind, Table, tables_with_label
+from .column_types import FLOAT, FREE_TYPES, NUMBER, type_name, type_problems
+from .contract import KINDS, RESERVED, TABLES, Column, Table, tables_with_label
 from .violation import ContractError, Violation, hashed
 
 EARLIEST = datetime(1900, 1, 1)
 LARGEST = 1e12  # sums of a customer over years stay exact in cents
 _SHOWN = 5  # ids and positions of rows
 _SHOWN_VALUES = 3
-_WHOLE = (
-    nw.Int8, nw.Int16, nw.Int32, nw.Int64, nw.Int128, nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64,
-    nw.UInt128,
-)  # fmt: skip
-_FLOAT = (nw.Float32, nw.Float64)
-_NUMBER = (*_WHOLE, *_FLOAT, nw.Decimal)
-_TEXT = (nw.String, nw.Categorical, nw.Enum)
-_TYPES: dict[Kind, tuple[Any, ...]] = {
-    "id": (*_WHOLE, nw.String),
-    "time": (nw.Datetime,),
-    "money": _NUMBER,
-    "number": _NUMBER,
-    "whole": (*_WHOLE, *_FLOAT),
-    "probability": _NUMBER,
-    "text": _TEXT,
-    "flag": (nw.Boolean, *_WHOLE),
-}
-_FREE_TYPES = (*_NUMBER, *_TEXT, nw.Boolean)
 
 
 @dataclass(frozen=True)
@@ -171,7 +154,7 @@ def _schema_violations(
     for name, dtype in schema.items():
         known_column = table.column(name)
         if known_column is not None:
-            problems = _type_problems(known_column.kind, dtype)
+            problems = type_problems(known_column.kind, dtype)
             violations += [violation(name, *problem) for problem in problems]
         elif not table.takes_more:
             allowed = [column.name for column in table.columns]
@@ -190,21 +173,11 @@ def _schema_violations(
             expected = "not have the name of a column of the training tables"
             cure = "rename it in the source's query"
             violations.append(violation(name, expected, f"'{name.lower()}'", cure))
-        elif not isinstance(dtype, _FREE_TYPES):
+        elif not isinstance(dtype, FREE_TYPES):
             expected = "be a number, text, true or false"
             cure = "cast it in the source's query, a date to days before known_at"
-            violations.append(violation(name, expected, _type_name(dtype), cure))
+            violations.append(violation(name, expected, type_name(dtype), cure))
     return violations
-
-
-def _type_problems(kind: Kind, dtype: DType) -> list[tuple[str, str, str]]:
-    if not isinstance(dtype, _TYPES[kind]):
-        cure = "cast it in the source's query"
-        return [(f"be {KINDS[kind]}", _type_name(dtype), cure)]
-    if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
-        cure = "convert it to UTC and drop the zone"
-        return [("be in UTC without a zone", f"the zone {dtype.time_zone}", cure)]
-    return []
 
 
 def _value_violations(
@@ -256,7 +229,7 @@ def _rules_of(
         rules.append(_Rule(name, "not be empty", blank, fix, "blank text"))
     elif column.kind == "id" and isinstance(dtype, nw.UInt64 | nw.Int128 | nw.UInt128):
         rules.append(_Rule(name, "be below 2^63", value >= 2**63, "cast it to text"))
-    if isinstance(dtype, _FLOAT):
+    if isinstance(dtype, FLOAT):
         finite = "use a number, or leave it empty (NULL)"
         rules.append(_Rule(name, "be finite", value.is_nan(), finite, "NaN"))
         infinite = (value == float("inf")) | (value == float("-inf"))
@@ -265,13 +238,13 @@ def _rules_of(
         cure = f"{fix}, or set as_of in the source"
         rules.append(_Rule(name, f"not be after {as_of} (as_of)", value > as_of, cure))
         rules.append(_Rule(name, f"not be before {EARLIEST:%Y}", value < EARLIEST, fix))
-    if column.kind in ("money", "number") and isinstance(dtype, _NUMBER):
+    if column.kind in ("money", "number") and isinstance(dtype, NUMBER):
         huge = (value.abs() >= LARGEST) & (value.abs() < float("inf"))
         rules.append(_Rule(name, f"be below {LARGEST:.0e}", huge, fix))
     if column.kind == "probability":
         outside = (value <= 0) | ((value > 1) & (value < float("inf")))
         rules.append(_Rule(name, f"be {KINDS['probability']}", outside, fix))
-    if column.kind == "whole" and isinstance(dtype, _FLOAT):
+    if column.kind == "whole" and isinstance(dtype, FLOAT):
         finite_value = value.abs() < float("inf")
         rules.append(_Rule(name, "be a whole number", finite_value & (value % 1 != 0), fix))
     if column.kind == "flag" and not isinstance(dtype, nw.Boolean):
@@ -364,9 +337,9 @@ def _customer_violations(
     if name is None or name not in sound or "customers" not in id_types:
         return []
     if isinstance(id_types[table.name], nw.String) != isinstance(id_types["customers"], nw.String):
-        expected = f"have the type of customers.customer_id ({_type_name(id_types['customers'])})"
+        expected = f"have the type of customers.customer_id ({type_name(id_types['customers'])})"
         cure = "cast one of them in the source's query"
-        found = _type_name(id_types[table.name])
+        found = type_name(id_types[table.name])
         return [Violation(table.name, name, expected, found, 0, (), cure)]
     customers = frames["customers"]
     dated = _without_zone(customers.collect_schema().get("signed_up_at"))
@@ -406,19 +379,3 @@ def _without_zone(dtype: DType | None) -> bool:
 def _plain(name: str) -> str:
     """A column name without case and punctuation: 'Churn Score' and churn_score are the same."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _type_name(dtype: DType) -> str:
-    """A type in plain words, for messages."""
-    if isinstance(dtype, _TEXT):
-        return "text"
-    if isinstance(dtype, _WHOLE):
-        return "a whole number"
-    if isinstance(dtype, (*_FLOAT, nw.Decimal)):
-        return "a number"
-    return {
-        "Datetime": "a timestamp",
-        "Date": "a date",
-        "Boolean": "true or false",
-        "Unknown": "a column without a type (only NULL?)",
-    }.get(type(dtype).__name__, str(dtype))

@@ -104,24 +104,6 @@ def check_allowed(
     _refuse(_by_name(names, deny, allowed))
 
 
-def check_texts(
-    tables: Mapping[str, nw.LazyFrame],
-    leave_out: Sequence[str] = (),
-    allowed: Sequence[str] = (),
-) -> None:
-    """Refuse text columns whose values look like ids or free text, in one scan.
-
-    Columns named in `allowed` are not looked at.
-
-    Raises
-    ------
-    ValueError
-        If a column has a different value for each customer, more than `MOST_TEXTS` different
-        values, or a value of more than `LONGEST_TEXT` letters.
-    """
-    _refuse(_by_values(tables, leave_out, allowed))
-
-
 def check_columns(
     tables: Mapping[str, nw.LazyFrame],
     *,
@@ -129,12 +111,16 @@ def check_columns(
     leave_out: Sequence[str] = (),
     allowed: Sequence[str] = (),
 ) -> None:
-    """Refuse what `check_allowed` and `check_texts` refuse, all columns in one error.
+    """Refuse columns that must not be features by name or by value, all in one error.
+
+    Names are refused as by `check_allowed`. A text column is refused whose values look like ids or
+    free text: another one for each customer, more than `MOST_TEXTS` different ones, or one of more
+    than `LONGEST_TEXT` letters. Columns named in `allowed` are not looked at.
 
     Raises
     ------
     ValueError
-        With a line for each column that must not be a feature.
+        With a line for each such column.
     """
     names = attribute_columns(tables, leave_out)
     by_values = _by_values(tables, leave_out, allowed)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..intervals import wilson_interval
+from ..offers import of_own_offer
 from .slices import levels
 
 FEWEST_CUSTOMERS = 30  # lost customers of a group that is judged
@@ -64,12 +65,14 @@ def by_group(
     offered = candidate & (offer != control)
     risk = _column(customers, "churn_probability").astype("float64")
     gain = _column(customers, "expected_incremental_profit").astype("float64")
+    uplift = np.full(len(customers), np.nan)
+    uplift[offered] = of_own_offer(customers[offered], offer[offered], "uplift_")
     facts = pd.DataFrame(
         {
             "group": groups.to_numpy(),
             "lost": candidate.to_numpy(),
             "offer_rate": np.where(candidate, offered, np.nan),
-            "uplift": _own_uplift(customers, offer.where(offered)),
+            "uplift": uplift,
             "gain": np.where(candidate, gain, np.nan),
             "active": risk.notna().to_numpy(),
             "churn_risk": risk.to_numpy(),
@@ -99,13 +102,3 @@ def _column(customers: pd.DataFrame, name: str) -> pd.Series:
     if name in customers:
         return customers[name]
     return pd.Series(np.nan, index=customers.index, dtype="object")
-
-
-def _own_uplift(customers: pd.DataFrame, offer: pd.Series) -> np.ndarray:
-    """(rows,) effect of each customer's own offer, NaN where there is none."""
-    uplift = np.full(len(customers), np.nan)
-    for name in offer.dropna().unique():
-        if f"uplift_{name}" in customers:
-            mine = (offer == name).to_numpy()
-            uplift[mine] = customers.loc[mine, f"uplift_{name}"]
-    return uplift

@@ -34,44 +34,25 @@ def held_out(customer_id: pd.Series, *, share: float, seed: int) -> np.ndarray:
     ValueError
         If `share` is not strictly between 0 and 1.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"test_share must lie between 0 and 1, found {share}; 0.4 is common")
-    return _draws(customer_id, key=f"winback{seed:09d}") < share
+    return _below(customer_id, share, key=f"winback{seed:09d}", name="test_share")
 
 
 def kept_apart(customer_id: pd.Series, *, share: float) -> np.ndarray:
     """True for about `share` of the customers, the same ones in every training and for every seed.
 
-    Those of a smaller share are among those of a larger one.
-
-    Parameters
-    ----------
-    customer_id
-        (n,) text or integers; equal ids fall on the same side.
-    share
-        Wanted share, in (0, 1).
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) bool.
-
-    Raises
-    ------
-    ValueError
-        If `share` is not strictly between 0 and 1.
+    Otherwise as `held_out`; those of a smaller share are among those of a larger one.
     """
+    return _below(customer_id, share, key=KEPT_APART, name="kept_apart")
+
+
+def _below(customer_id: pd.Series, share: float, *, key: str, name: str) -> np.ndarray:
+    """Whether the number that each id draws in [0, 1), under a key of 16 characters, is below."""
     if not 0 < share < 1:
-        raise ValueError(f"kept_apart must lie between 0 and 1, found {share}; 0.1 is common")
-    return _draws(customer_id, key=KEPT_APART) < share
-
-
-def _draws(customer_id: pd.Series, *, key: str) -> np.ndarray:
-    """A number in [0, 1) for each id under a key of 16 characters, (n,)."""
+        raise ValueError(f"{name} must lie between 0 and 1, found {share}")
     text = customer_id.astype("str").to_numpy(dtype=object)
     hashed = pd.util.hash_array(text, hash_key=key, categorize=False)
     draws: np.ndarray = (hashed >> np.uint64(11)) / float(1 << 53)
-    return draws
+    return np.asarray(draws < share)
 
 
 def value_is_known(value: pd.Series, returned: pd.Series) -> np.ndarray:

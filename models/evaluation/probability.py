@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,12 @@ class RetentionProfit:
             )
         if self.alpha <= 0 or self.beta <= 0:
             raise ValueError("profit: alpha and beta of the Beta distribution must be positive")
+
+    def of_contact(self, left: Any) -> Any:
+        """Mean profit of contacting customers of whom that share would leave."""
+        accepted = left * self.alpha / (self.alpha + self.beta)
+        kept = accepted * (self.value - self.incentive_cost)
+        return kept - (1 - left) * self.incentive_cost - self.contact_cost
 
 
 @dataclass(frozen=True)

@@ -25,16 +25,14 @@ def private_key(file: Path) -> Ed25519PrivateKey:
     ValueError
         If the file holds no such key.
     """
-    body = file.read_bytes()
-    key: object = None
     with suppress(TypeError, ValueError, UnsupportedAlgorithm):
-        key = load_pem_private_key(body, password=None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(
-            f"{file}: must be a private Ed25519 key in PEM without a password; make one with "
-            "openssl genpkey -algorithm ed25519"
-        )
-    return key
+        key = load_pem_private_key(file.read_bytes(), password=None)
+        if isinstance(key, Ed25519PrivateKey):
+            return key
+    raise ValueError(
+        f"{file}: must be a private Ed25519 key in PEM without a password; make one with "
+        "openssl genpkey -algorithm ed25519"
+    )
 
 
 def public_key(file: Path) -> Ed25519PublicKey:
@@ -45,16 +43,14 @@ def public_key(file: Path) -> Ed25519PublicKey:
     ValueError
         If the file holds no such key.
     """
-    body = file.read_bytes()
-    key: object = None
     with suppress(ValueError, UnsupportedAlgorithm):
-        key = load_pem_public_key(body)
-    if not isinstance(key, Ed25519PublicKey):
-        raise ValueError(
-            f"{file}: must be a public Ed25519 key in PEM; make it of the private one with "
-            "openssl pkey -pubout"
-        )
-    return key
+        key = load_pem_public_key(file.read_bytes())
+        if isinstance(key, Ed25519PublicKey):
+            return key
+    raise ValueError(
+        f"{file}: must be a public Ed25519 key in PEM; make it of the private one with "
+        "openssl pkey -pubout"
+    )
 
 
 def sign(key: Ed25519PrivateKey, listing: bytes, as_of: str) -> str:

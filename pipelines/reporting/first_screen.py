@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ...models.decision.carry_over import gain_in_log_odds
-from ...models.intervals import mean_estimate, normal_reach
+from ...models.intervals import count_reach, mean_estimate
 from ..storage.atomic import verify
 from ..tables.safe_csv import read_table
 from . import words
@@ -46,7 +46,7 @@ def _leaving(findings: Findings, inputs: Inputs) -> Card:
     risk = customers["churn_probability"].dropna().sort_values(ascending=False)
     top = risk.head(max(1, len(risk) // 10))
     held = top.sum() / risk.sum() if risk.sum() else 0.0
-    reach = normal_reach(findings.level) * float(np.sqrt((risk * (1 - risk)).sum()))
+    reach = count_reach(risk, level=findings.level)
     answer = (
         f"of {len(risk):,} active customers ({risk.mean():.1%}) are expected to leave "
         f"{findings.source.churn.within} ({risk.sum() - reach:,.0f} to {risk.sum() + reach:,.0f} "

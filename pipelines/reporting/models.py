@@ -284,10 +284,7 @@ def _profit_by_cutoff(inputs: Inputs) -> Iterator[Block]:
     bins = read_table(inputs.plots / "churn_reliability.csv").sort_values(
         "predicted", ascending=False
     )
-    costs = RetentionProfit()
-    left = bins["observed"]
-    kept = left * costs.alpha / (costs.alpha + costs.beta) * (costs.value - costs.incentive_cost)
-    earned = (kept - (1 - left) * costs.incentive_cost - costs.contact_cost) * bins["rows"]
+    earned = RetentionProfit().of_contact(bins["observed"]) * bins["rows"]
     shares = np.append(0.0, bins["rows"].cumsum() / bins["rows"].sum())
     profit = np.append(0.0, earned.cumsum() / bins["rows"].sum())
     yield picture(

@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from datetime import datetime
-from glob import glob
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,9 +27,6 @@ RESPONSES = "campaigns.responses"  # among the queries of a source
 WITHOUT_DATES = ("customers", "attributes", "suppressions")  # tables beside an undated label
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-_COMMENT = re.compile(r"--[^\n]*")
-_LITERAL = re.compile(r"'((?:[^']|'')*)'")
-_DATA_FILE = re.compile(r"\.(parquet|csv|tsv|json|jsonl|ndjson|txt)(\.gz|\.zst)?$", re.IGNORECASE)
 
 
 class SourceError(ValueError):
@@ -266,30 +262,6 @@ def _check_label_source(source: Source) -> None:
             )
 
 
-@dataclass(frozen=True)
-class RawFiles:
-    """Files that a query reads: the path or pattern in the query, and its variable."""
-
-    table: str
-    pattern: str
-    variable: str | None
-
-    @property
-    def remote(self) -> bool:
-        """Whether the files lie elsewhere, so that they cannot be looked at from here."""
-        return "://" in self.pattern
-
-    def paths(self) -> list[Path]:
-        """The files that are there, sorted; all files below where a folder is meant."""
-        # Path.glob takes no absolute pattern.
-        paths = sorted(Path(path) for path in glob(self.pattern, recursive=True))  # noqa: PTH207
-        files = []
-        for path in paths:
-            inner = path.rglob("*") if path.is_dir() else [path]
-            files += sorted(file for file in inner if file.is_file())
-        return files
-
-
 def load_source(
     path: Path,
     *,
@@ -363,39 +335,6 @@ def _as_written(table: TableQuery) -> str:
 
 def _plain(value: Any) -> Any:
     return vars(value) if is_dataclass(value) else str(value)
-
-
-def raw_files(source: Source) -> list[RawFiles]:
-    """The files that the queries of a source read, as the text literals in them tell."""
-    files = []
-    for name, table in source.queries.items():
-        if table.uri:
-            continue
-        for literal in _LITERAL.findall(_COMMENT.sub("", table.query)):
-            pattern = literal.replace("''", "'")
-            variable = next((env for value, env in table.variables if value in pattern), None)
-            if _DATA_FILE.search(pattern) or (variable and "/" in pattern):
-                files.append(RawFiles(name, pattern, variable))
-    return files
-
-
-def require_raw_files(source: Source) -> None:
-    """Raise one `SourceError` that names the missing raw files and says where to get them."""
-    missing = {
-        files.pattern: files
-        for files in raw_files(source)
-        if not files.remote and not files.paths()
-    }
-    if not missing:
-        return
-    lines = []
-    for pattern, files in missing.items():
-        cure = f"set {files.variable} to where it lies" if files.variable else "correct the query"
-        lines.append(f"{source.path}: '{files.table}' reads {pattern}, not found; {cure}")
-    lines.append(f"It is {(source.about or source.title).strip()}.")
-    if source.where_to_get:
-        lines.append(f"Get it from {source.where_to_get.strip()}")
-    raise SourceError("\n".join(lines))
 
 
 def _expanded(

@@ -12,7 +12,7 @@ from feature_tables import DAY, KINDS, START, arrow, frames_on, many_tables, on_
 from winback.features.churn_definition import ChurnDefinition
 from winback.features.families.activity_kinds import MOST_KINDS, activity_kinds
 from winback.features.families.assemble import dictionary, features, with_features
-from winback.features.families.attributes import check_allowed, check_texts
+from winback.features.families.attributes import check_allowed, check_columns
 from winback.features.families.family import Unit
 
 SETTING: dict[str, Any] = {"windows_days": (2, 5), "definition": ChurnDefinition()}
@@ -138,7 +138,7 @@ def test_texts_that_are_no_categories_are_refused(
 ) -> None:
     rows = [{"customer_id": one, "plan": value(one)} for one in range(600)]
     with pytest.raises(ValueError, match=rf"'plan' must not be a feature \({why}\); leave it out"):
-        check_texts(frames_on(engine, {"attributes": rows}))
+        check_columns(frames_on(engine, {"attributes": rows}), deny={})
 
 
 def test_texts_that_are_categories_pass() -> None:
@@ -146,11 +146,11 @@ def test_texts_that_are_categories_pass() -> None:
         rows = [{"customer_id": one, "plan": f"p{one % values}"} for one in range(customers)]
         return frames_on("polars", {"attributes": rows})
 
-    check_texts({})
-    check_texts(plans(600, 200))
-    check_texts(plans(29, 29))  # few customers may all differ
-    check_texts(plans(600, 600), leave_out=("plan",))
-    check_texts(attributes_of(age=3))
+    check_columns({}, deny={})
+    check_columns(plans(600, 200), deny={})
+    check_columns(plans(29, 29), deny={})  # few customers may all differ
+    check_columns(plans(600, 600), deny={}, leave_out=("plan",))
+    check_columns(attributes_of(age=3), deny={})
 
 
 def test_columns_left_out_are_not_features_and_must_exist() -> None:

@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 import pandas as pd
-import pytest
 from conftest import ROOT, winback
 from pyarrow.fs import S3FileSystem
-from s3 import BUCKET, client, running_s3
+from s3 import BUCKET, client
 from scoring_job import SUPPRESSIONS, but, command, rows
 
 from winback.pipelines.score import score
@@ -17,23 +16,8 @@ from winback.pipelines.storage.atomic import verify
 from winback.pipelines.storage.places import local_copy, place, read_manifest
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running_s3(tmp_path_factory.mktemp("s3")) as environment:
-        yield environment
-
-
-@pytest.fixture
-def store(server, tmp_path, monkeypatch):
-    """The address of an empty folder."""
-    for name, value in server.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return f"s3://{BUCKET}/{tmp_path.name}"
-
-
-def upload(server, file, address):
-    client(server).upload_file(str(file), BUCKET, address.removeprefix(f"s3://{BUCKET}/"))
+def upload(store_server, file, address):
+    client(store_server).upload_file(str(file), BUCKET, address.removeprefix(f"s3://{BUCKET}/"))
 
 
 def read(address, monkeypatch):
@@ -66,10 +50,10 @@ def test_the_same_job_again_touches_nothing_and_another_replaces(job, store, cap
     assert after["rows_out"] == 1_000 == len(read(f"{store}/scores", monkeypatch))
 
 
-def test_rows_and_objections_are_read_from_a_store(job, store, server, monkeypatch):
+def test_rows_and_objections_are_read_from_a_store(job, store, store_server, monkeypatch):
     local = score(job)
-    upload(server, job.features, f"{store}/in/customers.parquet")
-    upload(server, job.suppressions, f"{store}/objected.parquet")
+    upload(store_server, job.features, f"{store}/in/customers.parquet")
+    upload(store_server, job.suppressions, f"{store}/objected.parquet")
     there = but(job, features=f"{store}/in", suppressions=f"{store}/objected.parquet")
     assert command(but(there, out=f"{store}/scores")) == 0
     pd.testing.assert_frame_equal(read(f"{store}/scores", monkeypatch), rows(job.out))
@@ -78,10 +62,10 @@ def test_rows_and_objections_are_read_from_a_store(job, store, server, monkeypat
     assert command(gone) == SUPPRESSIONS
 
 
-def test_features_are_made_from_and_for_a_store(finished, store, server):
+def test_features_are_made_from_and_for_a_store(finished, store, store_server):
     with contextlib.chdir(finished):
         for file in Path("data/tables").iterdir():
-            upload(server, file, f"{store}/tables/{file.name}")
+            upload(store_server, file, f"{store}/tables/{file.name}")
     given = ("--tables", f"{store}/tables", "--features", f"{store}/features")
     assert winback(finished, "featurize", *given) == 0
     with contextlib.chdir(finished), local_copy(place(f"{store}/features"), "read") as folder:

@@ -3,12 +3,8 @@ from pathlib import Path
 import pytest
 
 from winback.models.offers import Offer
-from winback.pipelines.settings.sources import (
-    SourceError,
-    load_source,
-    raw_files,
-    require_raw_files,
-)
+from winback.pipelines.settings.raw_files import raw_files, require_raw_files
+from winback.pipelines.settings.sources import SourceError, load_source
 from winback.pipelines.settings.yaml_dataclasses import SettingsError
 
 SOURCES = Path(__file__).parents[3] / "sources"

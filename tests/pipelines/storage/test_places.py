@@ -4,33 +4,16 @@ import json
 from datetime import timedelta
 
 import pytest
-from s3 import BUCKET, client, keys, running_s3
+from s3 import BUCKET, client, keys
 
 from winback.pipelines.storage import places
 from winback.pipelines.storage.atomic import StoreError
 from winback.pipelines.storage.places import local_copy, place, read_manifest, replace_folder
 
-pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with running_s3(tmp_path_factory.mktemp("s3")) as environment:
-        yield environment
-
-
-@pytest.fixture
-def store(server, tmp_path, monkeypatch):
-    """An empty folder of the store, and an empty project."""
-    for name, value in server.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return place(f"s3://{BUCKET}/{tmp_path.name}")
-
-
-def put(server, address, name, body):
+def put(store_server, address, name, body):
     key = f"{address}/{name}".removeprefix(f"s3://{BUCKET}/")
-    client(server).put_object(Bucket=BUCKET, Key=key, Body=body)
+    client(store_server).put_object(Bucket=BUCKET, Key=key, Body=body)
 
 
 def publish(target, text, **more):
@@ -60,11 +43,11 @@ def store_waiting(store):
     return places.waiting(store).parent.rglob("*")
 
 
-def test_a_folder_without_the_manifest_shows_nothing_rather_than_rows_twice(store, server):
+def test_a_folder_without_the_manifest_shows_nothing_rather_than_rows_twice(store, store_server):
     publish(store, "one")
     publish(store, "two")
     below = f"{store}/".removeprefix(f"s3://{BUCKET}/")
-    names = {key.removeprefix(below).partition("/")[0] for key in keys(server, below)}
+    names = {key.removeprefix(below).partition("/")[0] for key in keys(store_server, below)}
     assert all(name.startswith("_") for name in names if name)
 
 
@@ -102,44 +85,44 @@ def _publish_half(store):
         raise RuntimeError
 
 
-def test_what_is_older_than_a_day_is_removed_by_the_next_writer(store, server, monkeypatch):
+def test_what_is_older_than_a_day_is_removed_by_the_next_writer(store, store_server, monkeypatch):
     publish(store, "one")
     publish(store, "two")
-    assert len(prefixes(server, store)) == 2
+    assert len(prefixes(store_server, store)) == 2
     monkeypatch.setattr(places, "KEPT", timedelta(seconds=-60))
     publish(store, "three")
-    assert len(prefixes(server, store)) == 1
+    assert len(prefixes(store_server, store)) == 1
     assert words(store) == "three"
 
 
-def prefixes(server, store):
+def prefixes(store_server, store):
     below = f"{store}/_parts-".removeprefix(f"s3://{BUCKET}/")
-    return {key.removeprefix(below).partition("/")[0] for key in keys(server, below)}
+    return {key.removeprefix(below).partition("/")[0] for key in keys(store_server, below)}
 
 
-def test_a_folder_that_holds_something_else_is_not_replaced(store, server):
-    put(server, store, "letters.txt", b"mine")
+def test_a_folder_that_holds_something_else_is_not_replaced(store, store_server):
+    put(store_server, store, "letters.txt", b"mine")
     with pytest.raises(StoreError, match="is there already"):
         publish(store, "new")
 
 
-def test_changed_bytes_are_refused(store, server):
+def test_changed_bytes_are_refused(store, store_server):
     publish(store, "one")
     (part,) = (name for name in read_manifest(store)["files"] if name.endswith("words.txt"))
-    put(server, store, part, b"eno")
+    put(store_server, store, part, b"eno")
     with pytest.raises(StoreError, match="SHA-256"):
         words(store)
-    put(server, store, "_manifest.json", json.dumps({"files": {}}).encode())
+    put(store_server, store, "_manifest.json", json.dumps({"files": {}}).encode())
     with pytest.raises(StoreError, match="changed or damaged"):
         read_manifest(store)
 
 
-def test_a_folder_of_others_is_read_with_the_moments_of_its_files(store, server):
-    put(server, store, "rows.parquet", b"rows")
-    put(server, store, "_SUCCESS", b"")
+def test_a_folder_of_others_is_read_with_the_moments_of_its_files(store, store_server):
+    put(store_server, store, "rows.parquet", b"rows")
+    put(store_server, store, "_SUCCESS", b"")
     with local_copy(store, "read") as folder:
         (file,) = folder.iterdir()
-        written = client(server).head_object(
+        written = client(store_server).head_object(
             Bucket=BUCKET, Key=f"{store}/rows.parquet".removeprefix(f"s3://{BUCKET}/")
         )["LastModified"]
         assert file.stat().st_mtime == pytest.approx(written.timestamp(), abs=1)

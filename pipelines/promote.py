@@ -1,77 +1,47 @@
 """`winback promote`: the challenger becomes champion if every gate lets it pass.
 
-Both are graded on the customers who are kept apart from every training of a model that ships. Each
-gate is written on the challenger's version as a tag with its figure, whether it passed or not. The
-old champion stays at hand as @previous; `--rollback` exchanges the two.
+Each gate (`promotion_gates`) is written with its figure, as a tag of the challenger, passed or not.
+The old champion stays at hand as @previous; `--rollback` exchanges the two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
-from ..models.churn.churn import OUTPUT
 from ..models.decision.recommend import is_lost
-from ..models.evaluation.gates import (
-    Gate,
-    baseline_gate,
-    earned,
-    moment_gates,
-    policy_gates,
-    probability_gates,
-    slice_gate,
-)
-from ..models.evaluation.held_out import value_is_known
-from ..models.evaluation.probability import log_loss
-from ..models.evaluation.slices import SLICE_COLUMNS, levels
-from ..models.evaluation.unseen import unseen
+from ..models.evaluation.gates import Gate
 from ..models.formula.answers import Answers, answer
-from ..models.offers import of_own_offer
 from .job.exit_codes import Refusal, Vetoed
 from .job.progress import say
+from .promotion_gates import UNOPPOSED, Match, gates_of
 from .registry.aliases import finish_moving, move_aliases
-from .registry.opened_model import GATE, Opened, by_alias, open_model, registry
-from .scoring.drift import distance_from_registration
+from .registry.opened_model import GATE, by_alias, open_model, registry
 from .scoring.send_list_drift import send_list_drift
-from .settings.objectives import graded
 from .settings.params import Promote
-from .settings.sources import Experiment, Source
-from .storage.atomic import verify
+from .settings.sources import Source
 from .storage.mlflow_home import MODEL_NAME
-from .tables.comparable_rows import comparable
 
-CHANCE = "return_probability_"
 SEND_LIST = "winback.send_list"  # tag: how it differs from the experiment
 ROLLBACK = "promote --rollback"
-UNOPPOSED = "to judge the challenger without it: winback promote --unopposed"
 
 
-@dataclass(frozen=True)
-class Match:
-    """A challenger, the champion that it would replace (None where there is none), and the rules.
-
-    `features` is the folder of today's features.
-    """
-
-    challenger: Opened
-    champion: Opened | None
-    features: Path
-    params: Promote
-
-
-def promote(source: Source, params: Promote, *, features: Path, unopposed: bool = False) -> str:
+def promote(
+    source: Source,
+    params: Promote,
+    *,
+    features: Path,
+    unopposed: bool = False,
+    only_judge: bool = False,
+) -> str:
     """Grade the challenger and make it champion; its URI.
 
     With `unopposed` it is graded without the champion, as where the champion has other offers or
-    features.
+    features. With `only_judge` no alias moves, so that somebody can look before it does.
 
     Raises
     ------
@@ -94,13 +64,8 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
         open_model(_uri(challenger)), open_model(_uri(rival)) if rival else None, features, params
     )
     say(f"gates of version {challenger.version}" + _against(rival))
-    gates = _gates_of_today(match)
-    if match.challenger.answers.churn is not None:
-        gates += _churn_gates(match)
-    if match.challenger.answers.winback is not None:
-        if source.experiment is None:
-            raise Refusal(f"{source.path}: names no experiment to grade the offers on")
-        gates += _winback_gates(match, source.experiment)
+    gates = gates_of(match, source)
+    if source.experiment is not None and match.challenger.answers.winback is not None:
         _tell_send_list(client, match, challenger, source.experiment.control)
     _forget_gates(client, challenger)
     said = {}
@@ -110,6 +75,9 @@ def promote(source: Source, params: Promote, *, features: Path, unopposed: bool 
         client.set_model_version_tag(MODEL_NAME, challenger.version, GATE + gate.name, text)
         say(f"{gate.name}: {text}")
     _refuse(challenger, gates)
+    if only_judge:
+        say(f"version {challenger.version} may be promoted: winback promote")
+        return _uri(challenger)
     _crown(client, "promote", challenger, previous=champion, gates=said)
     return _uri(challenger)
 
@@ -201,157 +169,3 @@ def _uri(version: ModelVersion) -> str:
 
 def _against(champion: ModelVersion | None, words: str = " against champion") -> str:
     return "" if champion is None else f"{words} {champion.version}"
-
-
-def _gates_of_today(match: Match) -> list[Gate]:
-    """Age, and how far today's customers lie from those of the registration."""
-    today = match.features / "current.parquet"
-    champion = match.champion
-    distance = distance_from_registration(
-        match.challenger, [today], rows=pq.read_metadata(today).num_rows, limit=float("inf")
-    )
-    limit = match.params.drift_limit
-    where = f" of {distance['feature']}" if "feature" in distance else ""
-    return [
-        *moment_gates(
-            as_of=pd.Timestamp(match.challenger.as_of),
-            champion=pd.Timestamp(champion.as_of) if champion else None,
-            today=pd.Timestamp(verify(match.features)["as_of"]),
-            oldest_days=match.params.oldest_days,
-        ),
-        Gate(
-            "drift",
-            distance["distance"] <= limit,
-            f"{distance['distance']:.3f}{where}, at most {limit:g}",
-        ),
-    ]
-
-
-def _churn_gates(match: Match) -> list[Gate]:
-    """Ranking, calibration, baselines, and against the champion ranking and every slice."""
-    rows = _unseen_by_both(match, "churn")
-    ours = answer(Answers(match.challenger.answers.churn, None), rows)[OUTPUT]
-    rival = _rival(match, "churn", rows)
-    rival_chance = None if rival is None else rival[OUTPUT]
-    grades = pd.DataFrame(match.challenger.evidence["churn"]["grades"])
-    gates = probability_gates(
-        "churn",
-        rows["churned"],
-        ours,
-        rival_chance,
-        margin=match.params.auc_margin,
-        cluster=rows["customer_id"],
-    )
-    gates.append(baseline_gate(grades, model="churn"))
-    if rival_chance is not None:
-        gain = log_loss(rows["churned"], rival_chance) - log_loss(rows["churned"], ours)
-        gates.append(slice_gate("churn_slices", gain, _slices(rows), cluster=rows["customer_id"]))
-    return gates
-
-
-def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
-    """Ranking and calibration of the return, and what the offers bring; each slice of both."""
-    rows = comparable(_unseen_by_both(match, "winback"), experiment.control)
-    rows = rows.drop(columns="population", errors="ignore")
-    rows = rows[value_is_known(rows["value"], rows["returned"])].reset_index(drop=True)
-    decision = match.challenger.answers.decision
-    if decision is None:
-        raise Refusal(f"version {match.challenger.version}: it has no decision; register it again")
-    ours = answer(Answers(None, match.challenger.answers.winback, decision), rows)
-    rival = _rival(match, "winback", rows)
-    if rival is not None and not _knows(experiment, rival):
-        raise Refusal(f"the champion was trained with other offers; {UNOPPOSED}")
-    objective = "returns" if decision.objective == "returns" else "profit"
-    judged = graded(rows, ours, experiment, objective)
-    chance = of_own_offer(ours, rows["offer"], CHANCE)
-    rival_chance = None if rival is None else of_own_offer(rival, rows["offer"], CHANCE)
-    gates = [
-        *probability_gates(
-            "return",
-            rows["returned"],
-            chance,
-            rival_chance,
-            margin=match.params.auc_margin,
-            cluster=rows["customer_id"],
-        ),
-        *policy_gates(
-            judged.scores,
-            judged.names,
-            ours["recommended_offer"],
-            None if rival is None else rival["recommended_offer"],
-            margin=match.params.value_margin,
-        ),
-    ]
-    if rival is None:
-        return gates
-    honest = log_loss(rows["returned"], of_own_offer(rival, rows["offer"], CHANCE)) - log_loss(
-        rows["returned"], chance
-    )
-    brings, brought = (
-        earned(judged.scores, judged.names, outputs["recommended_offer"])
-        for outputs in (ours, rival)
-    )
-    return [
-        *gates,
-        slice_gate("return_slices", honest, _slices(rows)),
-        slice_gate("policy_slices", brings - brought, _slices(rows)),
-    ]
-
-
-def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
-    """Rows of a training table from which neither model can have learned."""
-    file = match.features / f"{part}.parquet"
-    if not file.exists():
-        raise Refusal(f"{file}: not found, so the {part} model cannot be graded; run the stages")
-    rows = pd.read_parquet(file)
-    kept = _unseen(match.challenger, part, rows, "build the features of its source again")
-    words = f"{kept.sum():,} rows of {file.name} that the challenger has not learned from"
-    if match.champion is not None and part in match.champion.evidence:
-        kept = kept & _unseen(match.champion, part, rows, UNOPPOSED)
-        words = f"{kept.sum():,} rows of {file.name} that neither has learned from"
-    if kept.sum() < match.params.least_rows:
-        raise Refusal(
-            f"only {words}, and promote.least_rows is {match.params.least_rows}: fewer could veto "
-            "nothing. Keep more customers apart (promote.kept_apart) and train anew, or "
-            + UNOPPOSED
-        )
-    say(f"graded on {words}")
-    return rows[kept].reset_index(drop=True)
-
-
-def _unseen(model: Opened, part: str, rows: pd.DataFrame, cure: str) -> np.ndarray:
-    memory: Mapping[str, Any] = model.evidence[part]["unseen"]
-    try:
-        return unseen(memory, rows)
-    except ValueError as error:
-        raise Refusal(f"version {model.version}: {error}; {cure}") from error
-
-
-def _rival(match: Match, part: str, rows: pd.DataFrame) -> pd.DataFrame | None:
-    """The champion's answers; None if there is none that answers this."""
-    if match.champion is None or getattr(match.champion.answers, part) is None:
-        return None
-    champion = match.champion.answers
-    answers = (
-        Answers(champion.churn, None)
-        if part == "churn"
-        else Answers(None, champion.winback, champion.decision)
-    )
-    try:
-        return answer(answers, rows)
-    except ValueError as error:
-        raise Refusal(f"the champion cannot answer: {error}; {UNOPPOSED}") from error
-
-
-def _slices(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    return {
-        name: levels(rows[name], rows[name])
-        for name in SLICE_COLUMNS
-        if name in rows.columns and rows[name].notna().any()
-    }
-
-
-def _knows(experiment: Experiment, outputs: pd.DataFrame) -> bool:
-    answered = {f"return_probability_{name}" for name in experiment.offer_names}
-    recommended = set(outputs["recommended_offer"].unique())
-    return answered <= set(outputs.columns) and recommended <= set(experiment.offer_names)

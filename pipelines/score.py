@@ -83,6 +83,8 @@ class Job:
         Who reads the rows and answers them, of `ENGINES`; it changes no score.
     table, uri
         A table of a PostgreSQL database that gets the scores too, once they are published.
+    append
+        Whether rows of other moments stay in that table.
     signed_by
         A file with a public key; models that were not signed with its private key are refused.
     """
@@ -100,6 +102,7 @@ class Job:
     engine: str = "local"
     table: str | None = None
     uri: str = ""
+    append: bool = False
     signed_by: Path | None = None
 
     @property
@@ -154,7 +157,7 @@ def score(job: Job) -> dict[str, Any]:
             say(f"{job.out} holds these scores already")
             if not csv_beside(job.here).exists():
                 _write_csv(job)
-            _to_table(job)
+            _to_table(job, survey.as_of)
             return done
         work = _work_folder(job.here, name)
         with (
@@ -170,15 +173,17 @@ def score(job: Job) -> dict[str, Any]:
         with _undisturbed(job.here, work):
             manifest = _publish(job, parts, facts, survey)
         _clear_work(job.here)
-        _to_table(job)
+        _to_table(job, survey.as_of)
     return manifest
 
 
-def _to_table(job: Job) -> None:
+def _to_table(job: Job, as_of: datetime) -> None:
     """What was published as a table too, where one is asked for."""
     if job.table is not None:
-        with step(f"replacing the rows of {job.table}"):
-            write_table(sorted(job.here.glob("part-*.parquet")), job.table, job.uri)
+        which = f" of {as_of}" if job.append else ""
+        with step(f"replacing the rows{which} in {job.table}"):
+            parts = sorted(job.here.glob("part-*.parquet"))
+            write_table(parts, job.table, job.uri, only_of=as_of if job.append else None)
 
 
 def _publish(
@@ -234,6 +239,8 @@ def _read_list(job: Job, as_of: datetime) -> Suppressions | None:
 
 
 def _check_job(job: Job) -> None:
+    if job.append and job.table is None:
+        raise ValueError("--append needs a table to add to; name it with --to-table")
     for option, least in (
         ("part_rows", 1),
         ("threads", 1),

@@ -44,8 +44,14 @@ def _promote(given: Namespace) -> Result:
 
     if given.rollback:
         return _version(rollback(), "champion")
-    uri = promote(source(), params().promote, features=given.features, unopposed=given.unopposed)
-    return _version(uri, "champion")
+    uri = promote(
+        source(),
+        params().promote,
+        features=given.features,
+        unopposed=given.unopposed,
+        only_judge=given.judge,
+    )
+    return _version(uri, "challenger" if given.judge else "champion")
 
 
 def _version(uri: str, alias: str) -> Result:
@@ -89,6 +95,7 @@ def _score(given: Namespace) -> Result:
                 engine=given.engine,
                 table=given.to_table,
                 uri=given.uri or os.environ.get("WINBACK_DATABASE", ""),
+                append=given.append,
                 signed_by=given.require_signature,
             )
         )
@@ -133,7 +140,12 @@ MODELS = {
         "make the challenger champion",
         _promote,
         (
-            flag("--rollback", "back to the previous champion"),
+            OneOf(
+                (
+                    flag("--rollback", "back to the previous champion"),
+                    flag("--judge", "say what the gates say, and promote nothing"),
+                )
+            ),
             flag("--unopposed", "judge it without the champion"),
             *paths("features"),
         ),
@@ -234,6 +246,7 @@ MODELS = {
             argument(
                 "--to-table", metavar="NAME", help="replace the rows of a PostgreSQL table too"
             ),
+            flag("--append", "replace only the rows of the same moment in that table"),
             argument("--uri", default="", help=f"of its database; {SECRET}"),
         ),
         json=True,

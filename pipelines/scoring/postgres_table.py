@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,14 @@ def check_table(table: str, uri: str) -> None:
         _columns(cursor, table, uri)
 
 
-def write_table(parts: Sequence[Path], table: str, uri: str) -> int:
+def write_table(
+    parts: Sequence[Path], table: str, uri: str, *, only_of: datetime | None = None
+) -> int:
     """Replace the rows of a table by those of all parts, in one transaction; how many there are.
 
-    The table is made where there is none. One that is there keeps its grants, views and indexes;
-    who reads it meanwhile sees the old rows, and a second writer waits.
+    With `only_of` rows of another `as_of` than this moment stay, as a history of scores. The table
+    is made where there is none. One that is there keeps its grants, views and indexes; who reads it
+    meanwhile sees the old rows, and a second writer waits.
 
     Raises
     ------
@@ -57,7 +61,8 @@ def write_table(parts: Sequence[Path], table: str, uri: str) -> int:
                 )
             where = _quoted(table)
             run(cursor, f"lock table {where} in share row exclusive mode", uri=uri, where="--uri")
-            run(cursor, f"delete from {where}", uri=uri, where="--uri")
+            these = f" where as_of = timestamp '{only_of}'" if only_of else ""
+            run(cursor, f"delete from {where}{these}", uri=uri, where="--uri")
         space, name = _split(table)
         reader = pa.RecordBatchReader.from_batches(schema, _rows(parts))
         mode = "append" if columns else "create"

@@ -130,6 +130,9 @@ def test_a_challenger_as_good_takes_over_and_rollback_gives_the_archived_scores(
     archived = scores(copy)
     change_decision(copy, {"draws": draws("another")})
     assert winback(copy, "register") == 0
+    assert winback(copy, "promote", "--judge") == 0
+    assert "version 2 may be promoted" in capsys.readouterr().err
+    assert registry(copy)[0] == {"challenger": "2", "champion": "1"}
     assert winback(copy, "promote") == 0
     found = gates(copy, "2")
     against = {"churn_auc", "return_auc", "policy"}

@@ -1,20 +1,25 @@
 """The registry as teams have it: MLflow's server on a real PostgreSQL, artifacts in a folder."""
 
 import contextlib
+import http.server
 import json
+import re
 import shutil
+import threading
+import time
 
 import mlflow
 import pandas as pd
 import pytest
 from postgres import psql
-from servers import documented_line, free_port, running
+from servers import PAGE, documented_line, free_port, running
 
 from winback.pipelines.cli import main
 from winback.pipelines.job.exit_codes import ModelRefused
 from winback.pipelines.registry.opened_model import open_model
 from winback.pipelines.storage.atomic import verify
 
+PRIVATE = {"MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true"}
 # In process: each start of mlflow costs seconds. What mlflow warns of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -34,16 +39,41 @@ def server(postgres, tmp_path_factory):
         line = line.replace(old, new)
     address = f"http://127.0.0.1:{port}"
     # One worker answers one test; four would each take seconds to start.
-    with running(f"{line} --workers 1", ping=f"{address}/health", folder=folder):
+    ping = f"{address}/health"
+    with running(f"{line} --workers 1", ping=ping, folder=folder, **PRIVATE):
         yield folder, address
 
 
-def test_register_promote_and_score_through_a_server(server, finished, tmp_path, monkeypatch):
+@pytest.fixture
+def told():
+    """An address, and what was posted to it."""
+    posted = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.server_port}/", posted
+        listener.shutdown()
+
+
+def test_register_promote_and_score_through_a_server(server, told, finished, tmp_path, monkeypatch):
     folder, address = server
+    listening, posted = told
+    (hook,) = re.findall(r"```py\n(.*?create_webhook.*?)```", PAGE.read_text(), re.DOTALL)
+    assert hook.count("https://example.com/winback") == 1
     project = shutil.copytree(
         finished, tmp_path / "project", ignore=shutil.ignore_patterns("cache")
     )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    exec(hook.replace("https://example.com/winback", listening), {})
     given = ("--features", "data/features/current.parquet", "--no-suppressions")
     with contextlib.chdir(project):
         for command in (
@@ -56,6 +86,11 @@ def test_register_promote_and_score_through_a_server(server, finished, tmp_path,
             assert main(command) == 0
         assert not (project / "mlflow.db").exists()
         assert not list(project.glob("mlartifacts*"))
+    until = time.monotonic() + 60  # the server posts on a thread of its own
+    while len(posted) < 2 and time.monotonic() < until:
+        time.sleep(0.1)
+    aliases = [(each["data"]["name"], each["data"]["alias"]) for each in posted]
+    assert aliases == [("winback", "challenger"), ("winback", "champion")]
     client = mlflow.MlflowClient(address)
     (version,) = client.search_model_versions("name = 'winback'")
     assert version.tags["winback.gate.churn_auc"].startswith("passed: ")

@@ -19,6 +19,7 @@ from winback.pipelines.settings.sources import Source, SourceError, load_source
 from winback.pipelines.storage.atomic import read_verified
 from winback.pipelines.tables.database import _what_it_said, open_database, run, without_password
 
+FIRST = datetime(2020, 1, 1, 2, 3)
 TABLES = """
 create type reason as enum ('price', 'service');
 create table people (id bigint primary key, since timestamptz, monthly numeric(10, 2));
@@ -194,7 +195,7 @@ def test_what_a_database_says_is_shown_without_the_password(secret):
         assert said == "cannot use *** here"
 
 
-def scored(folder: Path, version: str, *sizes: int) -> list[Path]:
+def scored(folder: Path, version: str, *sizes: int, as_of: datetime = FIRST) -> list[Path]:
     """Parts with so many rows each, as `score` writes them."""
     folder.mkdir()
     parts, first = [], 0
@@ -203,7 +204,7 @@ def scored(folder: Path, version: str, *sizes: int) -> list[Path]:
         texts = [None if place % 7 == 0 else "discount" for place in ids]
         columns = {
             "customer_id": pa.array(ids, pa.int64()),
-            "as_of": pa.array([datetime(2020, 1, 1, 2, 3)] * size, pa.timestamp("us")),
+            "as_of": pa.array([as_of] * size, pa.timestamp("us")),
             "churn_probability": pa.array([None if i % 5 else i / 1e3 for i in ids], pa.float64()),
             "recommended_offer": pa.array(texts, pa.string()),
             "model_version": pa.array([version] * size, pa.string()),
@@ -234,6 +235,19 @@ def test_scores_replace_the_rows_of_a_table_and_nothing_else_of_it(server, tmp_p
     assert in_table(server, "select distinct model_version from marketing.scores") == [
         ("winback/2",)
     ]
+
+
+def test_a_table_that_is_appended_to_keeps_one_set_of_rows_a_moment(server, tmp_path):
+    later = datetime(2020, 2, 1, 0, 0, 0, 250_000)
+    for folder, version, rows, as_of in (
+        ("first", "winback/1", 30, FIRST),
+        ("second", "winback/2", 20, later),
+        ("again", "winback/3", 10, later),
+    ):
+        parts = scored(tmp_path / folder, version, rows, as_of=as_of)
+        assert write_table(parts, "history", server, only_of=as_of) == rows
+    counts = "select as_of, model_version, count(*) from history group by 1, 2 order by 1"
+    assert in_table(server, counts) == [(FIRST, "winback/1", 30), (later, "winback/3", 10)]
 
 
 def test_an_export_that_fails_midway_leaves_the_old_rows(server, tmp_path):

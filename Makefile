@@ -26,7 +26,7 @@ quick: $(BIN)/.dev ## the tests that need no finished run and no server: about a
 	@$(ENVIRONMENT) $(BIN)/pytest -q $(PARALLEL) -m "not slow" $(ARGS)
 
 bar: $(BIN)/.dev ## reliability and security at full count: reports/bar.json and docs/bar.md
-	@BAR=full $(ENVIRONMENT) $(BIN)/pytest -q $(PARALLEL) -m bar $(ARGS)
+	@BAR=full $(ENVIRONMENT) $(BIN)/pytest -q $(PARALLEL) --dist=load -m bar $(ARGS)
 	@$(BIN)/python tests/bar.py
 
 cover: $(BIN)/.dev ## which lines the tests of this process reach, in build/coverage/

@@ -244,7 +244,7 @@ def test_a_spoiled_manifest_is_refused_or_says_what_is_there(folder):
         body = json.dumps(document).encode()
         if sealed:
             document.pop("digest", None)
-            body = manifest_text(document)
+            body = manifest_text(json.loads(json.dumps(document), parse_constant=str))
         (store / MANIFEST).write_bytes(body)
         for read in (verify, read_verified, manifest_digest):
             refused_or_done(lambda read=read: read(store), error=StoreError)

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = Result(facts={"error": message, "code": code}, exit_code=_exit_code(error))
     if vars(given).get("json"):
         facts = {**result.facts, "exit_code": result.exit_code}
-        sys.stdout.write(json.dumps(_plain(facts), indent=1, default=str) + "\n")
+        sys.stdout.write(json.dumps(_plain(facts), default=str) + "\n")
     elif result.text:
         sys.stdout.write(result.text.rstrip("\n") + "\n")
     return result.exit_code

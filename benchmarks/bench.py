@@ -64,6 +64,7 @@ BENCHMARKS = {
     "scoring": Benchmark("score", ("--rows", "200000"), (), needs_run=True),
     "decision": Benchmark("same_decision", (), (), needs_run=True),
     "pyfunc": Benchmark("pyfunc", (), (), needs_run=True),
+    "store": Benchmark("s3_kills", ("--kills", "10"), (), needs_run=True),
     "serving": Benchmark("serving", ("--quick",), (), needs_run=True),
 }
 

@@ -10,6 +10,7 @@ end with what a call that nobody disturbed leaves. It prints these counts as JSO
 
 import ctypes
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -47,6 +48,7 @@ COMMANDS = {  # what is called, after what was called
     "ingest": (None, []),
 }
 REGISTRY = {"register", "promote", "rollback"}
+MODULES = {"rollback": "promote"}
 SKIPPED = shutil.ignore_patterns(".git", ".dvc", "tests", "docs", "benchmarks", "mlflow.db*")
 QUERIES = (
     "select alias, version from registered_model_aliases order by 1",
@@ -230,9 +232,10 @@ def main():
             environment = os.environ | {"LD_PRELOAD": str(built), "WINBACK_FAULTS": str(built)}
             sys.exit(subprocess.run([sys.executable, *sys.argv], env=environment).returncode)
     finished, name, times, *how = sys.argv[1:]
+    # Once for all children: importing what a command uses takes longer than the command.
+    importlib.import_module(f"winback.pipelines.{MODULES.get(name, name)}")
     if name in REGISTRY:
-        import mlflow.pyfunc  # noqa: F401, once for all children
-
+        importlib.import_module("mlflow.pyfunc")
     library = ctypes.CDLL(os.environ["WINBACK_FAULTS"])
     found = disturbed(
         Path(finished).resolve(), name, int(times), library, at_random=how == ["random"]

@@ -1,11 +1,12 @@
-"""Commands of winback, killed or failed at calls that change a file: what stands after.
+"""Commands of winback, killed, failed or short of memory: what stands after.
 
 A program that a library put before the C library counts for (`benchmarks/faults.c`): it runs a
 command from the same start again and again, in processes of its own, and disturbs each at another
-call or at a random moment. Counted is what is half, and where a second call of the command does not
-end with what a call that nobody disturbed leaves. It prints these counts as JSON.
+call that changes a file, at a random moment, or by a limit of its address space. Counted is what is
+half, and where a second call of the command does not end with what a call that nobody disturbed
+leaves. It prints these counts as JSON.
 
-    python tests/killed_commands.py FINISHED_PROJECT COMMAND TIMES [random]
+    python tests/killed_commands.py FINISHED_PROJECT COMMAND TIMES calls|random|memory
 """
 
 import ctypes
@@ -15,6 +16,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import sqlite3
@@ -69,8 +71,18 @@ def change_models():
     write_manifest(folder, json.loads((folder / MANIFEST).read_text()))
 
 
-def in_child(project, command, *, library=None, at=0, mode=0, after=None):
-    """Run a command in a process of its own; how it ended, and how many calls it made."""
+def address_space(what):
+    """Bytes of address space of this process: `VmSize` now, `VmPeak` at most so far."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{what}:\s+(\d+) kB", status)[1]) * 1024
+
+
+def in_child(project, command, *, library=None, at=0, mode=0, after=None, memory=None):
+    """Run a command in a process of its own; how it ended, the calls it made and its memory.
+
+    `memory` is the most address space that it may have beyond what it starts with, in bytes; the
+    memory that it returns is what it took beyond that start.
+    """
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -82,6 +94,9 @@ def in_child(project, command, *, library=None, at=0, mode=0, after=None):
                 os.dup2(said.fileno(), 2)
             os.chdir(project)
             os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{project}/mlflow.db"
+            starts_with = address_space("VmSize")
+            if memory is not None:
+                resource.setrlimit(resource.RLIMIT_AS, (starts_with + memory,) * 2)
             if library is not None:
                 library.arm(f"{project}/".encode(), ctypes.c_long(at), mode)
             if command == OTHER_MODELS:
@@ -96,7 +111,7 @@ def in_child(project, command, *, library=None, at=0, mode=0, after=None):
             os.write(2, f"{command}: {error!r}\n".encode())
         finally:
             calls = library.counted() if library is not None else 0
-            os.write(write, str(calls).encode())
+            os.write(write, f"{calls} {address_space('VmPeak') - starts_with}".encode())
             os._exit(code)
     os.close(write)
     if after is not None:
@@ -104,7 +119,8 @@ def in_child(project, command, *, library=None, at=0, mode=0, after=None):
         os.kill(child, signal.SIGKILL)
     ended = os.waitpid(child, 0)[1]
     with os.fdopen(read, "rb") as told:
-        return ended, int(told.read() or 0)
+        calls, took = (told.read() or "0 0").split()
+        return ended, int(calls), int(took)
 
 
 def visible(project):
@@ -155,8 +171,8 @@ def leftovers(project):
     return [file for place in places for file in place.rglob(".*") if pattern.fullmatch(file.name)]
 
 
-def disturbed(finished, name, times, library, *, at_random):
-    """Counts of a command that is disturbed as many times, evenly over its calls or at random."""
+def disturbed(finished, name, times, library, how):
+    """Counts of a command that is disturbed as many times, evenly over its calls or its memory."""
     from winback.pipelines.settings.yaml_dataclasses import read_yaml
     from winback.pipelines.storage.atomic import clean_leftovers
 
@@ -164,13 +180,14 @@ def disturbed(finished, name, times, library, *, at_random):
     command = command or " ".join(
         read_yaml(finished / "dvc.yaml")["stages"][name]["cmd"].split()[1:]
     )
-    seen = Counter({"disturbed": 0, "killed": 0, "half": 0, "not finished by a second call": 0})
+    counted = ("disturbed", "killed", "refused", "half", "not finished by a second call")
+    seen = Counter(dict.fromkeys(counted, 0))
     notes = []
     with tempfile.TemporaryDirectory() as place:
         project, archive = Path(place) / "project", Path(place) / "start"
         shutil.copytree(finished, project, ignore=SKIPPED)
         for first in before:
-            ended, _ = in_child(project, first)
+            ended, *_ = in_child(project, first)
             assert ended == 0, (first, (Path(place) / "said.txt").read_text())
         project.rename(archive)
         old = visible(archive)
@@ -181,25 +198,30 @@ def disturbed(finished, name, times, library, *, at_random):
 
         fresh()
         begun = time.perf_counter()
-        ended, calls = in_child(project, command, library=library)
+        ended, calls, memory = in_child(project, command, library=library)
         lasts = time.perf_counter() - begun
         assert ended == 0, (Path(place) / "said.txt").read_text()
         new, kept = visible(project), registry(project)
         seen["calls"] = calls
         draw = random.Random(1)
-        tries = min(times, calls) if not at_random else times
+        tries = min(times, calls) if how == "calls" else times
         for number in range(tries):
             at = 1 + number * calls // tries
             mode = (KILLED_WITHIN, KILLED_BEFORE, FAILS, FAILS_ON)[number % 4]
             fresh()
-            if at_random:
-                ended, _ = in_child(project, command, after=draw.uniform(0, 1.1 * lasts))
+            if how == "random":
+                ended, *_ = in_child(project, command, after=draw.uniform(0, 1.1 * lasts))
                 what = "at random"
+            elif how == "memory":
+                limit = number**2 * memory // tries**2  # most is reserved and never used
+                ended, *_ = in_child(project, command, memory=limit)
+                what = f"{limit:,} of {memory:,} bytes"
             else:
-                ended, _ = in_child(project, command, library=library, at=at, mode=mode)
+                ended, *_ = in_child(project, command, library=library, at=at, mode=mode)
                 what = f"call {at} of {calls}, mode {mode}"
             seen["disturbed"] += 1
             seen["killed"] += os.WIFSIGNALED(ended)
+            seen["refused"] += os.WIFEXITED(ended) and ended != 0
             for folder in {Path(unit) for unit in units({**old, **new})}:
                 clean_leftovers(project / folder)
             if wrong := half(visible(project), old, new):
@@ -208,7 +230,7 @@ def disturbed(finished, name, times, library, *, at_random):
             settled = visible(project) == new and registry(project) == kept
             again = 0
             if not (name == "rollback" and settled):  # else another rollback is another one
-                again, _ = in_child(project, command)
+                again, *_ = in_child(project, command)
             if again or visible(project) != new or registry(project) != kept or leftovers(project):
                 seen["not finished by a second call"] += 1
                 differ = [k for k, v in new.items() if visible(project).get(k) != v]
@@ -231,15 +253,13 @@ def main():
             )
             environment = os.environ | {"LD_PRELOAD": str(built), "WINBACK_FAULTS": str(built)}
             sys.exit(subprocess.run([sys.executable, *sys.argv], env=environment).returncode)
-    finished, name, times, *how = sys.argv[1:]
+    finished, name, times, how = sys.argv[1:]
     # Once for all children: importing what a command uses takes longer than the command.
     importlib.import_module(f"winback.pipelines.{MODULES.get(name, name)}")
     if name in REGISTRY:
         importlib.import_module("mlflow.pyfunc")
     library = ctypes.CDLL(os.environ["WINBACK_FAULTS"])
-    found = disturbed(
-        Path(finished).resolve(), name, int(times), library, at_random=how == ["random"]
-    )
+    found = disturbed(Path(finished).resolve(), name, int(times), library, how)
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 

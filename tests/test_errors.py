@@ -18,7 +18,7 @@ from winback.pipelines.job.exit_codes import Refusal
 from winback.pipelines.job.lock import only_one
 from winback.pipelines.storage.atomic import MANIFEST, write_manifest
 
-SLOW = {"WB010", "WB011"}  # they need registered models
+SLOW = {"WB010", "WB011", "WB014"}  # they need results
 MAIL = """
 name: mail
 title: An e-mail experiment
@@ -73,6 +73,8 @@ GIVEN = {  # what `given` says of an example
     "WB003": lambda folder: setting(folder, "sources/kumar.yaml", "sources/hillstrom.yaml"),
     "WB010": far_customers,
     "WB011": far_customers,
+    "WB014": lambda folder: setting(folder, "memory_limit: 3GB", "memory_limit: 8MB"),
+    "WB015": lambda folder: (folder / "data").touch(),
     "WB012": lambda folder: an_experiment(folder, 0.0),
     "WB013": lambda folder: an_experiment(folder, 0.5),
     "WB100": lambda folder: source(folder, SHOP),
@@ -106,9 +108,7 @@ def test_an_example_is_refused_with_its_code(tmp_path, monkeypatch, capsys, code
 
 @pytest.mark.filterwarnings("ignore")  # what mlflow warns of is not ours to mend
 @pytest.mark.parametrize("code", sorted(SLOW))
-def test_an_example_with_registered_models_is_refused_with_its_code(
-    registered, tmp_path, capsys, code
-):
+def test_an_example_with_results_is_refused_with_its_code(registered, tmp_path, capsys, code):
     folder = shutil.copytree(registered, tmp_path / "project")
     assert f"[{code}]" in refused(folder, capsys, code)
 
@@ -130,6 +130,7 @@ def test_every_error_of_ours_has_a_code_and_no_code_is_given_twice():
     assert {code.error for code in CODES.values()} >= {
         kind.__name__ for kind in subclasses(Refusal)
     }
+    assert code_of(KeyError()) is None
     assert code_of(ValueError()) == code_of(UnicodeDecodeError("ascii", b"", 0, 1, "")) == "WB004"
     assert CODES[WRONG_USAGE].error == "SystemExit"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..job.codes import code_of
-from ..job.exit_codes import BROKEN_EXPERIMENT, DONE, REFUSED, SAMPLE_RATIO, Refusal
+from ..job.exit_codes import BROKEN_EXPERIMENT, CRASH, DONE, REFUSED, SAMPLE_RATIO, Refusal
 from ..job.result import Result
 from ..job.terminal import paint
 from .commands import COMMANDS
@@ -34,8 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from ..storage.resources import keep  # the run has loaded what it needs
 
                 keep(name)
-    except (ValueError, FileNotFoundError) as error:
+    except Exception as error:
         message, code = _told(error), code_of(error)
+        if code is None:
+            raise
         told = f"winback {name} [{code}]: {message}"
         sys.stderr.write(paint(told, "red", sys.stderr) + "\n")
         result = Result(facts={"error": message, "code": code}, exit_code=_exit_code(error))
@@ -72,6 +74,11 @@ def _project(folder: Path | None) -> Iterator[None]:
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | ValueError):
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
+        return f"no more memory ({str(error).splitlines()[0] if str(error) else 'none is free'})"
     if not isinstance(error, FileNotFoundError):
         return str(error)
     name = os.fsdecode(error.filename) if error.filename else str(error)
@@ -83,6 +90,8 @@ def _told(error: Exception) -> str:
 def _exit_code(error: Exception) -> int:
     if isinstance(error, Refusal):
         return error.exit_code
+    if not isinstance(error, ValueError | FileNotFoundError):
+        return CRASH
     from ...models.experiment.randomization import ExperimentError, SampleRatioMismatch
 
     if isinstance(error, SampleRatioMismatch):

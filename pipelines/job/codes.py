@@ -124,6 +124,21 @@ CODES = {
         "half of the customers of one arm are missing",
         "winback readout",
     ),
+    "WB014": Code(
+        "MemoryError",
+        "the work fits into memory",
+        "give it more, or lower `machine.threads`, or `--part-rows` of score; where the message "
+        "speaks of `memory_limit`, raise `machine.memory_limit`",
+        "the project has results, and `machine.memory_limit` is 8MB",
+        "winback featurize --tables data/tables --features data/features",
+    ),
+    "WB015": Code(
+        "OSError",
+        "the disk has room, and a command may write where it is told to",
+        "make room or name another place; what stood before stands",
+        "`data` is a file",
+        "winback fingerprint --out data/fingerprint.json",
+    ),
     "WB100": Code(
         "ContractError",
         "the tables of a source keep the data contract",
@@ -146,6 +161,7 @@ CHECKS = {  # of winback doctor: its name -> code, what must hold
 }
 WRONG_USAGE = "WB001"
 _BY_ERROR = {code.error: name for name, code in CODES.items()}
+_BY_ERROR |= {"OutOfMemoryException": "WB014"}  # of DuckDB
 PAGE = """# Errors
 
 Every refusal names its code, such as `[WB006]`, and nothing that stood before it is changed. With
@@ -156,10 +172,13 @@ Every refusal names its code, such as `[WB006]`, and nothing that stood before i
 """
 
 
-def code_of(error: BaseException) -> str:
-    """The code of an error: that of its class, or of the nearest class that it extends."""
+def code_of(error: BaseException) -> str | None:
+    """The code of an error: that of its class, or of the nearest class that it extends.
+
+    None for errors that nobody foresaw: a traceback tells more about them.
+    """
     names = [kind.__name__ for kind in type(error).__mro__]
-    return next(_BY_ERROR[name] for name in names if name in _BY_ERROR)
+    return next((_BY_ERROR[name] for name in names if name in _BY_ERROR), None)
 
 
 def errors_page() -> str:

@@ -7,7 +7,7 @@ DRIFT, SUPPRESSIONS, LOCKED, MODEL, VETO = range(6, 11)
 
 EXIT_CODES = {
     DONE: "done",
-    CRASH: "a crash, such as a full disk; what stood before stands",
+    CRASH: "a crash, such as a full disk or no memory; what stood before stands",
     USAGE: "wrong usage",
     REFUSED: "bad data, settings or customers: columns, types, missing files, no rows",
     BROKEN_EXPERIMENT: "the experiment is broken",

@@ -223,6 +223,8 @@ def _read(reader: pq.ParquetFile, group: int, columns: Sequence[str]) -> Iterato
         # Reading in threads of its own took twice the time on two cores.
         for batch in reader.iter_batches(BATCH_ROWS, [group], list(columns), use_threads=False):
             yield _plain(batch)
+    except MemoryError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"a row group cannot be read ({error}); write the file anew") from error
 
@@ -244,6 +246,8 @@ def _open(file: Path) -> pq.ParquetFile:
         schema = pq.read_schema(file)
         texts = [field.name for field in schema if _is_text(field.type)]
         return pq.ParquetFile(file, read_dictionary=texts)
+    except MemoryError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{file}: not a readable parquet file ({error})") from error
 

@@ -91,6 +91,8 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float | None
     try:
         content = file.read_bytes()
         ids = _ids(content, file)
+    except MemoryError:
+        raise
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise SuppressionsUnusable(
             f"suppressions: {file} cannot be read ({str(error).splitlines()[0]}); customers who "

@@ -60,6 +60,8 @@ def read_recommendations(file: Path) -> pd.DataFrame:
         raise StoreError(f"{file}: not found; {cure}")
     try:
         table = pq.read_table(file)
+    except MemoryError:
+        raise
     except (OSError, pa.ArrowException) as error:
         why = str(error).splitlines()[0]
         raise StoreError(f"{file}: not a readable parquet file ({why}); {cure}") from error

@@ -38,14 +38,6 @@ def feature_names(folder: Path, frame: pd.DataFrame) -> list[str]:
     return [name for name in names if name in frame.columns]
 
 
-def training_rows(features: Path, part: str) -> tuple[pd.DataFrame, list[str]]:
-    """Rows of a training set in the order of their keys, and which columns are features."""
-    rows = pd.read_parquet(features / f"{part}.parquet")
-    keys = [name for name in ("customer_id", "as_of", "offer") if name in rows.columns]
-    rows = rows.sort_values(keys, kind="stable", ignore_index=True)
-    return rows, feature_names(features, rows)
-
-
 def read_recommendations(file: Path) -> pd.DataFrame:
     """The list that stage recommend wrote; it is one file without a manifest, so its form is read.
 

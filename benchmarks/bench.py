@@ -61,6 +61,9 @@ BENCHMARKS = {
     "readout": Benchmark("experiment", ("--quick",)),
     "qini": Benchmark("qini", ("--quick",)),
     "budget": Benchmark("policy", ("--quick",)),
+    "memory": Benchmark(
+        "memory", ("--millions", "0.3", "1"), ("--millions", "1", "5", "20"), needs_run=True
+    ),
     "scoring": Benchmark("score", ("--rows", "200000"), (), needs_run=True),
     "decision": Benchmark("same_decision", (), (), needs_run=True),
     "pyfunc": Benchmark("pyfunc", (), (), needs_run=True),

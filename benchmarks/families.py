@@ -41,7 +41,8 @@ from winback.pipelines.ingest import ingest
 from winback.pipelines.settings.objectives import graded
 from winback.pipelines.settings.params import read_params
 from winback.pipelines.settings.sources import Experiment, Source, load_source
-from winback.pipelines.storage.stage_outputs import read_dictionary, training_rows
+from winback.pipelines.storage.stage_outputs import read_dictionary
+from winback.pipelines.tables.training_rows import training_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 NORMAL_95 = 1.959963984540054

@@ -42,23 +42,26 @@ def costs(
     shutil.copytree(root / "sources", folder / "sources")
     source = folder / "sources/kumar.yaml"
     source.write_text(source.read_text().replace("scale: 1.0", f"scale: {scale:g}"))
-    records = []
-    for stage in STAGES:
-        begun = time.perf_counter()
-        command = [str(Path(sys.executable).parent / "winback"), stage]
-        child = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
-        _, status, used = os.wait4(child.pid, 0)
-        if status:
-            raise RuntimeError(f"winback {stage} ended with {os.waitstatus_to_exitcode(status)}")
-        records.append(
-            {
-                "stage": stage,
-                "seconds": time.perf_counter() - begun,
-                "cpu s": used.ru_utime + used.ru_stime,
-                "peak MiB": used.ru_maxrss / 1024,
-            }
-        )
+    records = [cost(stage, folder, environment) for stage in STAGES]
     return pd.DataFrame(records).set_index("stage")
+
+
+def cost(
+    stage: str, folder: Path, environment: Mapping[str, str] = os.environ
+) -> dict[str, str | float]:
+    """Seconds, CPU seconds and peak memory of a stage, run in a folder by its command."""
+    begun = time.perf_counter()
+    command = [str(Path(sys.executable).parent / "winback"), stage]
+    child = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(child.pid, 0)
+    if status:
+        raise RuntimeError(f"winback {stage} ended with {os.waitstatus_to_exitcode(status)}")
+    return {
+        "stage": stage,
+        "seconds": time.perf_counter() - begun,
+        "cpu s": used.ru_utime + used.ru_stime,
+        "peak MiB": used.ru_maxrss / 1024,
+    }
 
 
 def main() -> None:

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ..models.formula.answers import Answers
 from ..models.formula.explain import OFFER
@@ -27,6 +24,7 @@ from .settings.sources import Source
 from .storage.atomic import replace_file
 from .storage.stage_outputs import read_dictionary
 from .storage.trained_models import models_version, read_answers
+from .tables.customer_row import customer_row
 
 PER_OFFER = ("return_probability", "uplift", "value", "months", "expected_profit")
 
@@ -57,8 +55,8 @@ def customer(
     if source.suppressions != "none" and _objected(identity, tables / "suppressions.parquet"):
         told = f"Customer {identity} stands in the table of suppressions: nothing is shown."
         return Result(paint(told, "bold"), {"customer_id": identity, "suppressed": True})
-    listed = _row(recommendations, identity)
-    known = _row(features / "current.parquet", identity)
+    listed = customer_row(recommendations, identity)
+    known = customer_row(features / "current.parquet", identity)
     if listed is None or known is None:
         raise Refusal(
             f"customer {identity}: not on the list {recommendations}; correct the id, or run "
@@ -98,14 +96,7 @@ def customer(
 
 
 def _objected(identity: str, file: Path) -> bool:
-    return file.is_file() and _row(file, identity, columns=["customer_id"]) is not None
-
-
-def _row(file: Path, identity: str, columns: list[str] | None = None) -> pd.DataFrame | None:
-    """The row of a customer in a parquet file; None where there is none."""
-    rows = pq.read_table(file, columns=columns)
-    found = rows.filter(pc.equal(rows["customer_id"].cast(pa.string()), identity))
-    return found.slice(0, 1).to_pandas() if len(found) else None
+    return file.is_file() and customer_row(file, identity, ["customer_id"]) is not None
 
 
 def _explained(row: pd.Series, answers: Answers) -> list[str]:

@@ -37,6 +37,10 @@ from .tables.safe_csv import save_table
 
 VALUE_BINS = 10
 FEWEST_LEAVERS = 100
+NOT_OF_FAIRNESS = (  # columns of the list, by the beginnings of their names
+    *("return_", "value_", "months_", "expected_profit_", "priority", "strategy", "holdout"),
+    *("assigned_offer", "propensity", "excluded_by", "beyond_", "reasons", "model_version"),
+)
 
 
 def evaluate(
@@ -253,7 +257,7 @@ def _fairness(
     source: Source, params: Evaluate, tables: Path, recommendations: Path, plots: Path
 ) -> dict[str, Any]:
     """Counts and the lowest ratio, without names, since metrics travel; the table by group."""
-    customers = read_recommendations(recommendations)
+    customers = read_recommendations(recommendations, without=NOT_OF_FAIRNESS)
     protected = read_protected(tables, source.protected, customers)
     if protected is None:
         return {}

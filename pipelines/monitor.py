@@ -16,6 +16,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ..features.churn_definition import ChurnDefinition
 from ..features.snapshots import churn_snapshots
@@ -96,12 +97,15 @@ def _graded(
     if not row["certain"]:
         return row
     parts = sorted(folder.glob("part-*.parquet"))
-    said = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
-    if "churn_probability" not in said:
+    if "churn_probability" not in pq.read_schema(parts[0]).names:
         return row
+    said = pd.concat(
+        [pd.read_parquet(part, columns=["customer_id", "churn_probability"]) for part in parts],
+        ignore_index=True,
+    )
     labels = churn_snapshots(tables, dates=(seconds(moment),), definition=definition, now=now)
     known = labels.select("customer_id", "churned").collect().to_pandas()
-    judged = said[["customer_id", "churn_probability"]].dropna().merge(known, on="customer_id")
+    judged = said.dropna().merge(known, on="customer_id")
     return row | _grades(judged["churned"].to_numpy(), judged["churn_probability"].to_numpy())
 
 

@@ -6,14 +6,16 @@ Writes the list, and the decision file that gives the same answers elsewhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from ..features.phrases import category, high_and_low, unknown
 from ..models.decision.decision import DECISION_FILE, Decision, decision_to_json
 from ..models.decision.draws import Draws
 from ..models.decision.eligibility import Rules
@@ -29,20 +31,23 @@ from ..models.decision.reasons import sentences
 from ..models.decision.recommend import facts_of, weigh
 from ..models.decision.recommend import recommend as decide
 from ..models.decision.strategy import lapse_discount
-from ..models.formula.answers import Answers, forecasts
-from ..models.formula.explain import drivers
-from ..models.formula.formula import Formula
 from .job.progress import say, step
-from .scoring.suppressions import objectors
+from .scoring.first_reasons import First, why_first
+from .scoring.forecast_parts import forecast_parts
+from .scoring.input_rows import regrouped
+from .scoring.suppressions import suppressions_of
 from .settings.objectives import chosen_objective
 from .settings.params import Machine, Recommend
 from .settings.sources import Source
-from .storage.atomic import replace_file, replace_folder, verify
+from .storage.atomic import replace_file, replace_folder, scratch_beside, verify
 from .storage.stage_outputs import OFFERS_FILE, read_dictionary
 from .storage.trained_models import models_version, read_answers
-from .tables.comparable_rows import comparable
+from .tables.comparable_rows import COMPARED, comparable
+from .tables.sorted_customers import sorted_customers
 
 KEYS = ["customer_id", "as_of"]
+KINDS = ("departure_reason", "days_since_departure")  # what tells customers alike, text and days
+ROWS_PER_GROUP = 1_048_576  # of the list: rows are few bytes
 
 
 def recommend(
@@ -65,66 +70,102 @@ def recommend(
         If there is no table of suppressions and the source does not say that there is none, or
         it names everybody.
     """
-    verify(features)
-    current = pd.read_parquet(features / "current.parquet")
-    objected = objectors(source, tables, current)
-    customers = current[~objected].sort_values("customer_id", kind="stable", ignore_index=True)
+    as_of = pd.Timestamp(verify(features)["as_of"])
+    listed = suppressions_of(source, tables, as_of)
     models = read_answers(churn, winback)
-    with step(f"forecasts for {len(customers):,} customers"):
-        outputs = forecasts(models, customers, threads=machine.threads)
     evidence = json.loads((winback / OFFERS_FILE).read_text()) if models.winback else {}
     objective = chosen_objective(source, params.objective, evidence)
-    with step(f"decisions, objective {objective}"):
-        learned = learn_decision(
-            customers,
-            outputs,
-            experiment=_experiment(source, evidence, features),
-            objective=objective,
-            rules=Rules(
-                lost_limit=params.lost_limit,
-                cooldown_days=params.cooldown_days,
-                hopeless_reasons=params.hopeless_reasons,
-                least_experiment_rows=params.least_experiment_rows,
-                smallest_profit=params.smallest_profit,
-            ),
-            limits=Limits(params.budget, params.capacity),
-            draws=Draws(
-                params.holdout_share,
-                params.exploration_share,
-                key=f"{customers['as_of'].max():%Y-%m-%d} {params.seed}",
-            ),
-            new_days=params.new_days,
-            high_risk=params.high_risk,
-        )
-        table = pd.concat([customers[KEYS], outputs, decide(learned, customers, outputs)], axis=1)
-        table["holdout"] = table["holdout"].astype(bool)
-        if learned.tested is not None:
-            table["beyond_experiment"] = beyond_usual(learned.tested, customers)
-        table["reasons"] = _reasons(
-            learned, customers, outputs, params, strategy=table["strategy"].to_numpy()
-        )
-    unknown = [fact for fact in FIRST_OF if fact not in learned.facts]
-    if unknown:
-        say(f"rules that need {', '.join(unknown)} do not apply: the source has no column for them")
-    with step(f"reasons of the first {params.explained:,}"):
-        meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
-        table["reasons"] = _with_drivers(table, customers, models, params.explained, meanings)
-    table["model_version"] = models_version(churn, winback)
-    with replace_folder(decision) as new:
-        (new.path / DECISION_FILE).write_bytes(decision_to_json(learned))
-    replace_file(out, lambda handle: table.to_parquet(handle, index=False))
-    say(f"{int(objected.sum()):,} customers left out because they objected")
+    with scratch_beside(out, "parts") as scratch:
+        current = sorted_customers(features / "current.parquet", machine, scratch)
+        with step(f"forecasts for {pq.read_metadata(current).num_rows:,} customers"):
+            customers = forecast_parts(
+                models, current, listed, kinds=KINDS, threads=machine.threads, out=scratch
+            )
+        with step(f"decisions, objective {objective}"):
+            learned = learn_decision(
+                customers,
+                experiment=_experiment(source, evidence, features),
+                objective=objective,
+                rules=Rules(
+                    lost_limit=params.lost_limit,
+                    cooldown_days=params.cooldown_days,
+                    hopeless_reasons=params.hopeless_reasons,
+                    least_experiment_rows=params.least_experiment_rows,
+                    smallest_profit=params.smallest_profit,
+                ),
+                limits=Limits(params.budget, params.capacity),
+                draws=Draws(
+                    params.holdout_share,
+                    params.exploration_share,
+                    key=f"{as_of:%Y-%m-%d} {params.seed}",
+                ),
+                new_days=params.new_days,
+                high_risk=params.high_risk,
+            )
+            version = models_version(churn, winback)
+            parts, first = [], First(params.explained)
+            for number, (rows, outputs) in enumerate(customers):
+                table = _listed(learned, rows, outputs, params).assign(model_version=version)
+                first = first.with_part(table)
+                parts.append(scratch / f"list-{number:05d}.parquet")
+                table.to_parquet(parts[-1], index=False, use_dictionary=False)
+        unknown = [fact for fact in FIRST_OF if fact not in learned.facts]
+        if unknown:
+            say(
+                f"rules that need {', '.join(unknown)} do not apply: the source has no column for "
+                "them"
+            )
+        with step(f"reasons of the first {params.explained:,}"):
+            meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
+            because = why_first(first, models, current, customers.objected, meanings)
+        with replace_folder(decision) as new:
+            (new.path / DECISION_FILE).write_bytes(decision_to_json(learned))
+        replace_file(out, lambda handle: _write(parts, because, handle))
+    say(f"{int(customers.objected.sum()):,} customers left out because they objected")
+
+
+def _listed(
+    learned: Decision, rows: pd.DataFrame, outputs: pd.DataFrame, params: Recommend
+) -> pd.DataFrame:
+    """The list for a part of the customers, the reasons without drivers."""
+    table = pd.concat([rows[KEYS], outputs, decide(learned, rows, outputs)], axis=1)
+    table["holdout"] = table["holdout"].astype(bool)
+    if learned.tested is not None:
+        table["beyond_experiment"] = beyond_usual(learned.tested, rows)
+    table["reasons"] = _reasons(
+        learned, rows, outputs, params, strategy=table["strategy"].to_numpy()
+    )
+    return table
+
+
+def _write(parts: Sequence[Path], because: Mapping[Any, str], handle: BinaryIO) -> None:
+    """The parts as one file, with what moves the forecasts of those who come first."""
+    groups = regrouped((_explained(file, because) for file in parts), ROWS_PER_GROUP)
+    first = next(groups)
+    with pq.ParquetWriter(handle, first.schema) as writer:
+        for group in chain([first], groups):
+            writer.write_table(group)
+
+
+def _explained(file: Path, because: Mapping[Any, str]) -> pa.Table:
+    table = pd.read_parquet(file)
+    said = table["customer_id"].map(because)
+    table["reasons"] = table["reasons"].where(said.isna(), table["reasons"] + said)
+    return pa.Table.from_pandas(table, preserve_index=False)
 
 
 def _experiment(source: Source, evidence: Mapping[str, Any], features: Path) -> OfferEvidence:
     if source.experiment is None or not evidence:
         return NO_EXPERIMENT
-    tested = comparable(pd.read_parquet(features / "winback.parquet"), source.experiment.control)
+    file = features / "winback.parquet"
+    known = [name for name in KINDS if name in pq.read_schema(file).names]
+    rows = pd.read_parquet(file, columns=[*COMPARED, *known])
+    tested = comparable(rows, source.experiment.control)
     return OfferEvidence(
         control=source.experiment.control,
         offers=source.experiment.offers,
         by_objective=evidence["by_objective"],
-        tested=count_tested(tested, reason="departure_reason", lapse="days_since_departure"),
+        tested=count_tested(tested, reason=KINDS[0], lapse=KINDS[1]),
     )
 
 
@@ -147,57 +188,3 @@ def _reasons(
         ),
         strategy=strategy,
     )
-
-
-def _with_drivers(
-    table: pd.DataFrame,
-    customers: pd.DataFrame,
-    answers: Answers,
-    count: int,
-    meanings: Mapping[str, str],
-) -> pd.Series:
-    """Reasons, with what moves the forecast most for those who come first.
-
-    These are the customers with the largest expected gains, by what moves the effect of their
-    offer, and the active ones most likely to leave.
-    """
-    reasons = table.set_index("customer_id")["reasons"]
-    rows = customers.set_index("customer_id", drop=False)
-    words = _words(customers, meanings)
-    for formula, output, ids in _first(table, answers, count):
-        lines = drivers(formula, rows.loc[ids], output, words=words)
-        reasons.loc[ids] = [f"{reasons[i]}; {line}" for i, line in zip(ids, lines, strict=True)]
-    return pd.Series(reasons.to_numpy(), index=table.index)
-
-
-def _words(customers: pd.DataFrame, meanings: Mapping[str, str]) -> Callable[[str, object], str]:
-    """Words for a feature and its value: high or low against the median of today's customers."""
-    numbers = customers[[name for name in meanings if name in customers]].select_dtypes("number")
-    typical = numbers.median()
-
-    def words(name: str, value: Any) -> str:
-        meaning = meanings.get(name, "")
-        if pd.isna(value):
-            return unknown(name, meaning)
-        if name not in typical:
-            return category(name, value, meaning)
-        high, low = high_and_low(name, meaning)
-        return high if value > typical[name] else low
-
-    return words
-
-
-def _first(
-    table: pd.DataFrame, answers: Answers, count: int
-) -> Iterator[tuple[Formula, str, list[Any]]]:
-    by_gain = table.dropna(subset=["recommended_offer", "expected_incremental_profit"])
-    by_gain = by_gain[by_gain["expected_incremental_profit"] > 0]
-    order = ["expected_incremental_profit", "customer_id"]
-    first = by_gain.sort_values(order, ascending=[False, True]).head(count)
-    if answers.winback is not None:
-        for offer, rows in first.groupby("recommended_offer"):
-            yield answers.winback, f"uplift_{offer}", list(rows["customer_id"])
-    if answers.churn is not None and count:
-        risky = table.dropna(subset=["churn_probability"])
-        risky = risky.sort_values(["churn_probability", "customer_id"], ascending=[False, True])
-        yield answers.churn, "churn_probability", list(risky["customer_id"].head(count))

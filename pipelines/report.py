@@ -29,6 +29,7 @@ from .settings.sources import Source
 from .storage.atomic import StoreError, replace_file, verify
 from .storage.stage_outputs import read_dictionary, read_json, read_recommendations, why_skipped
 
+NOT_SHOWN = ("expected_profit_", "as_of", "assigned_offer", "propensity", "model_version")
 BENCHMARKS = pd.DataFrame(
     [
         ("selling to an active customer", "60-70%"),
@@ -90,7 +91,7 @@ def _findings(source: Source, inputs: Inputs, objective: str | None, level: floa
         metrics=metrics,
         policies=policies_found,
         decision=decision,
-        recommendations=read_recommendations(inputs.recommendations),
+        recommendations=read_recommendations(inputs.recommendations, without=NOT_SHOWN),
         skipped=skipped,
         objective=chosen_objective(source, objective, decision),
         level=level,

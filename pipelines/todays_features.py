@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,7 +12,7 @@ from .ingest import ingest
 from .job.progress import step
 from .settings.params import Featurize, Machine
 from .settings.sources import Source
-from .storage.atomic import clean_leftovers
+from .storage.atomic import scratch_beside
 
 
 @contextmanager
@@ -46,12 +44,7 @@ def todays_features(
     SourceError, ContractError, StoreError
         If raw data cannot be read, break the contract, or the tables are not what was written.
     """
-    workspace = out.resolve().with_name(f"{out.name}.today")
-    workspace.parent.mkdir(parents=True, exist_ok=True)
-    clean_leftovers(workspace)
-    folder = workspace.with_name(f".{workspace.name}.new-{os.getpid()}")
-    folder.mkdir()
-    try:
+    with scratch_beside(out, "today") as folder:
         if tables is None:
             tables = folder / "tables"
             with step(f"reading {source.title}"):
@@ -66,5 +59,3 @@ def todays_features(
         with step("features of today's customers"):
             featurize_today(source, params, machine, tables=tables, as_of=as_of, out=features)
         yield features
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -24,8 +24,9 @@ from .settings.boosting import boosting
 from .settings.params import Machine, TrainChurn
 from .settings.sources import Source
 from .storage.atomic import NewFolder, replace_folder
-from .storage.stage_outputs import training_rows, why_skipped, write_formula
+from .storage.stage_outputs import why_skipped, write_formula
 from .tables.safe_csv import save_table
+from .tables.training_rows import drawn_rows
 
 
 def train_churn(
@@ -47,7 +48,9 @@ def train_churn(
             new.extra["skipped"] = {"churn": why}
             say(f"no churn model: {why}")
             return
-        frame, names = training_rows(features, "churn")
+        frame, names = drawn_rows(
+            features, "churn", machine, most=params.largest_sample, seed=params.seed
+        )
         gap_days = source.churn.gap_days
         alike = frame["customer_id"] if gap_days is not None else twin_keys(frame, names)
         learned = frame[~kept_apart(alike, share=apart_share)]

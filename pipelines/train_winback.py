@@ -32,7 +32,6 @@ from .storage.stage_outputs import (
     LEAVERS,
     OFFERS_FILE,
     read_dictionary,
-    training_rows,
     why_skipped,
     write_formula,
 )
@@ -42,6 +41,11 @@ from .tables.experiment_readout import (
     write_readout,
 )
 from .tables.safe_csv import save_table
+from .tables.training_rows import drawn_rows, training_rows
+
+LEAVERS_GRADED = (
+    300_000  # about so many rows of a larger table: enough for grades to the third digit
+)
 
 
 def train_winback(
@@ -105,7 +109,9 @@ def train_winback(
             families = {entry["name"]: entry["family"] for entry in read_dictionary(features)}
             _explain(shipped.formula, frame[tested], families, source.experiment, machine, new)
         if (features / LEAVERS).exists():
-            leavers, _ = training_rows(features, "leavers")
+            leavers, _ = drawn_rows(
+                features, "leavers", machine, most=LEAVERS_GRADED, seed=params.seed
+            )
             answers = evaluate(model.formula, leavers, threads=machine.threads)
             kept = pd.concat([leavers[["customer_id", "as_of", "returned"]], answers], axis=1)
             kept.to_parquet(new.path / LEAVERS, index=False)

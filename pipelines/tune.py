@@ -8,7 +8,8 @@ from ..models.churn.tuning import tune_churn
 from .settings.boosting import boosting
 from .settings.params import Machine, TrainChurn
 from .settings.sources import Source
-from .storage.stage_outputs import training_rows, why_skipped
+from .storage.stage_outputs import why_skipped
+from .tables.training_rows import drawn_rows
 
 SETTINGS = ("learning_rate", "num_leaves", "rounds", "least_rows_in_leaf")  # of params.yaml
 
@@ -24,7 +25,9 @@ def tune(source: Source, params: TrainChurn, machine: Machine, *, features: Path
     why = why_skipped(features, "churn")
     if why or source.churn is None:
         raise ValueError(f"there is no churn model to tune: {why}")
-    rows, names = training_rows(features, "churn")
+    rows, names = drawn_rows(
+        features, "churn", machine, most=params.largest_sample, seed=params.seed
+    )
     tried = tune_churn(
         rows,
         features=names,

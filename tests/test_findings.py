@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 from winback.pipelines.settings.sources import load_source
-from winback.pipelines.storage.stage_outputs import training_rows
+from winback.pipelines.tables.training_rows import training_rows
 
 # How far an order may be missed: two arms differ here with a standard error of about .03 in
 # returns, 0.8 months in second lifetimes and 35 in profit per contact.

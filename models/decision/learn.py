@@ -1,8 +1,12 @@
-"""The decision file of a campaign, learned from today's customers: prices, cut points, columns."""
+"""The decision file of a campaign, learned from today's customers: prices, cut points, columns.
+
+Today's customers come in parts and are gone through more than once, so that only the few numbers of
+each that prices and cut points ask for are in memory at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,8 +20,8 @@ from .decision import OBJECTIVES, Decision, Prices
 from .draws import Draws, draw
 from .eligibility import Rules
 from .evidence import KindsTested
-from .recommend import facts_of, is_lost, recommend, stakes, weigh
-from .strategy import PriorityCuts, StrategyLimits, learn_priorities
+from .recommend import expected_gain, facts_of, is_lost, stakes, weigh
+from .strategy import StrategyLimits, learn_priorities
 
 FIRST_OF = {  # facts that the rules ask for, and the features that can tell them, the best first
     "times_lost": ("departures_so_far",),
@@ -31,6 +35,7 @@ FIRST_OF = {  # facts that the rules ask for, and the features that can tell the
 }
 CONTACTS = ("days_since_last_contact", "days_since_last_offer")
 GROWTH = "spend_trend_"
+Part = tuple[pd.DataFrame, pd.DataFrame]  # rows and outputs, see `recommend.recommend`
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,7 @@ def fact_columns(columns: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def learn_decision(
-    rows: pd.DataFrame,
-    outputs: pd.DataFrame,
+    customers: Iterable[Part],
     *,
     experiment: OfferEvidence,
     objective: str,
@@ -81,8 +85,10 @@ def learn_decision(
 
     Parameters
     ----------
-    rows, outputs
-        Today's customers, see `recommend.recommend`; objectors are not among them.
+    customers
+        Today's customers in one or more parts of at least one row, the same ones whenever it is
+        iterated over; objectors are not among them. The decision does not depend on where a part
+        ends.
     experiment
         `NO_EXPERIMENT` where there was none.
     objective, rules, draws, new_days, high_risk
@@ -99,27 +105,22 @@ def learn_decision(
         If the objective or an offer is unknown, or the control is among the offers.
     """
     _check(experiment, objective, limits)
-    facts = fact_columns(rows.columns)
+    rows, _ = next(iter(customers))
     decision = Decision(
         control=experiment.control,
         offers=experiment.offers,
         objective=objective,
         by_objective=experiment.by_objective,
         rules=rules,
-        facts=facts,
+        facts=fact_columns(rows.columns),
         tested=experiment.tested,
         draws=replace(draws, offers=_explored(experiment, limits)),
         strategy=StrategyLimits(new_days, high_risk, high_value=np.inf),
         priority={},
     )
-    decision = replace(decision, prices=Prices(return_on_cost=_best_rate(decision, rows, outputs)))
-    decision = replace(decision, prices=_prices(decision, rows, outputs, limits))
-    customer_facts, lost = facts_of(decision, rows), is_lost(rows)
-    values = customer_facts["value"][~lost & ~np.isnan(customer_facts["value"])]
-    if len(values):
-        strategy = replace(decision.strategy, high_value=float(np.median(values)))
-        decision = replace(decision, strategy=strategy)
-    return replace(decision, priority=_priority_cuts(decision, rows, outputs))
+    decision = replace(decision, prices=Prices(return_on_cost=_best_rate(decision, customers)))
+    decision = replace(decision, prices=_prices(decision, customers, limits))
+    return _with_cuts(decision, customers)
 
 
 def _explored(experiment: OfferEvidence, limits: Limits) -> tuple[str, ...]:
@@ -127,48 +128,71 @@ def _explored(experiment: OfferEvidence, limits: Limits) -> tuple[str, ...]:
     return tuple(name for name in experiment.offers if name not in (limits.capacity or {}))
 
 
-def _best_rate(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> float:
+def _best_rate(decision: Decision, customers: Iterable[Part]) -> float:
     """Rate of the objective "roi" among today's customers, whatever the objective."""
     by_return = replace(decision, objective="roi")
     if not by_return.personalize:
         return 0.0
-    weighed = weigh(by_return, rows, outputs)
-    gain = np.where(weighed.allowed, weighed.forecast.gain, -np.inf)
-    return best_rate(gain[:, 1:], weighed.forecast.cost[:, 1:])
+
+    def worth(rows: pd.DataFrame, outputs: pd.DataFrame) -> tuple[np.ndarray, ...]:
+        weighed = weigh(by_return, rows, outputs)
+        gain = np.where(weighed.allowed, weighed.forecast.gain, -np.inf)[:, 1:]
+        some = (gain > 0).any(axis=1)
+        return gain[some], weighed.forecast.cost[some, 1:]
+
+    return best_rate(*_gathered(worth, customers))
 
 
-def _prices(
-    decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame, limits: Limits
-) -> Prices:
+def _prices(decision: Decision, customers: Iterable[Part], limits: Limits) -> Prices:
     if (limits.budget is None and not limits.capacity) or not decision.offers:
         return decision.prices
-    weighed = weigh(decision, rows, outputs)
-    gain, cost = stakes(decision, weighed.forecast, weighed.allowed)
-    sent = np.ones(len(rows), dtype=bool)
-    if "customer_id" in rows.columns:
-        sent = draw(decision.draws, rows["customer_id"])[0] != True  # noqa: E712  objects
+
+    def at_stake(rows: pd.DataFrame, outputs: pd.DataFrame) -> tuple[np.ndarray, ...]:
+        weighed = weigh(decision, rows, outputs)
+        gain, cost = stakes(decision, weighed.forecast, weighed.allowed)
+        sent = weighed.allowed[:, 1:].any(axis=1)
+        if "customer_id" in rows.columns:
+            sent &= draw(decision.draws, rows["customer_id"])[0] != True  # noqa: E712  objects
+        return gain[sent], cost[sent]
+
     most = [(limits.capacity or {}).get(name, np.inf) for name in decision.offers]
     money, option_prices = limit_prices(
-        gain[sent], cost[sent], budget=limits.budget, capacity=[np.inf, *most]
+        *_gathered(at_stake, customers), budget=limits.budget, capacity=[np.inf, *most]
     )
     prices = dict(zip(decision.offers, map(float, option_prices[1:]), strict=True))
     return replace(decision.prices, money=money, offers=prices)
 
 
-def _priority_cuts(
-    decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame
-) -> dict[str, PriorityCuts]:
-    """Among the active and among the others: margin, turnover and what lies ahead."""
-    facts, lost = facts_of(decision, rows), is_lost(rows)
-    gain = recommend(decision, rows, outputs)["expected_incremental_profit"].to_numpy()
-    prospects = np.where(np.isnan(gain), facts["value"], gain)
-    return {
-        population: learn_priorities(
-            facts["margin"][part], facts["turnover"][part], prospects[part]
-        )
+def _with_cuts(decision: Decision, customers: Iterable[Part]) -> Decision:
+    """What is a high value among the active, and who comes first among them and the others."""
+
+    def known(rows: pd.DataFrame, outputs: pd.DataFrame) -> tuple[np.ndarray, ...]:
+        facts = facts_of(decision, rows)
+        gain = expected_gain(weigh(decision, rows, outputs), outputs)
+        prospects = np.where(np.isnan(gain), facts["value"], gain)
+        return is_lost(rows), facts["margin"], facts["turnover"], prospects
+
+    lost, *columns = _gathered(known, customers)
+    values = columns[-1][~lost]  # the active are no candidates: what lies ahead is their value
+    values = values[~np.isnan(values)]
+    if len(values):
+        strategy = replace(decision.strategy, high_value=float(np.median(values)))
+        decision = replace(decision, strategy=strategy)
+    cuts = {
+        population: learn_priorities(*(column[part] for column in columns))
         for population, part in (("active", ~lost), ("lost", lost))
         if part.any()
     }
+    return replace(decision, priority=cuts)
+
+
+def _gathered(
+    work: Callable[[pd.DataFrame, pd.DataFrame], tuple[np.ndarray, ...]],
+    customers: Iterable[Part],
+) -> tuple[np.ndarray, ...]:
+    """Arrays of all customers from those of each part."""
+    arrays = zip(*(work(rows, outputs) for rows, outputs in customers), strict=True)
+    return tuple(np.concatenate(parts) for parts in arrays)
 
 
 def _check(experiment: OfferEvidence, objective: str, limits: Limits) -> None:

@@ -102,7 +102,7 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
     weighed = weigh(decision, rows, outputs)
     names, chosen, candidate = weighed.forecast.names, weighed.chosen, weighed.candidate
     labels = np.array([*names, ""], dtype=object)  # the last for -1, not known
-    gain = np.where(candidate, _profit_gain(outputs, names)[np.arange(len(rows)), chosen], np.nan)
+    gain = expected_gain(weighed, outputs)
     offered = candidate & (chosen > 0)
     held, assigned = _assigned(decision, rows, weighed)
     chance = offer_probabilities(decision.draws, chosen, names)
@@ -133,6 +133,12 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
         },
         index=pd.RangeIndex(len(rows)),
     ).set_index(rows.index)
+
+
+def expected_gain(weighed: Weighed, outputs: pd.DataFrame) -> np.ndarray:
+    """(rows,) `expected_incremental_profit` of the offer chosen; NaN where nothing tells it."""
+    gains = _profit_gain(outputs, weighed.forecast.names)
+    return np.where(weighed.candidate, gains[np.arange(len(gains)), weighed.chosen], np.nan)
 
 
 def _worth_winning(decision: Decision, weighed: Weighed, priority: np.ndarray) -> np.ndarray:

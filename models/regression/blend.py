@@ -45,7 +45,6 @@ class Boosting:
     least_rows_in_leaf: int = 50
     feature_share: float = 0.5
     ridge: float = 5.0
-    max_rows: int = 120_000
 
 
 PLAIN = Boosting()
@@ -87,16 +86,12 @@ def fit_blend(
 ) -> Blend:
     """Fit both models of a 0/1 outcome (rows,) on rows in a fixed order.
 
-    More rows than `boosting.max_rows` (`ADDITIVE_ROWS` for the additive model) are sampled.
+    Of more than `ADDITIVE_ROWS` rows a sample is drawn for the additive model.
     """
     columns = learn_columns(frame)
     matrix = encode(columns, frame)
-    rng = np.random.default_rng(seed)
-    boosted_rows = _sample(len(matrix), boosting.max_rows, rng)
-    booster = grow(
-        matrix[boosted_rows], outcome[boosted_rows], columns, boosting, seed=seed, threads=threads
-    )
-    additive_rows = _sample(len(matrix), ADDITIVE_ROWS, rng)
+    booster = grow(matrix, outcome, columns, boosting, seed=seed, threads=threads)
+    additive_rows = _sample(len(matrix), ADDITIVE_ROWS, np.random.default_rng(seed))
     basis = learn_basis(columns, matrix[additive_rows])
     smooth = LogisticRegression(C=1 / PRECISION, max_iter=500)
     with threadpool_limits(limits=1, user_api="blas"):  # BLAS rounds by its number of threads

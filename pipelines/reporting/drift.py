@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...models.evaluation.drift import drift
@@ -42,7 +44,7 @@ def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.Data
     groups = pq.read_table(features / "current.parquet", columns=["population"]).column(0)
     tables = {}
     for population, (part, _) in LEARNED_FROM.items():
-        members = np.flatnonzero(groups.to_numpy(zero_copy_only=False) == population)
+        members = np.flatnonzero(pc.equal(groups, population).to_numpy())
         path = features / f"{part}.parquet"
         if not len(members) or not path.exists() or not pq.read_metadata(path).num_rows:
             continue
@@ -98,4 +100,12 @@ def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
 def _sample(path: Path, places: np.ndarray, names: list[str]) -> pd.DataFrame:
     """At most `ROWS` of some rows of a file, evenly spaced: the same ones every time."""
     evenly = np.linspace(0, len(places) - 1, min(ROWS, len(places))).round().astype(int)
-    return pq.read_table(path, columns=names).take(places[evenly]).to_pandas()
+    wanted, reader = places[evenly], pq.ParquetFile(path)
+    parts, first = [], 0
+    for group in range(reader.num_row_groups):
+        after = first + reader.metadata.row_group(group).num_rows
+        here = wanted[(wanted >= first) & (wanted < after)] - first
+        if len(here):
+            parts.append(reader.read_row_group(group, columns=names).take(here))
+        first = after
+    return pa.concat_tables(parts).select(names).to_pandas()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from . import charts, words
 from .html import Block, picture, table, text
@@ -16,8 +17,10 @@ DISCOUNT = r"rule of thumb by lapse: (\d+)% off"
 
 def lost(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     """Who comes first, what they were worth, and the rule of thumb."""
-    current = pd.read_parquet(inputs.features / "current.parquet")
-    members = current[current["population"] == "lost"]
+    file = inputs.features / "current.parquet"
+    known = [name for name in PAST if name in pq.read_schema(file).names]
+    members = pd.read_parquet(file, columns=["customer_id", "population", *known])
+    members = members[members["population"] == "lost"]
     rows = findings.recommendations.merge(members, on="customer_id", suffixes=("", "_known"))
     if rows.empty:
         return

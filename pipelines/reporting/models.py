@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ...models.decision.strategy import departure_class
 from ...models.evaluation.budget import PERSONAL
@@ -196,11 +197,12 @@ def _named(drivers: pd.DataFrame, inputs: Inputs) -> tuple[list[str], list[float
 
 def _reasons(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     """Today's lost customers by the reason that they gave."""
-    current = pd.read_parquet(inputs.features / "current.parquet")
+    file = inputs.features / "current.parquet"
     uplifts = [f"uplift_{name}" for name in findings.decision["offers"]]
     own = f"return_probability_{findings.decision['control']}"
-    if REASON not in current.columns or uplifts[0] not in findings.recommendations:
+    if REASON not in pq.read_schema(file).names or uplifts[0] not in findings.recommendations:
         return
+    current = pd.read_parquet(file, columns=["customer_id", "population", REASON])
     lost = current.loc[current["population"] == "lost", ["customer_id", REASON]]
     rows = findings.recommendations[["customer_id", own, *uplifts]].merge(lost, on="customer_id")
     if rows.empty:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from ...models.formula.explain import OFFER
 from ..storage.stage_outputs import read_dictionary
 from ..storage.trained_models import read_answers
+from ..tables.customer_row import customer_row
 from . import charts, words
 from .html import Block, picture, text
 from .summary import Findings, Inputs, sent
@@ -24,8 +22,9 @@ def one_customer(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     first = offered.sort_values(
         ["expected_incremental_profit", "customer_id"], ascending=[False, True]
     ).iloc[0]
-    rows = pq.read_table(inputs.features / "current.parquet")
-    known = rows.filter(pc.equal(rows["customer_id"], first["customer_id"])).to_pandas()
+    known = customer_row(inputs.features / "current.parquet", str(first["customer_id"]))
+    if known is None:
+        return
     meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(inputs.features)}
     meanings[OFFER] = "the offer itself"
     answers = read_answers(inputs.churn, inputs.winback)

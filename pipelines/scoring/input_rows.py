@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,9 +141,14 @@ def chunks(
     files: Sequence[Path], columns: Sequence[str], *, start: int = 0, rows: int = BATCH_ROWS
 ) -> Iterator[pa.Table]:
     """Rows `start` to the end of all files in order, `rows` at a time whatever the row groups."""
+    yield from regrouped(_batches(files, columns, start), rows)
+
+
+def regrouped(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `rows` rows each, the last one of what is left."""
     waiting: list[pa.Table] = []
     held = 0
-    for batch in _batches(files, columns, start):
+    for batch in tables:
         waiting.append(batch)
         held += len(batch)
         while held >= rows:

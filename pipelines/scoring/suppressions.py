@@ -113,26 +113,25 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float | None
     return Suppressions(ids.combine_chunks(), hashlib.sha256(content).hexdigest())
 
 
-def objectors(source: Source, tables: Path, customers: pd.DataFrame) -> np.ndarray:
-    """(rows,) bool: who is on the list of the source's tables.
+def suppressions_of(source: Source, tables: Path, as_of: datetime) -> Suppressions | None:
+    """The list of the source's tables; None where it says that nobody can object.
 
     Parameters
     ----------
     source
-        It may say that nobody can object (suppressions: none).
+        It may say so (suppressions: none).
     tables
         Folder of tables as `ingest` writes them.
-    customers
-        customer_id and as_of.
+    as_of
+        The moment of the decisions (UTC).
 
     Raises
     ------
     SuppressionsUnusable
-        If there is no table of suppressions and the source does not say that there is none, or
-        it names everybody.
+        If there is no table of suppressions and the source does not say that there is none.
     """
     if source.suppressions == "none":
-        return np.zeros(len(customers), dtype=bool)
+        return None
     path = tables / "suppressions.parquet"
     if not path.exists():
         raise SuppressionsUnusable(
@@ -140,7 +139,20 @@ def objectors(source: Source, tables: Path, customers: pd.DataFrame) -> np.ndarr
             "recommended an offer, so nothing is written; add the table, or write "
             "'suppressions: none' where nobody can object"
         )
-    listed = read_suppressions(path, as_of=customers["as_of"].max(), max_age_days=None)
+    return read_suppressions(path, as_of=as_of, max_age_days=None)
+
+
+def objectors(source: Source, tables: Path, customers: pd.DataFrame) -> np.ndarray:
+    """(rows,) bool: who is on the list of the source's tables; customer_id and as_of are read.
+
+    Raises
+    ------
+    SuppressionsUnusable
+        As `suppressions_of`, or if it names everybody.
+    """
+    listed = suppressions_of(source, tables, customers["as_of"].max())
+    if listed is None:
+        return np.zeros(len(customers), dtype=bool)
     return listed_among(listed, customers)
 
 
@@ -154,9 +166,14 @@ def listed_among(listed: Suppressions, customers: pd.DataFrame) -> np.ndarray:
     """
     ids = pa.chunked_array([pa.array(customers["customer_id"])])
     hit = np.asarray(listed.hit(ids).to_numpy(), dtype=bool)
+    refuse_everybody(hit)
+    return hit
+
+
+def refuse_everybody(hit: np.ndarray) -> None:
+    """Raise where a list names all of the customers (rows,); see `listed_among`."""
     if len(hit) and hit.all():
         raise SuppressionsUnusable(
             f"suppressions: all {len(hit):,} customers of today are on the list, so there "
             "is nobody to decide on; check the table's query"
         )
-    return hit

@@ -13,5 +13,4 @@ def boosting(params: TrainChurn) -> Boosting:
         num_leaves=params.num_leaves,
         rounds=params.rounds,
         least_rows_in_leaf=params.least_rows_in_leaf,
-        max_rows=params.largest_sample,
     )

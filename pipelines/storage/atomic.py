@@ -104,6 +104,24 @@ def replace_folder(path: Path) -> Iterator[NewFolder]:
     _sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def scratch_beside(path: Path, purpose: str) -> Iterator[Path]:
+    """An empty folder on the disk of a result, for what is needed while it is made; gone after.
+
+    `purpose` tells it from other folders beside the same result.
+    """
+    path = path.resolve()
+    work = path.with_name(f"{path.name}.{purpose}")
+    work.parent.mkdir(parents=True, exist_ok=True)
+    clean_leftovers(work)
+    folder = work.with_name(f".{work.name}.new-{os.getpid()}")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def write_manifest(folder: Path, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Flush every file of a folder and describe them in its manifest, which is written last."""
     files = {

@@ -38,16 +38,15 @@ def feature_names(folder: Path, frame: pd.DataFrame) -> list[str]:
     return [name for name in names if name in frame.columns]
 
 
-def training_rows(features: Path, part: str) -> tuple[pd.DataFrame, list[str]]:
-    """Rows of a training set in the order of their keys, and which columns are features."""
-    rows = pd.read_parquet(features / f"{part}.parquet")
-    keys = [name for name in ("customer_id", "as_of", "offer") if name in rows.columns]
-    rows = rows.sort_values(keys, kind="stable", ignore_index=True)
-    return rows, feature_names(features, rows)
-
-
-def read_recommendations(file: Path) -> pd.DataFrame:
+def read_recommendations(file: Path, *, without: tuple[str, ...] = ()) -> pd.DataFrame:
     """The list that stage recommend wrote; it is one file without a manifest, so its form is read.
+
+    Parameters
+    ----------
+    file
+        The list.
+    without
+        Columns that are not needed, by the beginnings of their names: they are not read.
 
     Raises
     ------
@@ -59,7 +58,9 @@ def read_recommendations(file: Path) -> pd.DataFrame:
     if not file.is_file():
         raise StoreError(f"{file}: not found; {cure}")
     try:
-        table = pq.read_table(file)
+        schema = pq.read_schema(file)
+        kept = [name for name in schema.names if not name.startswith(without)]
+        table = pq.read_table(file, columns=kept)
     except MemoryError:
         raise
     except (OSError, pa.ArrowException) as error:
@@ -68,15 +69,17 @@ def read_recommendations(file: Path) -> pd.DataFrame:
     if not len(table):
         raise StoreError(f"{file}: has no rows; {cure}")
     for name in ("customer_id", *LISTED):
-        if name not in table.column_names:
+        if name not in schema.names:
             raise StoreError(f"{file}: column '{name}' is missing; {cure}")
     for name, (fits, kind) in LISTED.items():
-        found = table.schema.field(name).type
+        found = schema.field(name).type
         if not fits(pa.string() if pa.types.is_large_string(found) else found):
             raise StoreError(f"{file}: column '{name}' must be {kind}, found {found}; {cure}")
-    frame: pd.DataFrame = table.to_pandas()
+    # Column by column: each leaves Arrow's memory when it is in that of pandas.
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    del table
     for name in ("customer_id", "as_of", "holdout", "model_version"):
-        if frame[name].isna().any():
+        if name in frame and frame[name].isna().any():
             raise StoreError(f"{file}: column '{name}' must not be empty; {cure}")
     if frame["customer_id"].duplicated().any():
         raise StoreError(f"{file}: customers stand there twice; {cure}")

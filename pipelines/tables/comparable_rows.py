@@ -8,6 +8,7 @@ import pandas as pd
 from ...models.uplift.input_rows import sent_propensity
 
 OF_CAMPAIGNS = ["chosen", "every_offer_open"]  # columns that only our own campaigns fill
+COMPARED = ["offer", "propensity", *OF_CAMPAIGNS]  # columns that `comparable` reads
 
 
 def of_experiment(rows: pd.DataFrame) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 
 from winback.pipelines.cli import main
 from winback.pipelines.job.exit_codes import SuppressionsUnusable
+from winback.pipelines.scoring import first_reasons, forecast_parts
 
 PATHS = {
     "features": "data/features",
@@ -73,3 +74,13 @@ def test_who_objected_is_not_on_the_list(project):
     assert not set(ids[:5]) & set(
         pd.read_parquet(project / PATHS["recommendations"])["customer_id"]
     )
+
+
+def test_parts_of_any_size_give_the_same_bytes(project, monkeypatch):
+    results = (PATHS["recommendations"], "artifacts/decision/decision.json")
+    before = [(project / file).read_bytes() for file in results]
+    for module in (forecast_parts, first_reasons):
+        monkeypatch.setattr(module, "PART_ROWS", 37)
+    assert recommend(project) == 0
+    assert [(project / file).read_bytes() for file in results] == before
+    assert not [file for file in (project / "data").iterdir() if file.name.startswith(".recomm")]

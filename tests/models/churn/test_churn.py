@@ -140,12 +140,6 @@ def test_slices_are_graded(model):
     assert set(model.importance["feature"].head(2)) == {"days_since_last_order", "complaints_180d"}
 
 
-def test_a_sample_of_training_rows_is_drawn_when_there_are_too_many(frame, model):
-    found = fit(frame, boosting=replace(SMALL, max_rows=500))
-    assert overall(found).loc["auc", "value"] > 0.65
-    assert to_files(found.formula) != to_files(model.formula)
-
-
 def test_alert_rule_compares_silence_with_the_customers_own_gap():
     train = pd.DataFrame({"silent": [10.0, 10, 50, 50, 5], "gap": [10.0, 10, 20, 20, np.nan]})
     outcome = np.array([0, 0, 1, 0, 1])

@@ -41,7 +41,7 @@ def facts_of(predictions, **columns):
     return base.assign(**columns)
 
 
-def learn(predictions, facts=None, **changes):
+def learn(predictions, facts=None, *, part_rows=10_000, **changes):
     arguments = {
         "control": "none",
         "offers": OFFERS,
@@ -55,10 +55,13 @@ def learn(predictions, facts=None, **changes):
         "seed": 0,
         **changes,
     }
+    rows = facts_of(predictions) if facts is None else facts
     told = {name: arguments[name] for name in ("personalize", "best_single")}
     return learn_decision(
-        facts_of(predictions) if facts is None else facts,
-        predictions,
+        [
+            (rows.iloc[first : first + part_rows], predictions.iloc[first : first + part_rows])
+            for first in range(0, len(rows), part_rows)
+        ],
         experiment=OfferEvidence(
             arguments["control"],
             arguments["offers"],
@@ -255,6 +258,18 @@ def test_budget_and_capacity_hold_after_the_holdout():
     assert 0.98 * 5_000 < expected_spend(tight) <= 5_000
     assert expected_spend(decide(many(), budget=5_000)) <= 5_000
     assert tight["reasons"].str.contains("beyond the budget").any()
+
+
+@pytest.mark.parametrize("objective", ["profit", "roi"])
+def test_the_decision_does_not_depend_on_where_parts_end(objective):
+    rows = facts_of(many(), spend_360d=np.arange(len(many())) % 97, spend_total=5.0)
+    rows["population"] = np.where(np.arange(len(rows)) % 3, "lost", "active")
+    limits = {"budget": 20_000, "capacity": {"upgrade": 90}, "holdout_share": 0.1}
+    told = {"objective": objective, **limits}
+    whole, parts = (learn(many(), rows, part_rows=size, **told) for size in (len(rows), 37))
+    assert decision_to_json(parts) == decision_to_json(whole)
+    assert whole.prices.money > 0
+    assert set(whole.priority) == {"active", "lost"}
 
 
 def test_a_larger_budget_never_earns_less():

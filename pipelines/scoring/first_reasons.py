@@ -1,0 +1,127 @@
+"""Why the customers who come first on the list are there: what moves their forecasts most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ...features.phrases import category, high_and_low, unknown
+from ...models.formula.answers import Answers, input_columns
+from ...models.formula.explain import drivers
+from ...models.formula.formula import Formula
+from . import input_rows as batch
+from .forecast_parts import PART_ROWS, typed_rows
+
+GAIN, RISK = "expected_incremental_profit", "churn_probability"
+
+
+@dataclass(frozen=True)
+class First:
+    """The `count` customers with the largest expected gains, and the active most likely to leave.
+
+    Attributes
+    ----------
+    count
+        Of each.
+    gaining, risky
+        Their rows of the list.
+    """
+
+    count: int
+    gaining: pd.DataFrame = field(default_factory=pd.DataFrame)
+    risky: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def with_part(self, table: pd.DataFrame) -> First:
+        """Those of a further part of the list too."""
+        gaining = table.loc[table[GAIN] > 0, ["customer_id", "recommended_offer", GAIN]]
+        gaining = self._head(self.gaining, gaining.dropna(subset="recommended_offer"), GAIN)
+        risky = self.risky
+        if RISK in table.columns:
+            risky = self._head(risky, table[["customer_id", RISK]].dropna(), RISK)
+        return First(self.count, gaining, risky)
+
+    def _head(self, before: pd.DataFrame, more: pd.DataFrame, by: str) -> pd.DataFrame:
+        rows = pd.concat([before, more]) if len(before) else more
+        return rows.sort_values([by, "customer_id"], ascending=[False, True]).head(self.count)
+
+
+def why_first(
+    first: First,
+    answers: Answers,
+    current: Path,
+    objected: np.ndarray,
+    meanings: Mapping[str, str],
+) -> dict[Any, str]:
+    """What is said of each customer beside the reason, by id.
+
+    Parameters
+    ----------
+    current, objected
+        The features of today's customers, and (rows,) bool: who is not among them.
+    meanings
+        Of the features, by name.
+    """
+    asked = list(_asked(first, answers))
+    rows = _rows(current, [one for *_, ids in asked for one in ids], input_columns(answers))
+    words = _words(current, objected, meanings)
+    said: dict[Any, str] = {}
+    for formula, output, ids in asked:
+        lines = drivers(formula, rows.loc[ids], output, words=words)
+        said |= {one: f"{said.get(one, '')}; {line}" for one, line in zip(ids, lines, strict=True)}
+    return said
+
+
+def _asked(first: First, answers: Answers) -> Iterator[tuple[Formula, str, list[Any]]]:
+    """Formula, output and customers: the effect of their offer, or the risk."""
+    if answers.winback is not None:
+        for offer, rows in first.gaining.groupby("recommended_offer"):
+            yield answers.winback, f"uplift_{offer}", list(rows["customer_id"])
+    if answers.churn is not None and len(first.risky):
+        yield answers.churn, RISK, list(first.risky["customer_id"])
+
+
+def _rows(current: Path, ids: list[Any], columns: Mapping[str, bool]) -> pd.DataFrame:
+    """Features of some customers, by id."""
+    wanted = pa.array(ids, pq.read_schema(current).field("customer_id").type)
+    found = [
+        chunk.filter(pc.is_in(chunk["customer_id"], value_set=wanted))
+        for chunk in batch.chunks([current], ["customer_id", *columns], rows=PART_ROWS)
+        if ids
+    ]
+    if not found:
+        return pd.DataFrame()
+    rows = typed_rows(pa.concat_tables(found), columns)
+    return rows.set_index("customer_id", drop=False)
+
+
+def _words(
+    current: Path, objected: np.ndarray, meanings: Mapping[str, str]
+) -> Callable[[str, object], str]:
+    """Words for a feature and its value: high or low against the median of today's customers."""
+    schema = pq.read_schema(current)
+
+    @cache
+    def typical(name: str) -> float:
+        values = pq.read_table(current, columns=[name]).column(0).to_pandas()
+        return float(values[~objected].median())
+
+    def words(name: str, value: Any) -> str:
+        meaning = meanings.get(name, "")
+        if pd.isna(value):
+            return unknown(name, meaning)
+        kind = schema.field(name).type
+        if name not in meanings or not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            return category(name, value, meaning)
+        high, low = high_and_low(name, meaning)
+        return high if value > typical(name) else low
+
+    return words

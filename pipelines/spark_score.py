@@ -123,6 +123,8 @@ def score_on_spark(
     check_job(job)
     if isinstance(job.out, Path):
         job = replace(job, out=job.out.resolve())
+    if isinstance(job.suppressions, Path):  # executors have a working folder of their own
+        job = replace(job, suppressions=job.suppressions.absolute())
     with only_one(job.here), session(job.threads) as spark:
         check_out(job)
         key = public_key(job.signed_by) if job.signed_by else None
@@ -209,7 +211,7 @@ def _list_hash(spark: Any, job: Job, as_of: datetime) -> str | None:
         return listed.sha256 if listed else None
 
     (found,) = each(spark, [job], look)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _work_place(job: Job, name: str, listed: str | None) -> Place:

@@ -100,10 +100,10 @@ def _counts(before: pd.Series, after: pd.Series) -> list[tuple[int | str | None,
         values, counts = np.unique(placed, return_counts=True)
         bins: list[int | str | None] = [None if value < 0 else int(value) for value in values]
         return list(zip(bins, counts.tolist(), strict=True))
-    texts = after.astype("str").where(after.notna(), None)
-    found = texts.value_counts(dropna=False)
-    pairs = [(None if pd.isna(text) else str(text), int(rows)) for text, rows in found.items()]
-    return sorted(pairs, key=lambda pair: (pair[0] is not None, pair[0] or ""))
+    missing = int(after.isna().sum())
+    found = after.dropna().astype("str").value_counts()
+    texts = sorted((str(text), int(rows)) for text, rows in found.items())
+    return [*([(None, missing)] if missing else []), *texts]
 
 
 def _is_number(values: pd.Series) -> bool:

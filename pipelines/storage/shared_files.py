@@ -55,7 +55,8 @@ def listing(place: Place) -> Listing:
         place = place.resolve()
         file = place / MANIFEST
         manifest = parse_manifest(file.read_bytes(), file) if file.is_file() else None
-        found = [path.relative_to(place).as_posix() for path in sorted(place.rglob("*.parquet"))]
+        inside = [path for path in sorted(place.rglob("*.parquet")) if path.is_file()]
+        found = [path.relative_to(place).as_posix() for path in inside]
         alone = place.is_file()
     else:
         manifest = read_manifest(place)
@@ -63,8 +64,9 @@ def listing(place: Place) -> Listing:
             from pyarrow.fs import FileSelector
 
             chosen = FileSelector(place.path, recursive=True, allow_not_found=True)
-            inside = [] if manifest else [i.path for i in store.get_file_info(chosen) if i.is_file]
-            found = sorted(path.removeprefix(f"{place.path}/") for path in inside)
+            infos = [] if manifest else store.get_file_info(chosen)
+            paths = [info.path for info in infos if info.is_file]
+            found = sorted(path.removeprefix(f"{place.path}/") for path in paths)
             alone = not manifest and not found and store.get_file_info(place.path).is_file
     if alone:
         return Listing({PurePosixPath(str(place)).name: place})

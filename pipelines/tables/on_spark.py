@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,10 @@ def session(threads: int) -> Iterator[Any]:
         spark = before or builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     try:
-        yield spark
+        with warnings.catch_warnings():
+            # Only Arrow goes in and out, so Spark's warning about pandas 3 does not apply.
+            warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
+            yield spark
     finally:
         if before is None:
             spark.stop()

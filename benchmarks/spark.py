@@ -51,7 +51,7 @@ def make_tables(folder: Path, customers: int) -> int:
     base = pq.read_metadata(TABLES / "customers.parquet").num_rows
     copies = max(1, round(customers / base))
     connection = duckdb.connect()
-    connection.execute(f"set temp_directory = '{folder}/spill'")
+    connection.execute(f"set temp_directory = '{folder}/spill'; set memory_limit = '4GB'")
     largest = connection.sql(f"select max(customer_id) from '{TABLES}/customers.parquet'")
     stride = int(largest.fetchall()[0][0]) + 1
     folder.mkdir(parents=True)

@@ -171,12 +171,19 @@ def test_spark_reads_the_folder_and_asks_the_registered_model(job, customers, re
     )
 
 
-def test_scores_in_a_store_are_written_there_by_the_tasks(store, store_server, job, spark):
-    spark.stop()  # the tasks of a new session have the environment that leads to the store
+@pytest.fixture
+def near_the_store(spark, store_server):
+    """Another session, whose tasks have the environment that leads to the store."""
+    spark.stop()
     builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
     for name, value in store_server.items():
         builder = builder.config(f"spark.executorEnv.{name}", value)
-    builder.getOrCreate()
+    session = builder.getOrCreate()
+    yield
+    session.stop()
+
+
+def test_scores_in_a_store_are_written_there_by_the_tasks(store, near_the_store, job):
     features, out = below(store, "customers.parquet"), below(store, "scores")
     write(features, job.features)
     spark = but(job, features=features, out=out, part_rows=400)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import narwhals as nw
 
 from .churn_definition import ChurnDefinition
-from .expressions import distinct, divided, ratio
+from .expressions import columns_of, distinct, divided, ratio
 from .lifetimes import departures_under
 from .snapshots import population_at
 from .windows import Tables
@@ -52,6 +52,25 @@ def sensitivity(
     ValueError
         If the period is empty, or no table says who left.
     """
+    return rates(churn_counts(tables, definitions, start=start, end=end))
+
+
+def churn_counts(
+    tables: Tables, definitions: Sequence[ChurnDefinition], *, start: int, end: int
+) -> nw.LazyFrame:
+    """What `rates` takes: those of several groups of customers add up to those of all.
+
+    Returns
+    -------
+    LazyFrame
+        As `sensitivity` does, with paid (cents that the lost customers paid) in the place of
+        churn_rate and money_lost.
+
+    Raises
+    ------
+    ValueError
+        As `sensitivity` does.
+    """
     if end <= start:
         raise ValueError(f"churn: the period must end after its start {start}, found end {end}")
     return nw.concat(
@@ -59,6 +78,16 @@ def sensitivity(
             _churn_of(tables, definition, number, start, end)
             for number, definition in enumerate(definitions)
         ]
+    )
+
+
+def rates(counts: nw.LazyFrame) -> nw.LazyFrame:
+    """The table of `sensitivity`, from its counts."""
+    kept = [name for name in columns_of(counts) if name != "paid"]
+    return counts.select(
+        *kept,
+        churn_rate=ratio(nw.col("lost"), nw.col("customers_at_start")),
+        money_lost=divided(nw.col("paid"), 100),
     )
 
 
@@ -100,6 +129,5 @@ def _churn_of(
         **{name: nw.lit(value) for name, value in fields.items()},
         customers_at_start="customers_at_start",
         lost="lost",
-        churn_rate=ratio(nw.col("lost"), nw.col("customers_at_start")),
-        money_lost=divided(nw.col("paid"), 100),
+        paid="paid",
     )

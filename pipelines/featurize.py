@@ -10,13 +10,14 @@ says why.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -25,7 +26,8 @@ from ..features.families.activity_kinds import activity_kinds
 from ..features.families.assemble import dictionary, features, with_features
 from ..features.families.attributes import check_columns
 from ..features.leavers import leaver_snapshots
-from ..features.sensitivity import neighbours, sensitivity
+from ..features.sensitivity import churn_counts as counts_of
+from ..features.sensitivity import neighbours, rates
 from ..features.snapshots import churn_snapshots, current_snapshot, offer_snapshots, snapshot_dates
 from .job.progress import say, step
 from .settings.moments import from_seconds, seconds
@@ -37,6 +39,9 @@ from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import CustomerRanges
 from .tables.engine import open_duckdb
+
+SENSITIVITY = "sensitivity.parquet"
+LAPSE = "days_since_departure"
 
 
 @dataclass(frozen=True)
@@ -66,41 +71,65 @@ def featurize(
 ) -> None:
     """Build every part that the source's tables allow, and write them together."""
     setting = _setting(source, params, machine, tables)
-    skipped = {}
+    offers = setting.tables.get("offers")
+    offers_made = 0 if offers is None else int(offers.select(nw.len()).collect().item())
+    skipped = left_out(source, setting.tables, offers_made=offers_made)
     with replace_folder(out) as new:
-        (new.path / "dictionary.json").write_text(json.dumps(_dictionary(setting), indent=1))
-        if source.churn is None:
-            skipped["churn"] = f"{source.path} does not say when a customer is lost (churn:)"
-        elif source.churn.dated and not {"orders", "departures"} & set(setting.tables):
-            skipped["churn"] = "neither orders nor departures tell who left"
-        else:
+        if "churn" not in skipped:
             with step("features of the churn training set"):
-                _churn(source, params, setting, new)
-        if source.experiment is None:
-            skipped["winback"] = f"{source.path} names no randomized experiment (experiment:)"
-        elif "offers" not in setting.tables:
-            skipped["winback"] = "there is no table of offers"
-        elif _empty(setting.tables["offers"]):
-            skipped["winback"] = "the table of offers has no rows"
-        else:
+                write_churn(source, params, setting, new.path / "churn.parquet")
+            if setting.definition.dated:
+                counts = churn_counts(source, params, setting)
+                frames.write(rates(counts), new.path / SENSITIVITY, sort_by=("definition",))
+        if source.experiment is not None and "winback" not in skipped:
             with step("features of the customers who were made an offer"):
-                _winback(source.experiment, setting, new)
+                write_winback(source.experiment, setting, new.path / "winback.parquet")
             with step("features of leavers who were in no experiment"):
-                _leavers(source.experiment, setting, new)
+                lapse = median_lapse([new.path / "winback.parquet"])
+                if lapse is not None:
+                    last = last_offer(setting.tables["offers"])
+                    leavers = new.path / "leavers.parquet"
+                    write_leavers(source.experiment, setting, leavers, lapse=lapse, last=last)
         with step("features of today's customers"):
-            _today(setting, setting.now, new.path / "current.parquet")
+            write_today(setting, setting.now, new.path / "current.parquet")
+        describe(new, source, params, setting, skipped, tables=manifest_digest(tables))
         write_inputs(new.path)
-        new.extra.update(
-            as_of=str(from_seconds(setting.now)),
-            skipped=skipped,
-            made_from=made_from(source, params, manifest_digest(tables)),
-        )
+
+
+def describe(
+    new: NewFolder,
+    source: Source,
+    params: Featurize,
+    setting: Setting,
+    skipped: Mapping[str, str],
+    *,
+    tables: str,
+) -> None:
+    """Write the data dictionary, and what the manifest says; `tables` is the digest of theirs."""
+    (new.path / "dictionary.json").write_text(json.dumps(_dictionary(setting), indent=1))
+    new.extra.update(
+        as_of=str(from_seconds(setting.now)),
+        skipped=skipped,
+        made_from=made_from(source, params, tables),
+    )
     for part, why in skipped.items():
         say(f"{part}: left out, {why}")
 
 
-def _empty(table: nw.LazyFrame) -> bool:
-    return not int(table.select(nw.len()).collect().item())
+def left_out(source: Source, tables: Collection[str], *, offers_made: int) -> dict[str, str]:
+    """Which of churn and winback cannot be made of tables of these names, and why."""
+    skipped = {}
+    if source.churn is None:
+        skipped["churn"] = f"{source.path} does not say when a customer is lost (churn:)"
+    elif source.churn.dated and not {"orders", "departures"} & set(tables):
+        skipped["churn"] = "neither orders nor departures tell who left"
+    if source.experiment is None:
+        skipped["winback"] = f"{source.path} names no randomized experiment (experiment:)"
+    elif "offers" not in tables:
+        skipped["winback"] = "there is no table of offers"
+    elif not offers_made:
+        skipped["winback"] = "the table of offers has no rows"
+    return skipped
 
 
 def featurize_today(
@@ -114,10 +143,11 @@ def featurize_today(
 ) -> None:
     """The features of everybody at a moment (UTC, naive), or at that of the tables, as one file."""
     setting = _setting(source, params, machine, tables)
-    _today(setting, setting.now if as_of is None else seconds(as_of), out)
+    write_today(setting, setting.now if as_of is None else seconds(as_of), out)
 
 
-def _today(setting: Setting, now: int, path: Path) -> None:
+def write_today(setting: Setting, now: int, path: Path) -> None:
+    """Write the features of everybody at a moment (UTC seconds)."""
     _write(
         setting,
         lambda tables: current_snapshot(tables, now=now, definition=setting.definition),
@@ -129,36 +159,74 @@ def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) 
     connection = open_duckdb(machine.memory_limit, machine.threads)
     tables = frames.open_tables(folder, session=connection)
     as_of = verify(folder).get("as_of")
+    now = seconds(as_of) if as_of else frames.last_event(tables)
+    return setting_of(source, params, connection, tables, now=now, seen=tables)
+
+
+def setting_of(
+    source: Source,
+    params: Featurize,
+    connection: Any,
+    tables: Mapping[str, nw.LazyFrame],
+    *,
+    now: int,
+    seen: Mapping[str, nw.LazyFrame],
+) -> Setting:
+    """What a source and its tables say, to be true of any part of its customers.
+
+    Parameters
+    ----------
+    connection, tables
+        Those of the setting: their columns are looked at.
+    seen
+        Frames of all rows of attributes and activity, where there are any, whose values are.
+
+    Raises
+    ------
+    ValueError
+        If a column must not be a feature.
+    """
     attributes = tables["attributes"].collect_schema().names() if "attributes" in tables else []
     label = source.churn.column if source.churn else None
     unused = (*source.protected, *([label] if label else []))
     leave_out = tuple(name for name in unused if name in attributes)
     deny = dict.fromkeys(source.known_afterwards, "known only after the outcome")
-    check_columns(tables, deny=deny, leave_out=leave_out, allowed=source.allowed)
+    check_columns(seen, deny=deny, leave_out=leave_out, allowed=source.allowed)
     return Setting(
         connection=connection,
         tables=tables,
         control=None if source.experiment is None else source.experiment.control,
-        now=seconds(as_of) if as_of else frames.last_event(tables),
+        now=now,
         definition=source.churn or ChurnDefinition(),
         windows_days=params.windows_days,
         deny=deny,
         leave_out=leave_out,
         allowed=source.allowed,
-        kinds=activity_kinds(tables),
+        kinds=activity_kinds(seen),
     )
 
 
-def _churn(source: Source, params: Featurize, setting: Setting, new: NewFolder) -> None:
-    if not setting.definition.dated:
-        _write(
-            setting,
-            lambda tables: churn_snapshots(
-                tables, dates=(), definition=setting.definition, now=setting.now
-            ),
-            new.path / "churn.parquet",
-        )
-        return
+def write_churn(source: Source, params: Featurize, setting: Setting, path: Path) -> None:
+    """Write the training set of the churn model."""
+    dates = _dates(source, params, setting) if setting.definition.dated else ()
+    _write(
+        setting,
+        lambda tables: churn_snapshots(
+            tables, dates=dates, definition=setting.definition, now=setting.now
+        ),
+        path,
+        snapshots_each=len(dates) or 1,
+    )
+
+
+def churn_counts(source: Source, params: Featurize, setting: Setting) -> nw.LazyFrame:
+    """How many left under the definition and its neighbours (`features.sensitivity`)."""
+    start = _dates(source, params, setting)[0]
+    definitions = neighbours(setting.definition)
+    return counts_of(setting.tables, definitions, start=start, end=setting.now)
+
+
+def _dates(source: Source, params: Featurize, setting: Setting) -> tuple[int, ...]:
     dates = snapshot_dates(
         now=setting.now,
         count=params.snapshots,
@@ -168,21 +236,11 @@ def _churn(source: Source, params: Featurize, setting: Setting, new: NewFolder) 
     if source.observed_from is not None:
         first = seconds(source.observed_from)
         dates = tuple(date for date in dates if date >= first) or (first,)
-    _write(
-        setting,
-        lambda tables: churn_snapshots(
-            tables, dates=dates, definition=setting.definition, now=setting.now
-        ),
-        new.path / "churn.parquet",
-        snapshots_each=len(dates),
-    )
-    table = sensitivity(
-        setting.tables, neighbours(setting.definition), start=dates[0], end=setting.now
-    )
-    frames.write(table, new.path / "sensitivity.parquet", sort_by=("definition",))
+    return dates
 
 
-def _winback(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
+def write_winback(experiment: Experiment, setting: Setting, path: Path) -> None:
+    """Write one row for each offer made."""
     costs = {experiment.control: 0} | {
         name: offer.cents_on_acceptance for name, offer in experiment.offers.items()
     }
@@ -196,31 +254,44 @@ def _winback(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
             value_horizon_days=experiment.value_horizon_days,
             costs=costs,
         ),
-        new.path / "winback.parquet",
+        path,
     )
 
 
-def _leavers(experiment: Experiment, setting: Setting, new: NewFolder) -> None:
-    """Write leavers at the median lapse that customers of the experiment had at their offer."""
-    path = new.path / "winback.parquet"
-    if "days_since_departure" not in pq.read_schema(path).names:
-        return
-    tested = pq.read_table(path, columns=["days_since_departure"])
-    lapse = pc.quantile(tested["days_since_departure"], 0.5)[0].as_py()
-    if lapse is None:
-        return
-    last_offer = setting.tables["offers"].select(nw.col("offered_at").max()).collect()
+def median_lapse(winback: Sequence[Any]) -> int | None:
+    """Days from the loss to the offer, the median of these files; None if nobody can tell."""
+    lapses = [
+        pq.read_table(file, columns=[LAPSE])[LAPSE]
+        for file in winback
+        if LAPSE in pq.read_schema(file).names
+    ]
+    if not lapses:
+        return None
+    chunks = [chunk for lapse in lapses for chunk in lapse.chunks]
+    lapse = pc.quantile(pa.chunked_array(chunks, lapses[0].type), 0.5)[0].as_py()
+    return None if lapse is None else round(lapse)
+
+
+def last_offer(offers: nw.LazyFrame) -> int:
+    """The time of the last offer to anybody, in UTC seconds."""
+    return int(offers.select(nw.col("offered_at").max()).collect()["offered_at"].to_list()[0])
+
+
+def write_leavers(
+    experiment: Experiment, setting: Setting, path: Path, *, lapse: int, last: int
+) -> None:
+    """Write leavers `lapse` days after they left, where that is after the `last` offer."""
     _write(
         setting,
         lambda tables: leaver_snapshots(
             tables,
             now=setting.now,
             definition=setting.definition,
-            last_offered_at=int(last_offer["offered_at"].to_list()[0]),
-            lapse_days=round(lapse),
+            last_offered_at=last,
+            lapse_days=lapse,
             return_window_days=experiment.return_window_days,
         ),
-        new.path / "leavers.parquet",
+        path,
     )
 
 

@@ -95,7 +95,7 @@ def ingest(
             tables = {name: connection.table(_quoted(name)) for name in names}
             numbered = {name: _numbered(connection, name) for name in names}
             with step("checking the tables against the contract"):
-                _check(source, numbered)
+                check_tables(source, numbered, row=_ROW)
                 facts = profile(tables)
                 if source.simulate is None:
                     _refuse_shifts(facts, out, source.name)
@@ -124,16 +124,29 @@ def _numbered(connection: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDB
     return connection.sql(f"select *, {position} as {_ROW} from {_quoted(name)}")
 
 
-def _check(source: Source, numbered: Mapping[str, Any]) -> None:
-    """Refuse tables, with `_ROW` for the order of their queries, that break the contract."""
+def check_tables(source: Source, tables: Mapping[str, Any], *, row: str = "") -> None:
+    """Refuse tables that break the contract.
+
+    Parameters
+    ----------
+    tables
+        Frames of any engine by name.
+    row
+        A column with the position of each row, for messages.
+
+    Raises
+    ------
+    ContractError
+        With everything that is wrong.
+    """
     experiment = source.experiment
     require(
-        numbered,
+        tables,
         as_of=source.as_of or moments.now(),
         offers=experiment.offer_names if experiment else None,
         known_afterwards=source.known_afterwards,
         label=source.churn.column if source.churn else None,
-        row=_ROW,
+        row=row,
     )
 
 

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,10 +34,9 @@ from .scoring import input_rows as batch
 from .scoring.drift import distance_from_registration
 from .scoring.parts import Task, answer_parts, write_parquet, written_with
 from .scoring.postgres_table import check_table, write_table
-from .scoring.spark_parts import answer_on_spark
 from .scoring.suppressions import Suppressions, read_suppressions
 from .settings import moments
-from .storage.atomic import MANIFEST, StoreError, file_hash, replace_file, verify
+from .storage.atomic import MANIFEST, NewFolder, StoreError, file_hash, replace_file, verify
 from .storage.leftovers import work_folders
 from .storage.places import (
     Address,
@@ -50,8 +49,6 @@ from .storage.places import (
 )
 from .tables.safe_csv import csv_beside, write_csv
 
-ENGINES = {"local": answer_parts, "spark": answer_on_spark}
-
 
 @dataclass(frozen=True)
 class Job:
@@ -60,7 +57,8 @@ class Job:
     Attributes
     ----------
     features
-        A parquet file, or a folder of them, one row a customer.
+        A parquet file, or a folder of them, one row a customer; Spark takes those of an object
+        store too, and event tables.
     out
         The folder to publish, of this machine or of an object store.
     model
@@ -79,8 +77,6 @@ class Job:
         Of LightGBM.
     csv
         Whether to write one CSV of all parts too, beside the folder under its name.
-    engine
-        Who reads the rows and answers them, of `ENGINES`; it changes no score.
     table, uri
         A table of a PostgreSQL database that gets the scores too, once they are published.
     append
@@ -89,7 +85,7 @@ class Job:
         A file with a public key; models that were not signed with its private key are refused.
     """
 
-    features: Path
+    features: Place
     out: Place
     model: str
     suppressions: Place | None
@@ -99,7 +95,6 @@ class Job:
     part_rows: int = 100_000
     threads: int = 1
     csv: bool = False
-    engine: str = "local"
     table: str | None = None
     uri: str = ""
     append: bool = False
@@ -121,13 +116,14 @@ def score(job: Job) -> dict[str, Any]:
     DriftBeyondLimit, SuppressionsUnusable, LockHeld, ModelRefused
         See `job.exit_codes`; the output stays as it was.
     """
-    _check_job(job)
+    check_job(job)
     if isinstance(job.out, Path):
         job = replace(job, out=job.out.resolve())  # the same parts by whatever links it is named
     with only_one(job.here):
-        _check_out(job)
+        check_out(job)
         key = public_key(job.signed_by) if job.signed_by else None
         opened = open_model(job.model, signed_by=key)
+        assert isinstance(job.features, Path)
         files = batch.input_files(job.features)
         seen = batch.stamps(files)
         columns = input_columns(opened.answers)
@@ -136,7 +132,7 @@ def score(job: Job) -> dict[str, Any]:
             check_table(job.table, job.uri)
         now = moments.now()
         survey = batch.survey(files, as_of=job.as_of, now=now)
-        listed = _read_list(job, survey.as_of)
+        listed = read_list(job, survey.as_of)
         distance = distance_from_registration(
             opened, files, rows=survey.rows, limit=job.drift_limit
         )
@@ -144,7 +140,7 @@ def score(job: Job) -> dict[str, Any]:
             "as_of": survey.as_of.isoformat(sep=" "),
             "csv": job.csv,
             "drift": distance,
-            "engine": job.engine,
+            "engine": "local",
             "inputs": {file.name: file_hash(file) for file in files},
             "model": {"version": opened.version, "content": opened.content},
             "part_rows": job.part_rows,
@@ -152,65 +148,71 @@ def score(job: Job) -> dict[str, Any]:
         }
         name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
         facts |= {"job": name, "suppressions": listed.sha256 if listed else None}
-        if done := _published(job.out, facts):
-            _clear_work(job.here)
-            say(f"{job.out} holds these scores already")
-            if not csv_beside(job.here).exists():
-                _write_csv(job)
-            _to_table(job, survey.as_of)
+        if done := published_before(job, facts):
             return done
-        work = _work_folder(job.here, name)
+        work = work_folder(job.here, name)
         with (
             step(f"scoring {survey.rows:,} customers with {opened.version}"),
-            _undisturbed(job.here, work),
+            undisturbed(job.here, work),
         ):
             task = Task(opened.answers, opened.version, survey.as_of, listed)
-            engine = ENGINES[job.engine]
-            parts = engine(task, files, work, part_rows=job.part_rows, threads=job.threads)
+            parts = answer_parts(task, files, work, part_rows=job.part_rows, threads=job.threads)
         if batch.stamps(files) != seen:
-            _clear_work(job.here)
+            clear_work(job.here)
             raise ValueError(f"{job.features}: changed while it was scored; start again")
-        with _undisturbed(job.here, work):
-            manifest = _publish(job, parts, facts, survey)
-        _clear_work(job.here)
-        _to_table(job, survey.as_of)
+        with undisturbed(job.here, work):
+            latest = read_list(job, survey.as_of)
+            manifest = publish(job, parts, facts, survey, latest)
+        clear_work(job.here)
+        to_table(job, manifest["as_of"])
     return manifest
 
 
-def _to_table(job: Job, as_of: datetime) -> None:
-    """What was published as a table too, where one is asked for."""
+def to_table(job: Job, as_of: str) -> None:
+    """What was published for a moment as a table too, where one is asked for."""
     if job.table is not None:
         which = f" of {as_of}" if job.append else ""
         with step(f"replacing the rows{which} in {job.table}"):
             parts = sorted(job.here.glob("part-*.parquet"))
-            write_table(parts, job.table, job.uri, only_of=as_of if job.append else None)
+            only = datetime.fromisoformat(as_of) if job.append else None
+            write_table(parts, job.table, job.uri, only_of=only)
 
 
-def _publish(
-    job: Job, parts: list[Path], facts: dict[str, Any], survey: batch.Survey
+def publish(
+    job: Job,
+    parts: Sequence[Path],
+    facts: Mapping[str, Any],
+    survey: batch.Survey,
+    latest: Suppressions | None,
 ) -> dict[str, Any]:
-    """Check the list again, and let all parts appear at once."""
-    latest = _read_list(job, survey.as_of)
-    _check_out(job)
+    """Let all parts appear at once, without those who are on the list by now."""
+    check_out(job)
     if _has_csv(job.here):  # the old CSV must not stand beside the new folder
         csv_beside(job.here).unlink(missing_ok=True)
     with replace_folder(job.out) as new:
         rows = sum(_export(part, new.path / part.name, latest) for part in parts)
-        (new.path / "_SUCCESS").write_bytes(b"")
-        excluded = {
-            "another as_of": survey.elsewhere,
-            "suppressed": survey.rows - survey.elsewhere - rows,
-        }
-        new.extra.update(facts)
-        new.extra.update(
-            rows_in=survey.rows,
-            rows_out=rows,
-            excluded={why: number for why, number in excluded.items() if number},
-            suppressions=latest.sha256 if latest else None,
-        )
+        finish(new, facts, survey, rows, latest.sha256 if latest else None)
     _write_csv(job)
     say(f"{rows:,} of {survey.rows:,} customers in {job.out}")
-    return _stands(job.out)
+    return stands(job.out)
+
+
+def finish(
+    new: NewFolder, facts: Mapping[str, Any], survey: batch.Survey, rows: int, listed: str | None
+) -> None:
+    """Say in the manifest what was scored, and mark the folder as done."""
+    (new.path / "_SUCCESS").write_bytes(b"")
+    excluded = {
+        "another as_of": survey.elsewhere,
+        "suppressed": survey.rows - survey.elsewhere - rows,
+    }
+    new.extra.update(facts)
+    new.extra.update(
+        rows_in=survey.rows,
+        rows_out=rows,
+        excluded={why: number for why, number in excluded.items() if number},
+        suppressions=listed,
+    )
 
 
 def _export(part: Path, target: Path, latest: Suppressions | None) -> int:
@@ -227,7 +229,14 @@ def _export(part: Path, target: Path, latest: Suppressions | None) -> int:
     return int(pq.read_metadata(part).num_rows)
 
 
-def _read_list(job: Job, as_of: datetime) -> Suppressions | None:
+def read_list(job: Job, as_of: datetime) -> Suppressions | None:
+    """Who is not to be scored, None where nobody can object.
+
+    Raises
+    ------
+    SuppressionsUnusable
+        If the list cannot be relied on.
+    """
     if job.suppressions is None:
         return None
     try:
@@ -238,7 +247,8 @@ def _read_list(job: Job, as_of: datetime) -> Suppressions | None:
         raise SuppressionsUnusable(f"suppressions: {error}; nothing was scored") from error
 
 
-def _check_job(job: Job) -> None:
+def check_job(job: Job) -> None:
+    """Refuse limits that are none."""
     if job.append and job.table is None:
         raise ValueError("--append needs a table to add to; name it with --to-table")
     for option, least in (
@@ -254,7 +264,7 @@ def _check_job(job: Job) -> None:
             )
 
 
-def _check_out(job: Job) -> None:
+def check_out(job: Job) -> None:
     """A folder that holds no scores, or a CSV that is not of its scores, is not replaced."""
     if isinstance(job.out, Address):
         if job.csv or job.table is not None:
@@ -282,7 +292,7 @@ def _write_csv(job: Job) -> None:
         replace_file(csv_beside(job.here), lambda handle: write_csv(parts, handle))
 
 
-def _stands(out: Place) -> dict[str, Any]:
+def stands(out: Place) -> dict[str, Any]:
     """The manifest of what is published; in a store its files are not read again."""
     if isinstance(out, Path):
         return verify(out)
@@ -292,26 +302,32 @@ def _stands(out: Place) -> dict[str, Any]:
     return manifest
 
 
-def _published(out: Place, facts: dict[str, Any]) -> dict[str, Any] | None:
+def published_before(job: Job, facts: Mapping[str, Any]) -> dict[str, Any] | None:
     """The manifest of the output, if the same job finished it with the same list."""
     try:
-        manifest = _stands(out)
+        manifest = stands(job.out)
     except StoreError:
         return None
-    same = all(manifest.get(name) == facts[name] for name in ("job", "suppressions"))
-    return manifest if same else None
+    if any(manifest.get(name) != facts[name] for name in ("job", "suppressions")):
+        return None
+    clear_work(job.here)
+    say(f"{job.out} holds these scores already")
+    if not csv_beside(job.here).exists():
+        _write_csv(job)
+    to_table(job, manifest["as_of"])
+    return manifest
 
 
-def _work_folder(out: Path, name: str) -> Path:
+def work_folder(out: Path, name: str) -> Path:
     """Where the parts of this job wait; what other jobs left there is removed."""
     work = out.with_name(f".{out.name}.work-{name}")
-    _clear_work(out, but=work)
+    clear_work(out, but=work)
     work.mkdir(exist_ok=True)
     return work
 
 
 @contextmanager
-def _undisturbed(out: Path, work: Path) -> Iterator[None]:
+def undisturbed(out: Path, work: Path) -> Iterator[None]:
     """Refuse, instead of crashing, where somebody else removed the parts of this job meanwhile.
 
     The lock excludes other jobs, unless its file is removed; and folders are cleaned by hand.
@@ -336,7 +352,8 @@ def _undisturbed(out: Path, work: Path) -> Iterator[None]:
         os.close(opened)
 
 
-def _clear_work(out: Path, *, but: Path | None = None) -> None:
+def clear_work(out: Path, *, but: Path | None = None) -> None:
+    """Remove the parts of jobs that wrote to a folder, those of one apart."""
     for work in work_folders(out):
         if work != but:
             with suppress(FileNotFoundError):  # somebody else removes it too

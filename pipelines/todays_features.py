@@ -45,17 +45,34 @@ def todays_features(
         If raw data cannot be read, break the contract, or the tables are not what was written.
     """
     with scratch_beside(out, "today") as folder:
-        if tables is None:
-            tables = folder / "tables"
-            with step(f"reading {source.title}"):
-                ingest(
-                    source,
-                    tables,
-                    truth=folder / "truth",
-                    memory_limit=machine.memory_limit,
-                    threads=machine.threads,
-                )
+        tables = tables or _read_anew(source, machine, folder)
         features = folder / "current.parquet"
         with step("features of today's customers"):
             featurize_today(source, params, machine, tables=tables, as_of=as_of, out=features)
         yield features
+
+
+@contextmanager
+def todays_tables(source: Source, machine: Machine, *, out: Path) -> Iterator[Path]:
+    """A folder of tables read anew from a source, as `todays_features` reads them.
+
+    Raises
+    ------
+    SourceError, ContractError
+        If raw data cannot be read, or break the contract.
+    """
+    with scratch_beside(out, "today") as folder:
+        yield _read_anew(source, machine, folder)
+
+
+def _read_anew(source: Source, machine: Machine, folder: Path) -> Path:
+    tables = folder / "tables"
+    with step(f"reading {source.title}"):
+        ingest(
+            source,
+            tables,
+            truth=folder / "truth",
+            memory_limit=machine.memory_limit,
+            threads=machine.threads,
+        )
+    return tables

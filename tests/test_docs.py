@@ -31,6 +31,7 @@ READ_IN_ORDER = [
         "docs/experiments.md",
         "docs/registry.md",
         "docs/batch.md",
+        "docs/spark.md",
     ),
     *("docs/campaigns.md", "docs/erasing.md", "CONTRIBUTING.md"),
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
 import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
@@ -10,6 +13,9 @@ LEVELS = ("ok", "warn", "alarm")
 WARN, ALARM = 0.1, 0.25  # by custom: worth a look, and an alarm
 BINS = 10
 MOST_VALUES = 20
+
+Pairs: TypeAlias = Sequence[tuple[int | str | None, int]]
+Counts: TypeAlias = Mapping[str, Pairs]
 
 
 def drift(
@@ -57,66 +63,90 @@ def drift(
             f"drift: both sets need rows, found {len(reference)} and {len(current)}; "
             "check the source"
         )
-    rows = [_compare(str(name), reference[name], current[name]) for name in reference.columns]
-    table = pd.DataFrame(
-        rows, columns=["feature", "distance", "shift", "missing_reference", "missing_current"]
-    )
-    steps = np.digitize(table["distance"], [warn, alarm])
-    table["level"] = [LEVELS[step] for step in steps]
+    table = distances(reference, counted(reference, current), warn=warn, alarm=alarm)
+    sides = [(reference[name], current[name]) for name in table["feature"]]
+    table["shift"] = [_shift_of(before, after) for before, after in sides]
+    table["missing_reference"] = [float(before.isna().mean()) for before, _ in sides]
+    table["missing_current"] = [float(after.isna().mean()) for _, after in sides]
+    return table[["feature", "distance", "shift", "missing_reference", "missing_current", "level"]]
+
+
+def counted(reference: pd.DataFrame, current: pd.DataFrame) -> Counts:
+    """Rows of `current` in each bin of the reference, by feature: those of its parts add up.
+
+    Returns
+    -------
+    dict
+        By feature a list of pairs: the bin (a number, the text of a category, or None where the
+        value is missing) and its rows.
+    """
+    return {str(name): _counts(reference[name], current[name]) for name in reference.columns}
+
+
+def distances(
+    reference: pd.DataFrame, counts: Counts, *, warn: float = WARN, alarm: float = ALARM
+) -> pd.DataFrame:
+    """As `drift` does, feature, distance and level only, from counts of the other side."""
+    own = counted(reference, reference)
+    rows = [(name, _stability_index(own[name], counts[name])) for name in own]
+    table = pd.DataFrame(rows, columns=["feature", "distance"])
+    table["level"] = [LEVELS[step] for step in np.digitize(table["distance"], [warn, alarm])]
     return table.sort_values(["distance", "feature"], ascending=[False, True], ignore_index=True)
 
 
-def _compare(
-    name: str, before: pd.Series, after: pd.Series
-) -> tuple[str, float, float, float, float]:
-    is_number = pd.api.types.is_numeric_dtype(before) or pd.api.types.is_bool_dtype(before)
-    if is_number:
-        old, new = (side.to_numpy(dtype=np.float64, na_value=np.nan) for side in (before, after))
-        old_bins, new_bins = _number_bins(old, new)
-        shift = _shift(old[~np.isnan(old)], new[~np.isnan(new)])
-    else:
-        old_bins, new_bins = _category_bins(before, after)
-        shift = float("nan")
-    distance = _stability_index(old_bins, new_bins)
-    return name, distance, shift, float(before.isna().mean()), float(after.isna().mean())
+def _counts(before: pd.Series, after: pd.Series) -> list[tuple[int | str | None, int]]:
+    if _is_number(before):
+        placed = _placed(_numbers(after), _edges(_numbers(before)))
+        values, counts = np.unique(placed, return_counts=True)
+        bins: list[int | str | None] = [None if value < 0 else int(value) for value in values]
+        return list(zip(bins, counts.tolist(), strict=True))
+    missing = int(after.isna().sum())
+    found = after.dropna().astype("str").value_counts()
+    texts = sorted((str(text), int(rows)) for text, rows in found.items())
+    return [*([(None, missing)] if missing else []), *texts]
 
 
-def _number_bins(old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bin numbers of both sides; -1 is missing."""
+def _is_number(values: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values))
+
+
+def _numbers(values: pd.Series) -> np.ndarray:
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _edges(old: np.ndarray) -> np.ndarray:
+    """Where the bins of numbers end; a missing value has a bin of its own."""
     present = old[~np.isnan(old)]
     values = np.unique(present)
     if len(values) <= MOST_VALUES:
-        edges = np.sort(np.concatenate([values, np.nextafter(values, -np.inf)]))
-    else:
-        edges = np.unique(np.quantile(present, np.arange(1, BINS) / BINS))
-    return _placed(old, edges), _placed(new, edges)
+        return np.sort(np.concatenate([values, np.nextafter(values, -np.inf)]))
+    return np.unique(np.quantile(present, np.arange(1, BINS) / BINS))
 
 
 def _placed(numbers: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The bin of each number; -1 is missing."""
     return np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="left"))
 
 
-def _category_bins(before: pd.Series, after: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    old, new = (side.astype("str").where(side.notna(), None) for side in (before, after))
-    levels = sorted(set(old.dropna()) | set(new.dropna()))
-    coded = (pd.Categorical(side, categories=levels).codes for side in (old, new))
-    old_bins, new_bins = (np.asarray(codes, dtype=np.int64) for codes in coded)
-    return old_bins, new_bins
-
-
-def _stability_index(old_bins: np.ndarray, new_bins: np.ndarray) -> float:
-    bins = np.union1d(old_bins, new_bins)
+def _stability_index(before: Pairs, after: Pairs) -> float:
+    old, new = dict(before), dict(after)
+    both = {*old, *new}
+    bins = [*(both & {None}), *sorted(both - {None})]  # type: ignore[type-var]
     if len(bins) < 2:
         return 0.0
-    counts = [
-        np.bincount(np.searchsorted(bins, side), minlength=len(bins))
-        for side in (old_bins, new_bins)
-    ]
+    counts = [np.array([side.get(bin, 0) for bin in bins]) for side in (old, new)]
     # Half a row in every bin keeps the logarithm finite where one side has none.
     p, q = ((count + 0.5) / (count.sum() + 0.5 * len(bins)) for count in counts)
     index = float(((p - q) * np.log(p / q)).sum())
-    by_chance = (len(bins) - 1) * (1 / len(old_bins) + 1 / len(new_bins))
+    by_chance = (len(bins) - 1) * sum(1 / int(count.sum()) for count in counts)
     return max(0.0, index - by_chance)
+
+
+def _shift_of(before: pd.Series, after: pd.Series) -> float:
+    if not _is_number(before):
+        return float("nan")
+    old, new = _numbers(before), _numbers(after)
+    return _shift(old[~np.isnan(old)], new[~np.isnan(new)])
 
 
 def _shift(old: np.ndarray, new: np.ndarray) -> float:

@@ -142,4 +142,10 @@ PROJECT = argument(
     metavar="DIR",
     help="work in that project folder, as if called from there",
 )
+ENGINE = argument(
+    "--engine",
+    choices=("local", "spark"),
+    default="local",
+    help="who reads and computes; default local",
+)
 JSON = flag("--json", "one object for machines on standard output")

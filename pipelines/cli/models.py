@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..job.exit_codes import SuppressionsUnusable
 from ..job.result import Result
 from ..storage.default_paths import PATHS
-from .declare import Command, OneOf, anywhere, argument, flag, local, moment, paths
+from .declare import ENGINE, Command, OneOf, anywhere, argument, flag, local, moment, paths
 from .settings import params, source
 
 REGISTERED = (
@@ -59,52 +60,73 @@ def _version(uri: str, alias: str) -> Result:
 
 
 def _score(given: Namespace) -> Result:
-    from ..score import Job, score
-    from ..storage.places import Address, local_copy, waiting
+    from ..score import Job
+    from ..storage.places import Address, waiting
+
+    job = Job(
+        features=given.features or PATHS["features"] / "current.parquet",
+        out=given.out,
+        model=given.model,
+        suppressions=_objectors(given),
+        as_of=given.as_of,
+        max_age_days=given.max_age_days,
+        drift_limit=given.drift_limit,
+        part_rows=given.part_rows,
+        threads=given.threads,
+        csv=given.csv,
+        table=given.to_table,
+        uri=given.uri or os.environ.get("WINBACK_DATABASE", ""),
+        append=given.append,
+        signed_by=given.require_signature,
+    )
+    beside = waiting(given.out) if isinstance(given.out, Address) else given.out
+    answer = _score_on_spark if given.engine == "spark" else _score_here
+    manifest = answer(given, job, beside)
+    facts = {name: manifest[name] for name in PUBLISHED if name in manifest}
+    return Result(facts={"out": given.out, "table": given.to_table, **facts})
+
+
+def _score_here(given: Namespace, job: Any, beside: Path) -> dict[str, Any]:
+    from ..score import score
+    from ..storage.places import local_copy
     from ..todays_features import todays_features
 
     with ExitStack() as opened:
-        features = opened.enter_context(local_copy(given.features, "features"))
-        tables = opened.enter_context(local_copy(given.tables, "tables"))
-        listed = _objectors(given, tables)
-        if features is None and not tables and not given.source:
-            features = PATHS["features"] / "current.parquet"
-        if features is None:
+        features = opened.enter_context(local_copy(job.features, "features"))
+        if given.tables or given.source:
             settings = params()
             today = todays_features(
                 source(given.source),
                 settings.featurize,
                 settings.machine,
-                tables=tables,
+                tables=opened.enter_context(local_copy(given.tables, "tables")),
                 as_of=given.as_of,
-                out=waiting(given.out) if isinstance(given.out, Address) else given.out,
+                out=beside,
             )
             features = opened.enter_context(today)
-        manifest = score(
-            Job(
-                features=features,
-                out=given.out,
-                model=given.model,
-                suppressions=listed,
-                as_of=given.as_of,
-                max_age_days=given.max_age_days,
-                drift_limit=given.drift_limit,
-                part_rows=given.part_rows,
-                threads=given.threads,
-                csv=given.csv,
-                engine=given.engine,
-                table=given.to_table,
-                uri=given.uri or os.environ.get("WINBACK_DATABASE", ""),
-                append=given.append,
-                signed_by=given.require_signature,
-            )
-        )
-    facts = {name: manifest[name] for name in PUBLISHED if name in manifest}
-    return Result(facts={"out": given.out, "table": given.to_table, **facts})
+        return score(replace(job, features=features))
 
 
-def _objectors(given: Namespace, tables: Path | None) -> Any:
+def _score_on_spark(given: Namespace, job: Any, beside: Path) -> dict[str, Any]:
+    from ..spark_score import score_on_spark
+    from ..todays_features import todays_tables
+
+    if not (given.tables or given.source):
+        return score_on_spark(job)
+    settings, meant = params(), source(given.source)
+    with ExitStack() as opened:
+        tables = given.tables
+        if tables is None:
+            read = todays_tables(meant, settings.machine, out=beside)
+            tables = opened.enter_context(read)
+        meaning = (meant, settings.featurize, settings.machine)
+        return score_on_spark(replace(job, features=tables), meaning)
+
+
+def _objectors(given: Namespace) -> Any:
     """Where the list of those not to be scored lies: as given, else beside the same tables."""
+    from ..storage.shared_files import below, listing
+
     if given.no_suppressions or given.suppressions:
         return given.suppressions
     if given.features or given.source:
@@ -114,7 +136,10 @@ def _objectors(given: Namespace, tables: Path | None) -> Any:
         )
     if source().suppressions == "none":
         return None
-    return (tables or PATHS["tables"]) / "suppressions.parquet"
+    tables, name = given.tables or PATHS["tables"], "suppressions.parquet"
+    if isinstance(tables, Path):
+        return tables / name
+    return listing(tables).files.get(name, below(tables, name))
 
 
 MODELS = {
@@ -236,12 +261,7 @@ MODELS = {
                 help="rows a part; bounds the memory (default 100000)",
             ),
             argument("--threads", type=int, default=1, metavar="N", help="default 1"),
-            argument(
-                "--engine",
-                choices=("local", "spark"),
-                default="local",
-                help="who reads and answers; default local",
-            ),
+            ENGINE,
             flag("--csv", "a CSV beside the folder too, safe to open in a spreadsheet"),
             argument(
                 "--to-table", metavar="NAME", help="replace the rows of a PostgreSQL table too"

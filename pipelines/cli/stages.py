@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from ..storage.default_paths import PATHS
-from .declare import Command, anywhere, argument, local, paths
+from .declare import ENGINE, Command, anywhere, argument, local, paths
 from .settings import params, source
 
 MODELS = ("churn", "winback", "decision")
@@ -35,10 +35,16 @@ def _ingest(given: Namespace) -> None:
 
 
 def _featurize(given: Namespace) -> None:
+    settings = params()
+    if given.engine == "spark":
+        from ..spark_features import featurize_on_spark
+
+        places = {"tables": given.tables, "out": given.features}
+        featurize_on_spark(source(), settings.featurize, settings.machine, **places)
+        return
     from ..featurize import featurize
     from ..storage.places import local_copy
 
-    settings = params()
     tables: Any
     with local_copy(given.tables, "tables") as tables:
         featurize(source(), settings.featurize, settings.machine, tables=tables, out=given.features)
@@ -136,7 +142,7 @@ STAGES = {
     "featurize": Command(
         "tables into as-of features",
         _featurize,
-        paths("tables", "features", kind=anywhere),
+        (*paths("tables", "features", kind=anywhere), ENGINE),
         stage=True,
     ),
     "train_churn": Command(

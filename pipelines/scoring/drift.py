@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...models.evaluation.drift import drift
+from ...models.evaluation.drift import counted, distances
 from ...models.formula.answers import input_columns
 from ..job.exit_codes import DriftBeyondLimit
 from ..registry.opened_model import Opened, populations
 from . import input_rows as batch
+
+Counts: TypeAlias = Mapping[str, Mapping[str, Sequence[tuple[int | str | None, int]]]]
+NOT_CHECKED = {"level": "not checked", "why": "the model carries no reference"}
 
 
 def distance_from_registration(
@@ -26,19 +31,59 @@ def distance_from_registration(
         If it lies farther away than `limit`.
     """
     if opened.reference is None:
-        return {"level": "not checked", "why": "the model carries no reference"}
+        return NOT_CHECKED
     columns = input_columns(opened.answers)
     keys = [name for name in ("population",) if name in pq.read_schema(files[0]).names]
     sample = batch.sample(files, [*columns, *(k for k in keys if k not in columns)], rows=rows)
-    today = batch.typed(sample, columns)
+    return distance(opened, counts(opened, sample), limit=limit)
+
+
+def counts(opened: Opened, rows: pa.Table) -> Counts:
+    """The rows of customers by population, feature and bin; those of several tables add up."""
+    if opened.reference is None:
+        return {}
+    columns = input_columns(opened.answers)
+    today = batch.typed(rows, columns)
     texts = today.select_dtypes("category").columns
     today = today.astype(dict.fromkeys(texts, "str"))
     groups, reference_groups = populations(today), populations(opened.reference)
+    return {
+        label: counted(
+            opened.reference.loc[reference_groups == label, list(columns)], today[groups == label]
+        )
+        for label in sorted(set(groups.unique()) & set(reference_groups.unique()))
+    }
+
+
+def added(parts: Iterable[Counts]) -> Counts:
+    """The counts of all rows, from those of their parts."""
+    sums: dict[str, dict[str, Counter[int | str | None]]] = {}
+    for part in parts:
+        for label, features in part.items():
+            for feature, pairs in features.items():
+                bins = sums.setdefault(label, {}).setdefault(feature, Counter())
+                bins.update(dict(pairs))
+    return {
+        label: {feature: list(bins.items()) for feature, bins in sums[label].items()}
+        for label in sorted(sums)
+    }
+
+
+def distance(opened: Opened, counts: Counts, *, limit: float) -> dict[str, Any]:
+    """As `distance_from_registration` says, from counts.
+
+    Raises
+    ------
+    DriftBeyondLimit
+        As there.
+    """
+    if opened.reference is None:
+        return NOT_CHECKED
+    groups = populations(opened.reference)
     worst: dict[str, Any] = {"level": "ok", "distance": 0.0}
-    for label in sorted(set(groups.unique()) & set(reference_groups.unique())):
-        before = opened.reference.loc[reference_groups == label, list(columns)]
-        table = drift(before, today[groups == label])
-        first = table.iloc[0]
+    for label, counted_there in counts.items():
+        before = opened.reference.loc[groups == label, list(counted_there)]
+        first = distances(before, counted_there).iloc[0]
         if first["distance"] > worst["distance"]:
             worst = {
                 "level": str(first["level"]),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,35 +62,45 @@ def check_columns(files: Sequence[Path], columns: Mapping[str, bool]) -> None:
         category, or would unfold to more than the memory.
     """
     for file in files:
-        schema = _schema(file)
-        asked = {*KEYS, *columns}
-        twice = sorted(name for name in asked if schema.names.count(name) > 1)
-        if twice:
-            raise ValueError(f"{file}: column '{twice[0]}' stands there twice; rename one")
-        missing = [name for name in ("customer_id", *columns) if name not in schema.names]
-        if missing:
-            raise ValueError(
-                f"{file}: {len(missing)} columns are missing: {', '.join(missing[:8])}; "
-                "rename or rebuild them"
-            )
-        for name, number in columns.items():
-            found = schema.field(name).type
-            fits = _is_number(found) if number else _is_text(found)
-            if not (fits or pa.types.is_null(found)):
-                raise ValueError(
-                    f"{file}: column '{name}' must be {'a number' if number else 'text'}, found "
-                    f"{found}; cast it"
-                )
-        for name, is_right, kind in (
-            ("customer_id", _is_id, "text or a whole number"),
-            ("population", _is_text, "text"),
-            ("as_of", _is_moment, "a timestamp"),
-        ):
-            found = schema.field(name).type if name in schema.names else pa.null()
-            if not (is_right(found) or (pa.types.is_null(found) and name != "customer_id")):
-                raise ValueError(f"{file}: column '{name}' must be {kind}, found {found}; cast it")
+        check_schema(_schema(file), columns, file)
         with file.open("rb") as handle:
-            refuse_bombs(_open(file), handle, file, asked)
+            refuse_bombs(_open(file), handle, file, {*KEYS, *columns})
+
+
+def check_schema(schema: pa.Schema, columns: Mapping[str, bool], file: Any) -> None:
+    """As `check_columns`, without the sizes; `file` is named in errors.
+
+    Raises
+    ------
+    ValueError
+        As there.
+    """
+    asked = {*KEYS, *columns}
+    twice = sorted(name for name in asked if schema.names.count(name) > 1)
+    if twice:
+        raise ValueError(f"{file}: column '{twice[0]}' stands there twice; rename one")
+    missing = [name for name in ("customer_id", *columns) if name not in schema.names]
+    if missing:
+        raise ValueError(
+            f"{file}: {len(missing)} columns are missing: {', '.join(missing[:8])}; "
+            "rename or rebuild them"
+        )
+    for name, number in columns.items():
+        found = schema.field(name).type
+        fits = _is_number(found) if number else _is_text(found)
+        if not (fits or pa.types.is_null(found)):
+            raise ValueError(
+                f"{file}: column '{name}' must be {'a number' if number else 'text'}, found "
+                f"{found}; cast it"
+            )
+    for name, is_right, kind in (
+        ("customer_id", _is_id, "text or a whole number"),
+        ("population", _is_text, "text"),
+        ("as_of", _is_moment, "a timestamp"),
+    ):
+        found = schema.field(name).type if name in schema.names else pa.null()
+        if not (is_right(found) or (pa.types.is_null(found) and name != "customer_id")):
+            raise ValueError(f"{file}: column '{name}' must be {kind}, found {found}; cast it")
 
 
 def survey(files: Sequence[Path], *, as_of: datetime | None, now: datetime) -> Survey:
@@ -115,11 +126,7 @@ def survey(files: Sequence[Path], *, as_of: datetime | None, now: datetime) -> S
         when = moments_of(chunk)
         if as_of is None:
             moments |= set(pc.unique(pc.drop_null(when)).to_pylist())
-            if len(moments) > 1:
-                shown = " and ".join(
-                    f"{moment:%Y-%m-%d %H:%M:%S}" for moment in sorted(moments)[:2]
-                )
-                raise ValueError(f"the rows are of several moments, {shown}; choose one by --as-of")
+            one_moment(moments)
         else:
             chunk = chunk.filter(of_moment(when, as_of))
         ids = chunk["customer_id"].to_pandas().to_numpy()
@@ -135,6 +142,20 @@ def survey(files: Sequence[Path], *, as_of: datetime | None, now: datetime) -> S
             "a customer"
         )
     return Survey(rows, as_of or (moments.pop() if moments else now), rows - len(seen))
+
+
+def one_moment(moments: Collection[datetime]) -> datetime | None:
+    """The one moment among these, None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If there are several.
+    """
+    if len(moments) > 1:
+        shown = " and ".join(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in sorted(moments)[:2])
+        raise ValueError(f"the rows are of several moments, {shown}; choose one by --as-of")
+    return next(iter(moments), None)
 
 
 def chunks(

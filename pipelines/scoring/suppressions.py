@@ -35,15 +35,27 @@ class Suppressions:
         SuppressionsUnusable
             If ids are text on one side and numbers on the other: no customer would match.
         """
-        listed, given = self.ids.type, customers.type
-        if len(self.ids) and _kind(listed) != _kind(given):
-            raise SuppressionsUnusable(
-                f"suppressions: customer_id is {listed} in the list and {given} in the features, "
-                "so nobody would be found; use the same type in both"
-            )
+        given = customers.type
+        if len(self.ids):
+            check_kinds(self.ids.type, given)
         kind = pa.int64() if pa.types.is_integer(given) else pa.string()
         ids = self.ids.cast(kind) if len(self.ids) else pa.array([], kind)
         return pc.is_in(customers.cast(kind), value_set=ids)
+
+
+def check_kinds(listed: pa.DataType, given: pa.DataType) -> None:
+    """Refuse ids of the list and of the customers that can never be the same.
+
+    Raises
+    ------
+    SuppressionsUnusable
+        If they are text on one side and numbers on the other.
+    """
+    if _kind(listed) != _kind(given):
+        raise SuppressionsUnusable(
+            f"suppressions: customer_id is {listed} in the list and {given} in the features, "
+            "so nobody would be found; use the same type in both"
+        )
 
 
 def _ids(content: bytes, file: Path) -> pa.ChunkedArray:

@@ -44,10 +44,13 @@ class NewFolder:
         Where to put the files; it takes its final name when the block ends.
     extra
         What else the manifest shall say, beside its "files".
+    written
+        Files that others wrote where the folder shall be, and what the manifest says of them.
     """
 
     path: Path
     extra: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, Any] = field(default_factory=dict)
 
 
 def replace_file(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:

@@ -31,7 +31,7 @@ from .atomic import MANIFEST, NewFolder, StoreError, clean_leftovers
 SCHEMES = ("s3", "gs")
 KEPT = timedelta(days=1)  # for readers of an older manifest, and for writers at work elsewhere
 _ADDRESS = re.compile(r"(?P<scheme>[a-z0-9]+)://(?P<path>[A-Za-z0-9][A-Za-z0-9_.-]*(/[^?#@]+)+)")
-_PREFIX = "_parts-"
+PREFIX = "_parts-"
 _BLOCK = 2**22  # bytes copied at a time
 
 
@@ -91,8 +91,13 @@ def waiting(address: Address) -> Path:
 
 
 @contextmanager
-def replace_folder(target: Place) -> Iterator[NewFolder]:
+def replace_folder(target: Place, prefix: str | None = None) -> Iterator[NewFolder]:
     """`atomic.replace_folder`, also for a folder of a store; readers see the old or the new one.
+
+    Parameters
+    ----------
+    prefix
+        Of a store, in which the files `written` of the new folder lie already; None for a new one.
 
     Raises
     ------
@@ -109,7 +114,7 @@ def replace_folder(target: Place) -> Iterator[NewFolder]:
     try:
         yield new
         atomic.write_manifest(new.path, new.extra)
-        _publish(new.path, target)
+        _publish(new, target, prefix or f"{PREFIX}{uuid.uuid4().hex}")
     finally:
         shutil.rmtree(new.path, ignore_errors=True)
 
@@ -127,11 +132,11 @@ def check_replaceable(address: Address) -> None:
     from pyarrow.fs import FileType
 
     bucket = address.path.partition("/")[0]
-    with _told(address) as files:
+    with told(address) as files:
         if files.get_file_info(bucket).type == FileType.NotFound:
             raise StoreError(f"{address}: there is no bucket {bucket}")
         names = [PurePosixPath(info.path).name for info in _listed(files, address.path)]
-    if any(not name.startswith(_PREFIX) for name in names):
+    if any(not name.startswith(PREFIX) for name in names):
         raise StoreError(f"{address}: is there already and has no {MANIFEST}; name another folder")
 
 
@@ -143,7 +148,7 @@ def read_manifest(address: Address) -> dict[str, Any] | None:
     StoreError
         If the store refuses, or the manifest was changed or damaged.
     """
-    with _told(address) as files:
+    with told(address) as files:
         try:
             with files.open_input_stream(f"{address.path}/{MANIFEST}") as stream:
                 text = bytes(stream.read())
@@ -182,14 +187,18 @@ def local_copy(source: Place | None, name: str) -> Iterator[Path | None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _publish(folder: Path, address: Address) -> None:
+def _publish(new: NewFolder, address: Address, prefix: str) -> None:
     """Upload a folder with a manifest, name its files in that of the store, remove what is old."""
-    prefix = f"{_PREFIX}{uuid.uuid4().hex}"
+    folder = new.path
     inner = atomic.verify(folder)
+    names = [*inner["files"], MANIFEST]
+    if new.written:
+        inner["files"] |= new.written
+        atomic.replace_file(folder / MANIFEST, atomic.manifest_text(inner))
     own = {MANIFEST: {"sha256": atomic.file_hash(folder / MANIFEST)}}
     listed = {f"{prefix}/{name}": facts for name, facts in {**inner["files"], **own}.items()}
-    with _told(address) as files:
-        for name in [*inner["files"], MANIFEST]:
+    with told(address) as files:
+        for name in names:
             target = f"{address.path}/{prefix}/{name}"
             with (folder / name).open("rb") as read, files.open_output_stream(target) as write:
                 shutil.copyfileobj(read, write, _BLOCK)
@@ -207,7 +216,7 @@ def _remove_old(files: Any, address: Address, current: str) -> None:
     now = files.get_file_info(f"{address.path}/{MANIFEST}").mtime
     for info in _listed(files, address.path):
         name = PurePosixPath(info.path).name
-        if not name.startswith(_PREFIX) or name == current:
+        if not name.startswith(PREFIX) or name == current:
             continue
         inside = files.get_file_info(FileSelector(info.path, recursive=True))
         written = [file.mtime for file in inside if file.is_file and file.mtime]
@@ -217,10 +226,10 @@ def _remove_old(files: Any, address: Address, current: str) -> None:
 
 def _fetch(address: Address, folder: Path) -> Path:
     manifest = read_manifest(address)
-    with _told(address) as files:
+    with told(address) as files:
         if manifest is not None:
             names = [*manifest["files"]]
-            published = all(name.startswith(_PREFIX) for name in names)
+            published = all(name.startswith(PREFIX) for name in names)
             for name in names if published else [*names, MANIFEST]:  # or a folder copied there
                 inner = PurePosixPath(name).parts[1:] if published else (name,)
                 _download(files, f"{address.path}/{name}", folder.joinpath(*inner))
@@ -266,8 +275,14 @@ def _empty(path: Path) -> Path:
 
 
 @contextmanager
-def _told(address: Address) -> Iterator[Any]:
-    """The file system of an address; what it says in errors as one of ours."""
+def told(address: Address) -> Iterator[Any]:
+    """The file system of an address; what it says in errors as one of ours.
+
+    Raises
+    ------
+    StoreError
+        In the place of what the store's client raises.
+    """
     try:
         yield _file_system(address.scheme)
     except StoreError:

@@ -79,10 +79,8 @@ class CustomerRanges:
         """
         relation = timed(frame)
         schema = relation.limit(0).to_arrow_table().schema
-        texts = [field.name for field in schema if pa.types.is_string(field.type)]
         rows = 0
-        # Dictionaries of floats cost twice the time of writing and save little.
-        with pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=texts) as writer:
+        with features_writer(path, schema) as writer:
             for bounds in self._bounds:
                 self._move_to(bounds)
                 rows_of_range = _sorted(relation.to_arrow_table(), KEYS)
@@ -96,6 +94,13 @@ class CustomerRanges:
         for name, query in self._kept.items():
             self._connection.execute(f"truncate {name}")
             self._connection.execute(f"insert into {name} {query}")
+
+
+def features_writer(target: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of features to a path or a stream."""
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    # Dictionaries of floats cost twice the time of writing and save little.
+    return pq.ParquetWriter(target, schema, compression="snappy", use_dictionary=texts)
 
 
 def _bounds(customers: nw.LazyFrame, customers_each: int) -> list[tuple[Any, Any]]:

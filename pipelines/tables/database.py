@@ -98,7 +98,8 @@ def _driver(uri: str, where: str) -> Any:
         return importlib.import_module(f"{_DRIVERS[scheme]}.dbapi")
     except ImportError:
         raise SourceError(
-            f"{where}: reading a database needs its driver; pip install 'winback[postgres]'"
+            f"{where}: reading a database needs its driver; pip install -e '.[postgres]' in "
+            "the folder of this repository"
         ) from None
 
 

@@ -73,20 +73,33 @@ def open_tables(
         raise FileNotFoundError(f"no parquet files in {folder}; run the stage ingest first")
     if engine == "spark":
         spark = session or _spark_session(threads)
-        return {name: _from_spark(spark, name, path) for name, path in paths.items()}
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+        return {name: canonical(name, spark.read.parquet(str(p))) for name, p in paths.items()}
     connection = session or open_duckdb("4GB", threads)
+    read = {name: "read_parquet('" + str(p).replace("'", "''") + "')" for name, p in paths.items()}
     if engine == "duckdb":
-        # Features join narrow to wide, left to right: swapped by estimates the order would be lost.
-        connection.execute("set disabled_optimizers = 'build_side_probe_side'")
-        return {
-            name: nw.from_native(connection.sql(_canonical_sql(connection, name, path)))
-            for name, path in paths.items()
-        }
+        return _on_duckdb(connection, read)
     tables = {
-        name: connection.sql(_canonical_sql(connection, name, path)).to_arrow_table()
-        for name, path in paths.items()
+        name: connection.sql(_canonical_sql(connection, name, source)).to_arrow_table()
+        for name, source in read.items()
     }
     return {name: _in_memory(table, engine) for name, table in tables.items()}
+
+
+def open_arrow(connection: Any, tables: Mapping[str, pa.Table]) -> dict[str, nw.LazyFrame]:
+    """Canonical lazy frames of tables in memory, on a DuckDB connection."""
+    for name, rows in tables.items():
+        connection.register(f"given_{name}", rows)
+    return _on_duckdb(connection, {name: f'"given_{name}"' for name in tables})
+
+
+def _on_duckdb(connection: Any, sources: Mapping[str, str]) -> dict[str, nw.LazyFrame]:
+    # Features join narrow to wide, left to right: swapped by estimates the order would be lost.
+    connection.execute("set disabled_optimizers = 'build_side_probe_side'")
+    return {
+        name: nw.from_native(connection.sql(_canonical_sql(connection, name, source)))
+        for name, source in sources.items()
+    }
 
 
 def last_event(tables: Mapping[str, nw.LazyFrame]) -> int:
@@ -159,9 +172,8 @@ def _moments(frame: nw.LazyFrame) -> list[str]:
     ]
 
 
-def _canonical_sql(connection: Any, name: str, path: Path) -> str:
-    """A SELECT over the parquet file whose columns are canonical."""
-    source = "read_parquet('" + str(path).replace("'", "''") + "')"
+def _canonical_sql(connection: Any, name: str, source: str) -> str:
+    """A SELECT over a table of raw columns whose columns are canonical."""
     described = connection.sql(f"describe select * from {source}").fetchall()
     columns = []
     for column, dtype, *_ in described:
@@ -199,12 +211,10 @@ def _spark_session(threads: int) -> Any:
     )
 
 
-def _from_spark(spark: Any, name: str, path: Path) -> nw.LazyFrame:
-    """A parquet file read by Spark, made canonical; naive timestamps are read as UTC."""
+def canonical(name: str, frame: Any) -> nw.LazyFrame:
+    """A table of a Spark session in UTC, made canonical; naive timestamps count as UTC."""
     from pyspark.sql import functions as fn
 
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
-    frame = spark.read.parquet(str(path))
     columns = []
     for column, dtype in frame.dtypes:
         value = fn.col(column)

@@ -55,7 +55,7 @@ tables:
 @pytest.fixture(scope="module")
 def server(postgres):
     """The uri of a running server with the tables above."""
-    pytest.importorskip("adbc_driver_postgresql", reason="no driver: pip install winback[postgres]")
+    pytest.importorskip("adbc_driver_postgresql", reason="no driver: install the extra 'postgres'")
     change(postgres, TABLES)
     return postgres
 
@@ -156,7 +156,7 @@ def test_a_wrong_password_is_refused_without_showing_it(server, tmp_path):
 
 
 def test_a_database_that_does_not_run_is_one_clear_error(tmp_path):
-    pytest.importorskip("adbc_driver_postgresql", reason="no driver: pip install winback[postgres]")
+    pytest.importorskip("adbc_driver_postgresql", reason="no driver: install the extra 'postgres'")
     uri = f"postgresql://owner:{QUOTED}@127.0.0.1:1/shop?password={QUOTED}"
     source = warehouse(tmp_path, uri)
     message = r"the database postgresql://owner@127\.0\.0\.1:1/shop refused the connection: .*refus"
@@ -179,7 +179,7 @@ def test_a_missing_driver_is_named_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
     monkeypatch.setitem(sys.modules, "adbc_driver_postgresql.dbapi", None)
     source = warehouse(tmp_path, "postgresql://x@127.0.0.1:1/shop")
-    with pytest.raises(SourceError, match=r"needs its driver; pip install 'winback\[postgres\]'"):
+    with pytest.raises(SourceError, match=r"needs its driver; pip install -e '.\[postgres\]'"):
         ingest(source, tmp_path / "db", truth=tmp_path / "truth")
 
 

@@ -1,0 +1,339 @@
+"""`winback score --engine spark`: each range of customers is a task that answers and writes a part.
+
+The customers are rows of features, or tables of events from which each task computes its features
+with the code of the local engine. Who objected and how customers drifted are joined and counted in
+the same tasks; to the driver come counts. Parts wait beside the output, or in the object store it
+is in, so that a killed job goes on with the ranges that are missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..models.formula.answers import input_columns
+from .featurize import write_today
+from .job.lock import only_one
+from .job.progress import say, step
+from .registry.opened_model import Opened, open_model
+from .registry.signing import public_key
+from .score import (
+    Job,
+    check_job,
+    check_out,
+    clear_work,
+    finish,
+    publish,
+    published_before,
+    read_list,
+    stands,
+    to_table,
+    undisturbed,
+    work_folder,
+)
+from .scoring import drift
+from .scoring import input_rows as batch
+from .scoring.parts import Task, answered, columns_read, write_parquet
+from .scoring.suppressions import Suppressions, check_kinds
+from .settings import moments
+from .settings.params import Featurize, Machine
+from .settings.sources import Source, made_from
+from .spark_features import OnSpark, open_on_spark, range_setting
+from .storage.places import PREFIX, Address, Place, replace_folder
+from .storage.shared_files import below, is_intact, listing, read, sha256, stamp, write
+from .tables.on_spark import (
+    SharedTable,
+    bounds_of,
+    dealt_out,
+    each,
+    in_ranges,
+    read_group,
+    session,
+    shared_table,
+)
+
+FEATURES, OBJECTORS = "features", "objectors"
+
+
+@dataclass(frozen=True)
+class Customers:
+    """Whom to score.
+
+    Attributes
+    ----------
+    tables
+        What is dealt out to the ranges, by name.
+    first
+        The table that says who there is.
+    facts
+        What the manifest says of them.
+    as_of
+        The moment to score (naive UTC).
+    given
+        The tables of events, None where features are given.
+    """
+
+    tables: dict[str, SharedTable]
+    first: str
+    facts: dict[str, Any]
+    as_of: datetime
+    given: OnSpark | None = None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What every task needs."""
+
+    task: Task
+    opened: Opened
+    listed: str | None
+    work: Place
+    given: OnSpark | None
+
+
+def score_on_spark(
+    job: Job, meaning: tuple[Source, Featurize, Machine] | None = None
+) -> dict[str, Any]:
+    """Score, publish, and return the manifest of what was published.
+
+    Parameters
+    ----------
+    meaning
+        Given where `job.features` is a folder of tables of events: what they mean, the settings
+        with which the model's features were made, and how much a task may use.
+
+    Raises
+    ------
+    ValueError
+        If the rows, the tables or the output folder are unusable.
+    DriftBeyondLimit, SuppressionsUnusable, LockHeld, ModelRefused
+        See `job.exit_codes`; the output stays as it was.
+    """
+    check_job(job)
+    if isinstance(job.out, Path):
+        job = replace(job, out=job.out.resolve())
+    if isinstance(job.suppressions, Path):  # executors have a working folder of their own
+        job = replace(job, suppressions=job.suppressions.absolute())
+    with only_one(job.here), session(job.threads) as spark:
+        check_out(job)
+        key = public_key(job.signed_by) if job.signed_by else None
+        opened = open_model(job.model, signed_by=key)
+        if meaning is None:
+            customers = _of_features(spark, job, opened)
+        else:
+            customers = _of_events(spark, job, meaning)
+        files = {file for table in customers.tables.values() for file, _, _ in table.groups}
+        seen = {file: stamp(file) for file in files}
+        facts = {
+            "as_of": customers.as_of.isoformat(sep=" "),
+            "csv": job.csv,
+            "engine": "spark",
+            **customers.facts,
+            "model": {"version": opened.version, "content": opened.content},
+            "part_rows": job.part_rows,
+            "winback": version("winback"),
+        }
+        name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        listed = _list_hash(spark, job, customers.as_of)
+        while True:
+            facts |= {"job": name, "suppressions": listed}
+            if done := published_before(job, facts):
+                return done
+            work = _work_place(job, name, listed)
+            notes = _answer_ranges(spark, job, opened, customers, listed, work)
+            latest = _list_hash(spark, job, customers.as_of)
+            if latest == listed:
+                break
+            listed = latest  # somebody objected meanwhile: their parts are answered anew
+        if seen != {file: stamp(file) for file in files}:
+            clear_work(job.here)
+            raise ValueError(f"{job.features}: changed while it was scored; start again")
+        counts = drift.added(note["drift"] for note in notes)
+        facts["drift"] = drift.distance(opened, counts, limit=job.drift_limit)
+        _publish(job, notes, facts, customers.as_of, work)
+        clear_work(job.here)
+        to_table(job, facts["as_of"])
+    return stands(job.out)
+
+
+def _of_features(spark: Any, job: Job, opened: Opened) -> Customers:
+    """Rows of features, one for each customer."""
+    columns = input_columns(opened.answers)
+    found = listing(job.features)
+    table = shared_table([*found.files.values()], columns={*batch.KEYS, *columns})
+    batch.check_schema(table.schema, columns, job.features)
+    if not table.rows:
+        raise ValueError(f"{job.features}: there are no rows to score")
+    hashes = each(spark, [*found.files.values()], sha256)
+    facts = {"inputs": dict(zip(found.files, hashes, strict=True))}
+    as_of = job.as_of or _moment(spark, table) or moments.now()
+    return Customers({FEATURES: table}, FEATURES, facts, as_of)
+
+
+def _of_events(spark: Any, job: Job, meaning: tuple[Source, Featurize, Machine]) -> Customers:
+    """Tables of events, whose features are made on the way."""
+    source, params, machine = meaning
+    given = open_on_spark(spark, source, params, machine, job.features)
+    now = moments.from_seconds(given.setting.now)
+    facts = {"inputs": given.inputs, "made_from": made_from(source, params, given.digest)}
+    return Customers(given.tables, "customers", facts, job.as_of or now, given)
+
+
+def _moment(spark: Any, table: SharedTable) -> datetime | None:
+    """The one moment of all rows, None where they say none."""
+    if "as_of" not in table.schema.names:
+        return None
+
+    def moments_of(number: int) -> list[datetime]:
+        when = batch.moments_of(read_group(table, number, ["as_of"]))
+        return list(pc.unique(pc.drop_null(when)).to_pylist()[:2])
+
+    found = each(spark, range(len(table.groups)), moments_of)
+    return batch.one_moment({moment for some in found for moment in some})
+
+
+def _list_hash(spark: Any, job: Job, as_of: datetime) -> str | None:
+    """The SHA-256 of the list of objectors, once a task has seen that it can be relied on."""
+
+    def look(job: Job) -> str | None:
+        listed = read_list(job, as_of)
+        return listed.sha256 if listed else None
+
+    (found,) = each(spark, [job], look)
+    return found
+
+
+def _work_place(job: Job, name: str, listed: str | None) -> Place:
+    """Where parts wait; in a store, which cannot rename, they are published where they lie."""
+    if isinstance(job.out, Address):
+        return below(job.out, f"{PREFIX}{name}-{(listed or 'all')[:16]}")
+    return work_folder(job.here, name)
+
+
+def _answer_ranges(
+    spark: Any,
+    job: Job,
+    opened: Opened,
+    customers: Customers,
+    listed: str | None,
+    work: Place,
+) -> list[dict[str, Any]]:
+    """Answer and write all ranges that are not finished; what there is to say of each, in order."""
+    tables = dict(customers.tables)
+    if job.suppressions is not None:
+        files = [*listing(job.suppressions).files.values()]
+        objectors = shared_table(files, columns=("customer_id",))
+        if objectors.rows:
+            known = tables[customers.first].schema.field("customer_id").type
+            check_kinds(objectors.schema.field("customer_id").type, known)
+            tables[OBJECTORS] = objectors
+    rows = tables[customers.first].rows
+    bounds = bounds_of(spark, tables[customers.first], job.part_rows)
+    names = [f"part-{number:05d}.parquet" for number in range(len(bounds) + 1)]
+    notes = [_note(work, name) for name in names]
+    there = each(spark, list(zip(names, notes, strict=True)), lambda one: _is_done(work, *one))
+    wanted = [
+        number
+        for number, (note, intact) in enumerate(zip(notes, there, strict=True))
+        if not intact or note["suppressions"] != listed
+    ]
+    if not wanted:
+        return notes
+    if len(wanted) < len(names):
+        say(f"{len(names) - len(wanted)} of {len(names)} parts are there from before")
+    task = Task(opened.answers, opened.version, customers.as_of, None)
+    plan = _Plan(task, opened, listed, work, customers.given)
+    with step(f"scoring {rows:,} customers with {opened.version} on Spark"):
+        dealt = dealt_out(spark, tables, bounds, wanted)
+        in_ranges(dealt, tables, wanted, lambda number, rows: _answer(plan, names[number], rows))
+    return [_note(work, name) for name in names]
+
+
+def _answer(plan: _Plan, name: str, rows: dict[str, pa.Table]) -> None:
+    """Answer one range, write its part and then the note that it is done."""
+    task = replace(plan.task, listed=_listed(plan, rows))
+    columns = input_columns(task.answers)
+    with tempfile.TemporaryDirectory() as folder:
+        file, part = Path(folder) / "customers.parquet", Path(folder) / name
+        if plan.given is None:
+            pq.write_table(rows[FEATURES], file)
+        else:
+            with range_setting(plan.given, rows) as setting:
+                write_today(setting, moments.seconds(task.as_of), file)
+        batch.check_columns([file], columns)
+        number = pq.read_metadata(file).num_rows
+        survey = batch.Survey(0, task.as_of, 0)
+        if number:
+            survey = batch.survey([file], as_of=task.as_of, now=task.as_of)
+        read_names = columns_read(task, pq.read_schema(file).names)
+        chunks = list(batch.chunks([file], read_names)) or [pq.read_table(file, columns=read_names)]
+        answers = pa.concat_tables([answered(chunk, task) for chunk in chunks])
+        with part.open("wb") as handle:
+            write_parquet(answers, handle)
+        note = {
+            **write(below(plan.work, name), part),
+            "suppressions": plan.listed,
+            "rows": len(answers),
+            "rows_in": survey.rows,
+            "elsewhere": survey.elsewhere,
+            "drift": drift.added(drift.counts(plan.opened, chunk) for chunk in chunks),
+        }
+    write(_note_place(plan.work, name), json.dumps(note, sort_keys=True).encode())
+
+
+def _listed(plan: _Plan, rows: dict[str, pa.Table]) -> Suppressions | None:
+    """Those of a range who objected."""
+    if plan.listed is None:
+        return None
+    found = rows.pop(OBJECTORS, None)
+    ids = pa.array([], pa.string()) if found is None else found["customer_id"].combine_chunks()
+    return Suppressions(ids, plan.listed)
+
+
+def _publish(
+    job: Job,
+    notes: Sequence[Mapping[str, Any]],
+    facts: Mapping[str, Any],
+    as_of: datetime,
+    work: Place,
+) -> None:
+    rows_in, elsewhere = (sum(note[name] for note in notes) for name in ("rows_in", "elsewhere"))
+    survey = batch.Survey(rows_in, as_of, elsewhere)
+    if not rows_in:
+        raise ValueError(f"{job.features}: there are no rows to score")
+    listed = facts["suppressions"]
+    names = [f"part-{number:05d}.parquet" for number in range(len(notes))]
+    if isinstance(work, Path):
+        latest = Suppressions(pa.array([], pa.string()), listed) if listed else None
+        with undisturbed(job.here, work):
+            publish(job, [work / name for name in names], facts, survey, latest)
+        return
+    rows = sum(note["rows"] for note in notes)
+    with replace_folder(job.out, work.path.rpartition("/")[2]) as new:
+        finish(new, facts, survey, rows, listed)
+        for name, note in zip(names, notes, strict=True):
+            new.written[name] = {key: note[key] for key in ("bytes", "rows", "sha256")}
+    say(f"{rows:,} of {rows_in:,} customers in {job.out}")
+
+
+def _note_place(work: Place, name: str) -> Place:
+    return below(work, name.replace(".parquet", ".json"))
+
+
+def _note(work: Place, name: str) -> dict[str, Any]:
+    return dict(json.loads(read(_note_place(work, name)) or b"{}"))
+
+
+def _is_done(work: Place, name: str, note: Mapping[str, Any]) -> bool:
+    return "sha256" in note and is_intact(below(work, name), note["sha256"])

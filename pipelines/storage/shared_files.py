@@ -1,0 +1,183 @@
+"""Single files of any place, as processes of other machines read and write them.
+
+A path of this machine is meant to lead to the same disk everywhere; an object store does anyway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .atomic import MANIFEST, StoreError, parse_manifest, replace_file
+from .places import PREFIX, Address, Place, read_manifest, told
+
+_BLOCK = 2**22  # bytes hashed at a time
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The Parquet files of a folder by their names in it.
+
+    Attributes
+    ----------
+    files
+        Where each lies.
+    manifest
+        What was published there, None where nobody says.
+    """
+
+    files: dict[str, Place]
+    manifest: dict[str, Any] | None = None
+
+
+def below(folder: Place, name: str) -> Place:
+    """A file or folder in a folder."""
+    if isinstance(folder, Path):
+        return folder / name
+    return Address(folder.scheme, f"{folder.path}/{name}")
+
+
+def listing(place: Place) -> Listing:
+    """The Parquet files at a place: of its manifest, else all that are not hidden, or itself.
+
+    Raises
+    ------
+    StoreError
+        If there are none, or the manifest is damaged.
+    """
+    manifest: dict[str, Any] | None
+    if isinstance(place, Path):
+        place = place.resolve()
+        file = place / MANIFEST
+        manifest = parse_manifest(file.read_bytes(), file) if file.is_file() else None
+        inside = [path for path in sorted(place.rglob("*.parquet")) if path.is_file()]
+        found = [path.relative_to(place).as_posix() for path in inside]
+        alone = place.is_file()
+    else:
+        manifest = read_manifest(place)
+        with told(place) as store:
+            from pyarrow.fs import FileSelector
+
+            chosen = FileSelector(place.path, recursive=True, allow_not_found=True)
+            infos = [] if manifest else store.get_file_info(chosen)
+            paths = [info.path for info in infos if info.is_file]
+            found = sorted(path.removeprefix(f"{place.path}/") for path in paths)
+            alone = not manifest and not found and store.get_file_info(place.path).is_file
+    if alone:
+        return Listing({PurePosixPath(str(place)).name: place})
+    if manifest is not None:
+        return Listing(_of_manifest(place, manifest), manifest)
+    seen = [name for name in found if name.endswith(".parquet") and not _hidden(name)]
+    if not seen:
+        raise StoreError(f"{place}: there are no Parquet files; correct it, or write them first")
+    return Listing({name: below(place, name) for name in seen})
+
+
+@contextmanager
+def opened(file: Place) -> Iterator[Any]:
+    """A file to read and to seek in."""
+    if isinstance(file, Path):
+        with file.open("rb") as handle:
+            yield handle
+        return
+    with told(file) as store, store.open_input_file(file.path) as handle:
+        yield handle
+
+
+def read(file: Place) -> bytes | None:
+    """What a file holds; None where there is none."""
+    try:
+        with opened(file) as handle:
+            return bytes(handle.read())
+    except FileNotFoundError:
+        return None
+    except StoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
+def write(target: Place, content: bytes | Path) -> dict[str, Any]:
+    """Write bytes, or copy a file of this machine, so that the target appears whole.
+
+    Returns
+    -------
+    dict
+        Its bytes and sha256, as a manifest says them.
+    """
+    if isinstance(content, Path):
+        facts = {"bytes": content.stat().st_size, "sha256": sha256(content)}
+    else:
+        facts = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+    def copy(stream: Any) -> None:
+        if isinstance(content, bytes):
+            stream.write(content)
+            return
+        with content.open("rb") as handle:
+            shutil.copyfileobj(handle, stream, _BLOCK)
+
+    if isinstance(target, Path):
+        replace_file(target, copy)
+    else:
+        with told(target) as store, store.open_output_stream(target.path) as stream:
+            copy(stream)
+    return facts
+
+
+def is_intact(file: Place, digest: str) -> bool:
+    """Whether a file is there and has this SHA-256."""
+    try:
+        return sha256(file) == digest
+    except (FileNotFoundError, StoreError):
+        return False
+
+
+def remove(folder: Place) -> None:
+    """Remove a folder and all that is in it, if it is there."""
+    if isinstance(folder, Path):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with told(folder) as store:
+        from pyarrow.fs import FileSelector
+
+        if store.get_file_info(FileSelector(folder.path, allow_not_found=True)):
+            store.delete_dir(folder.path)
+
+
+def sha256(file: Place) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with opened(file) as handle:
+        while block := handle.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def stamp(file: Place) -> tuple[int, int]:
+    """What changes when somebody writes a file anew: its size, and when it was written."""
+    if isinstance(file, Path):
+        status = file.stat()
+        return status.st_size, status.st_mtime_ns
+    with told(file) as store:
+        info = store.get_file_info(file.path)
+        return info.size or 0, info.mtime_ns or 0
+
+
+def _of_manifest(place: Place, manifest: dict[str, Any]) -> dict[str, Place]:
+    named = {}
+    for name in manifest["files"]:
+        parts = PurePosixPath(name).parts
+        inner = "/".join(parts[1:] if parts[0].startswith(PREFIX) else parts)
+        if inner.endswith(".parquet"):
+            named[inner] = below(place, name)
+    return named
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith((".", "_")) for part in PurePosixPath(name).parts)

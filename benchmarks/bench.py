@@ -29,7 +29,7 @@ from results import KEPT_IN
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
     *("duckdb", "lightgbm", "numpy", "pandas", "scikit-learn"),
-    *("causalml", "econml", "scikit-uplift", "lifetimes", "empulse"),
+    *("causalml", "econml", "scikit-uplift", "lifetimes", "empulse", "pylignum"),
 )
 FEW_ROWS = ("--rows", "20000", "--seeds", "1")
 FORESTLESS = ("--peers", "causalml S", "causalml X", "causalml DR", "econml DRLearner")

@@ -5,6 +5,8 @@ Per size and number of threads, each measured in a process of its own in the sam
 bare        `Booster.predict` of the boosters that training made, each on the rows it is for, on a
             matrix that is in memory already, an S-learner's once per offer: no reading, no
             encoding, none of the formula's other parts (additive models, calibration, profit)
+lignum      the same by pylignum's interpreter, bit for bit, where it is installed
+tables      the same by our look-up tables, which is how formulas are evaluated
 answer      `models.inference.answer` on a frame in memory: everything the formulas say
 score       the whole job: check, survey, drift, hashes, suppression, reading, answering, writing,
             manifest, publication
@@ -27,12 +29,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from results import keep
 
+if TYPE_CHECKING:  # each kind of work is measured with what it needs, and no more
+    import numpy as np
+
+    from winback.models.formula.formula import Formula
+
+Work = Callable[[], object]
 SOURCE = Path("data/features/current.parquet")
 MODELS = Path("artifacts")
 GROUP_ROWS = 50_000
@@ -71,7 +80,65 @@ def make_customers(file: Path, rows: int) -> None:
 
 def bare(file: Path, rows: int, threads: int) -> Cost:
     """The boosters alone."""
+
+    def prepared(formula: Formula, matrix: np.ndarray) -> Work:
+        asked = [(formula.booster(name), data) for name, data in inputs(formula, matrix)]
+        return lambda: [
+            one.predict(data, raw_score=True, num_threads=threads) for one, data in asked
+        ]
+
+    return boosters_alone(file, rows, prepared)
+
+
+def by_lignum(file: Path, rows: int, threads: int) -> Cost:
+    """The boosters by pylignum."""
+    import lignum
+
+    def prepared(formula: Formula, matrix: np.ndarray) -> Work:
+        asked = []
+        for name, data in inputs(formula, matrix):
+            own = formula.booster(name)
+            with tempfile.NamedTemporaryFile(suffix=".txt") as text:
+                own.save_model(text.name)
+                model = lignum.load(text.name)
+            few = data[:1_000]
+            assert (model.predict(few, raw_score=True) == own.predict(few, raw_score=True)).all()
+            asked.append((model, data))
+        return lambda: [one.predict(data, raw_score=True, n_jobs=threads) for one, data in asked]
+
+    return boosters_alone(file, rows, prepared)
+
+
+def by_tables(file: Path, rows: int, threads: int) -> Cost:
+    """The boosters by look-up tables, in blocks as a formula asks them."""
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
+
+    from winback.models.formula.formula import _BLOCK
+    from winback.models.formula.tree_tables import look_up, plant
+
+    def prepared(formula: Formula, matrix: np.ndarray) -> Work:
+        asked = sorted(calls(formula.expressions))
+        given = [(name, formula.boosters[name], extra) for name, extra in asked]
+        forest, columns = plant(given, matrix.shape[1]), np.asfortranarray(matrix).T
+        few = look_up(forest, columns[:, :1_000])
+        for found, (name, data) in zip(few, inputs(formula, matrix[:1_000]), strict=True):
+            own = formula.booster(name).predict(data, raw_score=True)
+            assert np.abs(found - own).max() < 1e-12
+        blocks = [columns[:, first : first + _BLOCK] for first in range(0, len(matrix), _BLOCK)]
+
+        def all_blocks() -> None:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(lambda block: look_up(forest, block), blocks))
+
+        return all_blocks
+
+    return boosters_alone(file, rows, prepared)
+
+
+def boosters_alone(file: Path, rows: int, prepare: Callable[[Formula, np.ndarray], Work]) -> Cost:
+    """What the calls of every booster cost, each on the rows that it is for."""
     import pyarrow.parquet as pq
 
     from winback.models.formula.formula import encode
@@ -82,16 +149,19 @@ def bare(file: Path, rows: int, threads: int) -> Cost:
     active = (batch["population"] == "active").to_numpy()
     total = Cost()
     for formula, asked in ((answers.churn, active), (answers.winback, ~active)):
-        if formula is None:
-            continue
-        matrix = encode(formula.columns, batch[asked])
-        for name, extra in sorted(calls(formula.expressions)):
-            constants = np.broadcast_to(np.asarray(extra, float), (len(matrix), len(extra)))
-            data = np.ascontiguousarray(np.hstack([matrix, constants]))
-            booster = formula.booster(name)
-            cost = measured(lambda: booster.predict(data, raw_score=True, num_threads=threads))  # noqa: B023
+        if formula is not None and calls(formula.expressions):
+            cost = measured(prepare(formula, encode(formula.columns, batch[asked])))
             total = Cost(total.wall + cost.wall, total.cpu + cost.cpu)
     return Cost(total.wall * rows / len(batch), total.cpu * rows / len(batch))
+
+
+def inputs(formula: Formula, matrix: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Each call of a booster: its file, and its rows with its constants as further columns."""
+    import numpy as np
+
+    for name, extra in sorted(calls(formula.expressions)):
+        constants = np.broadcast_to(np.asarray(extra, float), (len(matrix), len(extra)))
+        yield name, np.ascontiguousarray(np.hstack([matrix, constants]))
 
 
 def calls(expressions: dict) -> set[tuple[str, tuple[float, ...]]]:
@@ -123,25 +193,33 @@ def answered(file: Path, rows: int, threads: int) -> Cost:
     return Cost(cost.wall * rows / len(batch), cost.cpu * rows / len(batch))
 
 
-def scored(file: Path, rows: int, threads: int, engine: str = "local") -> Cost:
+def scored(file: Path, rows: int, threads: int, *, spark: bool = False) -> Cost:
     """The whole job."""
     from winback.pipelines.score import Job, score
+    from winback.pipelines.spark_score import score_on_spark
 
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        job = Job(file, Path(folder) / "scores", str(MODELS), None, threads=threads, engine=engine)
+        job = Job(file, Path(folder) / "scores", str(MODELS), None, threads=threads)
 
         def run() -> None:
-            assert score(job)["rows_out"] == rows
+            assert (score_on_spark if spark else score)(job)["rows_out"] == rows
 
         return measured(run)
 
 
 def on_spark(file: Path, rows: int, threads: int) -> Cost:
     """The whole job on Spark."""
-    return scored(file, rows, threads, engine="spark")
+    return scored(file, rows, threads, spark=True)
 
 
-WORK = {"bare": bare, "answer": answered, "score": scored, "spark": on_spark}
+WORK = {
+    "bare": bare,
+    "lignum": by_lignum,
+    "tables": by_tables,
+    "answer": answered,
+    "score": scored,
+    "spark": on_spark,
+}
 
 
 def measure(name: str, file: Path, rows: int, threads: int) -> dict[str, float]:
@@ -173,7 +251,10 @@ def main() -> None:
         print(json.dumps({"wall": cost.wall, "cpu": cost.cpu, "peak": peak}))
         return
     sizes = [20_000, 100_000] if given.quick else given.rows
-    names = [name for name in WORK if name != "spark" or given.spark]
+    left_out = set() if given.spark else {"spark"}
+    if find_spec("lignum") is None:
+        left_out.add("lignum")
+    names = [name for name in WORK if name not in left_out]
     heads = ("rows", "threads", "work", "seconds", "rows/s", "share", "cpu us", "peak MiB")
     print("{:>11} {:>7}  {:8} {:>8} {:>9} {:>6} {:>7} {:>9}".format(*heads))
     records = []

@@ -47,7 +47,10 @@ from .settings.sources import Experiment, Source
 from .storage.atomic import verify
 from .storage.mlflow_home import MODEL_NAME
 from .tables.comparable_rows import comparable
+from .tables.even_rows import even_rows
 
+CHURN_ROWS = 1_000_000  # of the churn training set, those kept apart among which are graded on
+SEND_LIST_ROWS = 500_000  # of today's customers, whose offers tell how far the send list lies
 CHANCE = "return_probability_"
 SEND_LIST = "winback.send_list"  # tag: how it differs from the experiment
 ROLLBACK = "promote --rollback"
@@ -142,7 +145,7 @@ def _tell_send_list(
 
     No gate: the campaign that holds customers out is what tells whether effects carry over.
     """
-    today = pd.read_parquet(match.features / "current.parquet")
+    today = even_rows(match.features / "current.parquet", most=SEND_LIST_ROWS)
     today = today[is_lost(today)].reset_index(drop=True)
     answers = match.challenger.answers
     offered = answer(Answers(None, answers.winback, answers.decision), today)["recommended_offer"]
@@ -303,7 +306,8 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
     file = match.features / f"{part}.parquet"
     if not file.exists():
         raise Refusal(f"{file}: not found, so the {part} model cannot be graded; run the stages")
-    rows = pd.read_parquet(file)
+    # An experiment is read whole: whether its rows are still there tells who was not learned from.
+    rows = pd.read_parquet(file) if part == "winback" else even_rows(file, most=CHURN_ROWS)
     kept = _unseen(match.challenger, part, rows, "build the features of its source again")
     words = f"{kept.sum():,} rows of {file.name} that the challenger has not learned from"
     if match.champion is not None and part in match.champion.evidence:

@@ -149,7 +149,7 @@ def _write(parts: Sequence[Path], because: Mapping[Any, str], handle: BinaryIO) 
 
 def _explained(file: Path, because: Mapping[Any, str]) -> pa.Table:
     table = pd.read_parquet(file)
-    said = table["customer_id"].map(because)
+    said = table["customer_id"].map(because).astype("str")
     table["reasons"] = table["reasons"].where(said.isna(), table["reasons"] + said)
     return pa.Table.from_pandas(table, preserve_index=False)
 

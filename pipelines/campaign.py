@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from ..models.decision.campaign import SENT, campaign_log, funnel, send_sheet
 from ..models.decision.decision import DECISION_FILE, Decision
-from ..models.decision.recommend import is_lost
 from .job.exit_codes import Refusal
 from .job.lock import only_one
 from .job.progress import say, step
@@ -90,8 +90,11 @@ def campaign(
     _refuse_other_source(source, run.tables)
     verify(run.features)
     table = read_recommendations(run.recommendations)
-    current = pd.read_parquet(run.features / "current.parquet")
-    current = current[is_lost(current)]
+    population = pc.field("population")
+    current = pd.read_parquet(
+        run.features / "current.parquet",
+        filters=population.is_null() | (population != "active"),
+    )
     name = name or f"{table['as_of'].max():%Y-%m-%d}"
     if not NAME.fullmatch(name):
         raise Refusal(

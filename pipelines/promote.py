@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
@@ -25,7 +24,9 @@ from .scoring.send_list_drift import send_list_drift
 from .settings.params import Promote
 from .settings.sources import Source
 from .storage.mlflow_home import MODEL_NAME
+from .tables.even_rows import even_rows
 
+SEND_LIST_ROWS = 500_000  # of today's customers, whose offers tell how far the send list lies
 SEND_LIST = "winback.send_list"  # tag: how it differs from the experiment
 ROLLBACK = "promote --rollback"
 
@@ -110,7 +111,7 @@ def _tell_send_list(
 
     No gate: the campaign that holds customers out is what tells whether effects carry over.
     """
-    today = pd.read_parquet(match.features / "current.parquet")
+    today = even_rows(match.features / "current.parquet", most=SEND_LIST_ROWS)
     today = today[is_lost(today)].reset_index(drop=True)
     answers = match.challenger.answers
     offered = answer(Answers(None, answers.winback, answers.decision), today)["recommended_offer"]

@@ -39,7 +39,9 @@ from .settings.params import Promote
 from .settings.sources import Experiment, Source
 from .storage.atomic import verify
 from .tables.comparable_rows import comparable
+from .tables.even_rows import even_rows
 
+CHURN_ROWS = 1_000_000  # of the churn training set, those kept apart among which are graded on
 CHANCE = "return_probability_"
 UNOPPOSED = "to judge the challenger without it: winback promote --unopposed"
 
@@ -175,7 +177,8 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
     file = match.features / f"{part}.parquet"
     if not file.exists():
         raise Refusal(f"{file}: not found, so the {part} model cannot be graded; run the stages")
-    rows = pd.read_parquet(file)
+    # An experiment is read whole: whether its rows are still there tells who was not learned from.
+    rows = pd.read_parquet(file) if part == "winback" else even_rows(file, most=CHURN_ROWS)
     kept = _unseen(match.challenger, part, rows, "build the features of its source again")
     words = f"{kept.sum():,} rows of {file.name} that the challenger has not learned from"
     if match.champion is not None and part in match.champion.evidence:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -141,15 +140,16 @@ def _listed(
 def _write(parts: Sequence[Path], because: Mapping[Any, str], handle: BinaryIO) -> None:
     """The parts as one file, with what moves the forecasts of those who come first."""
     groups = regrouped((_explained(file, because) for file in parts), ROWS_PER_GROUP)
-    first = next(groups)
-    with pq.ParquetWriter(handle, first.schema) as writer:
-        for group in chain([first], groups):
+    schema = _explained(parts[0], because).schema
+    with pq.ParquetWriter(handle, schema) as writer:
+        for group in groups:
             writer.write_table(group)
+            del group  # not kept while the next one is gathered
 
 
 def _explained(file: Path, because: Mapping[Any, str]) -> pa.Table:
     table = pd.read_parquet(file)
-    said = table["customer_id"].map(because)
+    said = table["customer_id"].map(because).astype("str")
     table["reasons"] = table["reasons"].where(said.isna(), table["reasons"] + said)
     return pa.Table.from_pandas(table, preserve_index=False)
 

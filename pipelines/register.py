@@ -57,8 +57,10 @@ from .settings.sources import Source
 from .storage.atomic import verify
 from .storage.mlflow_home import MODEL_NAME
 from .storage.trained_models import model_files, read_answers
+from .tables.even_rows import even_rows
 
 PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
+OUTLINE_ROWS = 500_000  # of today's customers, from which the references and the example are made
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by
 ABOUT = (
     "Who is about to leave, who of the lost returns, with which offer, and what that earns. One "
@@ -117,7 +119,7 @@ def register(
     ):
         log_run(source, run, features, card)
         with tempfile.TemporaryDirectory() as folder:
-            customers = pd.read_parquet(run.features / "current.parquet")
+            customers = even_rows(run.features / "current.parquet", most=OUTLINE_ROWS)
             models = _gather(run, answers, customers, Path(folder) / "models")
             model_uri = _log_model(answers, models, typical(customers))
             logged = download_model(model_uri, Path(folder) / "logged")

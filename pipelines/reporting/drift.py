@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...models.evaluation.drift import drift
 from ..settings.params import Report
 from ..storage.stage_outputs import read_dictionary
+from ..tables.even_rows import even_rows
 from . import charts
 from .html import Block, picture, table, text
 
@@ -48,8 +48,8 @@ def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.Data
         path = features / f"{part}.parquet"
         if not len(members) or not path.exists() or not pq.read_metadata(path).num_rows:
             continue
-        before = _sample(path, np.arange(pq.read_metadata(path).num_rows), names)
-        today = _sample(features / "current.parquet", members, names)
+        before = even_rows(path, most=ROWS, columns=names)
+        today = even_rows(features / "current.parquet", most=ROWS, columns=names, among=members)
         tables[population] = drift(before, today, warn=warn, alarm=alarm)
     return tables
 
@@ -95,17 +95,3 @@ def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
                 "missing today": ".0%",
             },
         )
-
-
-def _sample(path: Path, places: np.ndarray, names: list[str]) -> pd.DataFrame:
-    """At most `ROWS` of some rows of a file, evenly spaced: the same ones every time."""
-    evenly = np.linspace(0, len(places) - 1, min(ROWS, len(places))).round().astype(int)
-    wanted, reader = places[evenly], pq.ParquetFile(path)
-    parts, first = [], 0
-    for group in range(reader.num_row_groups):
-        after = first + reader.metadata.row_group(group).num_rows
-        here = wanted[(wanted >= first) & (wanted < after)] - first
-        if len(here):
-            parts.append(reader.read_row_group(group, columns=names).take(here))
-        first = after
-    return pa.concat_tables(parts).select(names).to_pandas()

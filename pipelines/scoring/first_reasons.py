@@ -91,15 +91,14 @@ def _asked(first: First, answers: Answers) -> Iterator[tuple[Formula, str, list[
 
 def _rows(current: Path, ids: list[Any], columns: Mapping[str, bool]) -> pd.DataFrame:
     """Features of some customers, by id."""
+    if not ids:
+        return pd.DataFrame()
     wanted = pa.array(ids, pq.read_schema(current).field("customer_id").type)
     found = [
         chunk.filter(pc.is_in(chunk["customer_id"], value_set=wanted))
         for chunk in batch.chunks([current], ["customer_id", *columns], rows=PART_ROWS)
-        if ids
     ]
-    if not found:
-        return pd.DataFrame()
-    rows = typed_rows(pa.concat_tables(found), columns)
+    rows = typed_rows(pa.concat_tables(found, promote_options="permissive"), columns)
     return rows.set_index("customer_id", drop=False)
 
 

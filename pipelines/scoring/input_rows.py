@@ -174,8 +174,10 @@ def regrouped(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
         held += len(batch)
         while held >= rows:
             table = pa.concat_tables(waiting, promote_options="permissive")
-            yield table.slice(0, rows)
             waiting, held = [table.slice(rows)], held - rows
+            table = table.slice(0, rows)
+            yield table
+            del table  # not kept while the next one is gathered
     if held:
         yield pa.concat_tables(waiting, promote_options="permissive")
 

@@ -1,6 +1,7 @@
 """Objectors: without a usable list of them there is no list of offers, and the old one stands."""
 
 import contextlib
+import re
 import shutil
 
 import pandas as pd
@@ -84,3 +85,14 @@ def test_parts_of_any_size_give_the_same_bytes(project, monkeypatch):
     assert recommend(project) == 0
     assert [(project / file).read_bytes() for file in results] == before
     assert not [file for file in (project / "data").iterdir() if file.name.startswith(".recomm")]
+
+
+def test_nobody_need_be_explained(project):
+    explained = pd.read_parquet(project / PATHS["recommendations"])
+    settings = project / "params.yaml"
+    settings.write_text(re.sub(r"explained: \d+", "explained: 0", settings.read_text()))
+    assert recommend(project) == 0
+    listed = pd.read_parquet(project / PATHS["recommendations"])
+    assert explained["reasons"].str.contains("because: ").any()
+    assert not listed["reasons"].str.contains("because: ").any()
+    pd.testing.assert_frame_equal(listed.drop(columns="reasons"), explained.drop(columns="reasons"))

@@ -123,22 +123,23 @@ def answered(file: Path, rows: int, threads: int) -> Cost:
     return Cost(cost.wall * rows / len(batch), cost.cpu * rows / len(batch))
 
 
-def scored(file: Path, rows: int, threads: int, engine: str = "local") -> Cost:
+def scored(file: Path, rows: int, threads: int, *, spark: bool = False) -> Cost:
     """The whole job."""
     from winback.pipelines.score import Job, score
+    from winback.pipelines.spark_score import score_on_spark
 
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        job = Job(file, Path(folder) / "scores", str(MODELS), None, threads=threads, engine=engine)
+        job = Job(file, Path(folder) / "scores", str(MODELS), None, threads=threads)
 
         def run() -> None:
-            assert score(job)["rows_out"] == rows
+            assert (score_on_spark if spark else score)(job)["rows_out"] == rows
 
         return measured(run)
 
 
 def on_spark(file: Path, rows: int, threads: int) -> Cost:
     """The whole job on Spark."""
-    return scored(file, rows, threads, engine="spark")
+    return scored(file, rows, threads, spark=True)
 
 
 WORK = {"bare": bare, "answer": answered, "score": scored, "spark": on_spark}

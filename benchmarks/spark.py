@@ -2,12 +2,12 @@
 
 Per size, in the same run: `winback score --tables` on this machine, and the line of docs/spark.md
 on a master and workers that are started here, each with one core. Printed are seconds of the whole
-command, peak resident memory (a page that processes share counts once for each), for Spark of the
-driver and of the executor that had most, and whether all scores are equal to the local ones.
-`core us` is what a cluster works for one customer: seconds times cores over customers, from which
-follows what any other size takes. With `--features` the tables of features are computed and
-compared too, with `--kills` the driver is killed and then an executor: the old scores must stand,
-and the next run must end with the same.
+command, `cpu us`, the processor time of all its processes for one customer (compare it on a machine
+that does other work too; what a cluster takes follows from it), peak resident memory (a page that
+processes share counts once for each), for Spark of the driver and of the executor that had most,
+and whether all scores are equal to the local ones. With `--features` the tables of features are
+computed and compared too, with `--kills` the driver is killed and then an executor: the old scores
+must stand, and the next run must end with the same.
 
 The customers are those of data/tables, repeated under new ids with all that happened to them. Run
 `winback run` first; `python benchmarks/spark.py --quick` takes a few minutes.
@@ -74,10 +74,11 @@ def make_tables(folder: Path, customers: int) -> int:
 
 
 class Memory:
-    """The peak of resident memory by part, watched by a thread until the block ends."""
+    """Peaks of resident memory by part, and processor time, watched by a thread for the block."""
 
     def __init__(self, driver: int, workers: tuple[int, ...] = ()) -> None:
         self.peaks: dict[str, float] = {}
+        self._used: dict[int, float] = {}
         self._driver, self._workers = driver, workers
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -104,20 +105,26 @@ class Memory:
                 with suppress(psutil.Error):
                     kind = "java" if one.name() == "java" else "python"
                     sums[f"{part} {kind}"] += one.memory_info().rss / 2**20
+                    self._used[one.pid] = sum(one.cpu_times()[:2])
             for name, size in sums.items():
                 self.peaks[name] = max(size, self.peaks.get(name, 0.0))
+
+    @property
+    def used(self) -> float:
+        """Seconds of the processor that all these processes used."""
+        return sum(self._used.values())
 
 
 def timed(
     begin: Callable[[], subprocess.Popen[bytes]], workers: tuple[int, ...] = ()
 ) -> dict[str, float]:
-    """Seconds and peak MiB of a command that must succeed."""
+    """Seconds on the clock and of the processor, and peak MiB, of a command that must succeed."""
     begun = time.perf_counter()
     process = begin()
     with Memory(process.pid, workers) as memory:
         code = process.wait()
     assert code == 0, f"exit code {code}; see the log beside the tables"
-    return {"seconds": time.perf_counter() - begun, **memory.peaks}
+    return {"seconds": time.perf_counter() - begun, "cpu": memory.used, **memory.peaks}
 
 
 def scoring(tables: Path, out: Path, *more: str) -> list[str]:
@@ -232,17 +239,15 @@ def measure(size: int, given: argparse.Namespace, folder: Path) -> list[dict[str
             )
             files = [Path()] if name == "score" else [f.name for f in out.glob("*.parquet")]
             same = all(equal(out / file, other / file) for file in files)
-            core = spark["seconds"] * given.workers / customers * 1e6
             records.append({"customers": customers, "job": name, "engine": "local", **local})
             records.append(
                 {"customers": customers, "job": name, "engine": "spark", **spark}
-                | {"workers": given.workers, "core us": core, "equal": same}
+                | {"workers": given.workers, "equal": same}
             )
-            print(f"  {name:9} local  {local['seconds']:>7.1f} s   process {_mib(local, 'driver')}")
+            print(f"  {_cost(name, 'local', local, customers)} process {_mib(local, 'driver')}")
             print(
-                f"  {'':9} spark  {spark['seconds']:>7.1f} s   driver {_mib(spark, 'driver')}, "
-                f"executor {_mib(spark, 'executor')}; {given.workers} cores, {core:,.0f} core us a "
-                f"customer; equal: {same}",
+                f"  {_cost('', 'spark', spark, customers)} driver {_mib(spark, 'driver')}, "
+                f"executor {_mib(spark, 'executor')}; equal: {same}",
                 flush=True,
             )
             assert same
@@ -253,6 +258,11 @@ def measure(size: int, given: argparse.Namespace, folder: Path) -> list[dict[str
                 print(f"  {what}: {found}")
     shutil.rmtree(tables.parent)
     return records
+
+
+def _cost(job: str, engine: str, found: dict[str, float], customers: int) -> str:
+    each = found["cpu"] / customers * 1e6
+    return f"{job:9} {engine}  {found['seconds']:>7.1f} s {each:>7,.0f} cpu us a customer "
 
 
 def _mib(found: dict[str, float], part: str) -> str:

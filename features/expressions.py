@@ -1,4 +1,4 @@
-"""Narwhals expressions that give the same bits on DuckDB, pandas, Polars and Spark."""
+"""Narwhals expressions that give the same bits on DuckDB, pandas and Polars."""
 
 from __future__ import annotations
 

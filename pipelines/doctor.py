@@ -190,8 +190,8 @@ def _mlflow() -> Check:
 
 def _spark() -> Check:
     if util.find_spec("pyspark") is None:
-        return Check("spark", "ok", "not installed; only winback score --engine spark needs it")
+        return Check("spark", "ok", "not installed; only --engine spark needs it")
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
-        cure = "install a JVM (17 or later) for winback score --engine spark"
+        cure = "install a JVM (17 or later) for --engine spark"
         return Check("spark", "warning", "pyspark is there, java is not", cure)
     return Check("spark", "ok", "pyspark and java are there")

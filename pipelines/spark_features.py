@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -40,38 +40,20 @@ from .featurize import (
 )
 from .ingest import check_tables
 from .job.lock import only_one
-from .job.progress import say, step
+from .job.progress import step
 from .settings.moments import seconds
 from .settings.params import Featurize, Machine
 from .settings.sources import Source, made_from
 from .storage.atomic import StoreError
 from .storage.places import PREFIX, Address, Place, replace_folder, told, waiting
-from .storage.shared_files import (
-    below,
-    is_intact,
-    listing,
-    opened,
-    read,
-    remove,
-    sha256,
-    stamp,
-    write,
-)
+from .storage.shared_files import below, listing, opened, remove, sha256, stamp
 from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import ROWS_PER_RANGE, features_writer
 from .tables.engine import open_duckdb
 from .tables.frames import ROWS_PER_GROUP
-from .tables.on_spark import (
-    SharedTable,
-    bounds_of,
-    dealt_out,
-    each,
-    in_ranges,
-    session,
-    shared_table,
-    spark_frame,
-)
+from .tables.on_spark import SharedTable, bounds_of, each, session, shared_table, spark_frame
+from .tables.range_parts import RangeParts
 
 COUNTS = ("customers_at_start", "lost", "paid")
 OWNERS = {"referrals": ("referrer_id", "referred_id")}
@@ -189,23 +171,28 @@ def featurize_on_spark(
         given = open_on_spark(s, source, params, machine, tables)
         skipped = left_out(source, given.tables, offers_made=_rows(given, "offers"))
         key = made_from(source, params, given.digest, version("winback"))[:16]
-        job = _Ranges(s, given, bounds_of(s, given.tables["customers"], _each(params)), key, out)
+        bounds = bounds_of(s, given.tables["customers"], _each(params))
+        job = RangeParts(s, given.tables, bounds, work_place(out, key))
+
+        def features(rows: dict[str, pa.Table], folder: Path) -> Any:
+            with range_setting(given, rows) as setting:
+                return _parts(source, params, setting, folder, skipped)
+
+        def leavers(rows: dict[str, pa.Table], folder: Path) -> None:
+            assert source.experiment is not None
+            with range_setting(given, rows) as setting:
+                file = folder / "leavers.parquet"
+                write_leavers(source.experiment, setting, file, lapse=lapse, last=last)
+
         with step(f"features of {job.count} ranges of customers on Spark"):
-            notes = job.run(
-                "features", lambda setting, folder: _parts(source, params, setting, folder, skipped)
-            )
+            counts = [note["said"] for note in job.build("features", features)]
         parts = [name for name in ("churn", "winback", "current") if name not in skipped]
-        if source.experiment is not None and "winback" not in skipped:
+        if "winback" not in skipped:
             with step("features of leavers who were in no experiment"):
                 (lapse,) = each(s, [job.files("winback")], _median)
                 if lapse is not None:
-                    experiment, last = source.experiment, _last(s, given)
-                    job.run(
-                        "leavers",
-                        lambda setting, folder: write_leavers(
-                            experiment, setting, folder / "leavers.parquet", lapse=lapse, last=last
-                        ),
-                    )
+                    last = _last(s, given)
+                    job.build("leavers", leavers)
                     parts.append("leavers")
         prefix = f"{PREFIX}{key}"
         with step("writing the features"), replace_folder(out, prefix) as new:
@@ -215,7 +202,7 @@ def featurize_on_spark(
                 if isinstance(target, Address):
                     new.written[PurePosixPath(target.path).name] = facts
             if "churn" not in skipped and given.setting.definition.dated:
-                _sensitivity(source, params, given, notes, new.path / SENSITIVITY)
+                _sensitivity(source, params, given, counts, new.path / SENSITIVITY)
             with closing(open_duckdb(machine.memory_limit, 1)) as connection:
                 empty = {name: table.schema.empty_table() for name, table in given.tables.items()}
                 setting = replace(given.setting, tables=frames.open_arrow(connection, empty))
@@ -224,66 +211,12 @@ def featurize_on_spark(
         remove(job.work)
 
 
-class _Ranges:
-    """The ranges of customers, and the folder where what was made of them waits."""
-
-    def __init__(
-        self, spark: Any, given: OnSpark, bounds: Sequence[Any], key: str, out: Place
-    ) -> None:
-        self._spark, self._given, self._bounds = spark, given, bounds
-        self._dealt: dict[tuple[int, ...], Any] = {}
-        self.count = len(bounds) + 1
-        self.work = work_place(out, key)
-
-    def files(self, part: str) -> list[Place]:
-        """Where a part of each range waits, in order."""
-        return [_file(self.work, part, number) for number in range(self.count)]
-
-    def run(self, what: str, build: Callable[[Setting, Path], Any]) -> list[Any]:
-        """What `build` says of each range, whose files wait then; finished ones stay."""
-        given, work = self._given, self.work
-
-        def one(number: int, rows: dict[str, pa.Table]) -> None:
-            with tempfile.TemporaryDirectory() as name, range_setting(given, rows) as setting:
-                said = build(setting, Path(name))
-                files = {
-                    file.stem: write(_file(work, file.stem, number), file)
-                    for file in sorted(Path(name).glob("*.parquet"))
-                }
-            note = json.dumps({"said": said, "files": files}).encode()
-            write(below(work, f"{what}-{number:05d}.json"), note)
-
-        wanted = tuple(n for n in range(self.count) if not self._finished(what, n))
-        if wanted:
-            if len(wanted) < self.count:
-                say(f"{self.count - len(wanted)} of {self.count} ranges are there from before")
-            if wanted not in self._dealt:
-                dealt = dealt_out(self._spark, given.tables, self._bounds, wanted)
-                self._dealt[wanted] = dealt
-            in_ranges(self._dealt[wanted], given.tables, wanted, one)
-        return [self._note(what, number)["said"] for number in range(self.count)]
-
-    def _note(self, what: str, number: int) -> dict[str, Any]:
-        return dict(json.loads(read(below(self.work, f"{what}-{number:05d}.json")) or b"{}"))
-
-    def _finished(self, what: str, number: int) -> bool:
-        files = self._note(what, number).get("files")
-        return files is not None and all(
-            is_intact(_file(self.work, part, number), facts["sha256"])
-            for part, facts in files.items()
-        )
-
-
 def work_place(out: Place, key: str) -> Place:
     """Where the parts of a job wait until they are published: beside the output."""
     if isinstance(out, Address):
         return below(out, f"{PREFIX}work-{key}")
     out = out.resolve()
     return out.with_name(f".{out.name}.work-{key}")
-
-
-def _file(work: Place, part: str, number: int) -> Place:
-    return below(work, f"{part}-{number:05d}.parquet")
 
 
 def _parts(
@@ -307,14 +240,15 @@ def _counts(frame: nw.LazyFrame) -> pa.Table:
 
 
 def _sensitivity(
-    source: Source, params: Featurize, given: OnSpark, notes: Sequence[Any], path: Path
+    source: Source, params: Featurize, given: OnSpark, ranges: Sequence[Any], path: Path
 ) -> None:
     """Write the table of `features.sensitivity` from the counts of all ranges."""
     none = {name: table.schema.empty_table() for name, table in given.tables.items()}
     with range_setting(given, none) as setting:
         rows = _counts(churn_counts(source, params, setting))
         for position, name in enumerate(COUNTS):
-            sums = [sum(column) for column in zip(*(note[position] for note in notes), strict=True)]
+            each_range = (counts[position] for counts in ranges)
+            sums = [sum(column) for column in zip(*each_range, strict=True)]
             place = rows.column_names.index(name)
             rows = rows.set_column(place, rows.schema.field(name), pa.array(sums, pa.int64()))
         setting.connection.register("counts", rows)

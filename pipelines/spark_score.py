@@ -51,19 +51,11 @@ from .settings.params import Featurize, Machine
 from .settings.sources import Source, made_from
 from .spark_features import OnSpark, open_on_spark, range_setting
 from .storage.places import PREFIX, Address, Place, replace_folder
-from .storage.shared_files import below, is_intact, listing, read, sha256, stamp, write
-from .tables.on_spark import (
-    SharedTable,
-    bounds_of,
-    dealt_out,
-    each,
-    in_ranges,
-    read_group,
-    session,
-    shared_table,
-)
+from .storage.shared_files import below, listing, sha256, stamp
+from .tables.on_spark import SharedTable, bounds_of, each, read_group, session, shared_table
+from .tables.range_parts import RangeParts
 
-FEATURES, OBJECTORS = "features", "objectors"
+FEATURES, OBJECTORS, PART = "features", "objectors", "part"
 
 
 @dataclass(frozen=True)
@@ -98,7 +90,6 @@ class _Plan:
     task: Task
     opened: Opened
     listed: str | None
-    work: Place
     given: OnSpark | None
 
 
@@ -159,7 +150,7 @@ def score_on_spark(
         if seen != {file: stamp(file) for file in files}:
             clear_work(job.here)
             raise ValueError(f"{job.features}: changed while it was scored; start again")
-        counts = drift.added(note["drift"] for note in notes)
+        counts = drift.added(note["said"]["drift"] for note in notes)
         facts["drift"] = drift.distance(opened, counts, limit=job.drift_limit)
         _publish(job, notes, facts, customers.as_of, work)
         clear_work(job.here)
@@ -229,67 +220,51 @@ def _answer_ranges(
     listed: str | None,
     work: Place,
 ) -> list[dict[str, Any]]:
-    """Answer and write all ranges that are not finished; what there is to say of each, in order."""
+    """Answer and write all ranges that are not finished; the notes of all, in order."""
     tables = dict(customers.tables)
+    first = tables[customers.first]
     if job.suppressions is not None:
         files = [*listing(job.suppressions).files.values()]
         objectors = shared_table(files, columns=("customer_id",))
         if objectors.rows:
-            known = tables[customers.first].schema.field("customer_id").type
+            known = first.schema.field("customer_id").type
             check_kinds(objectors.schema.field("customer_id").type, known)
             tables[OBJECTORS] = objectors
-    rows = tables[customers.first].rows
-    bounds = bounds_of(spark, tables[customers.first], job.part_rows)
-    names = [f"part-{number:05d}.parquet" for number in range(len(bounds) + 1)]
-    notes = [_note(work, name) for name in names]
-    there = each(spark, list(zip(names, notes, strict=True)), lambda one: _is_done(work, *one))
-    wanted = [
-        number
-        for number, (note, intact) in enumerate(zip(notes, there, strict=True))
-        if not intact or note["suppressions"] != listed
-    ]
-    if not wanted:
-        return notes
-    if len(wanted) < len(names):
-        say(f"{len(names) - len(wanted)} of {len(names)} parts are there from before")
+    parts = RangeParts(spark, tables, bounds_of(spark, first, job.part_rows), work)
     task = Task(opened.answers, opened.version, customers.as_of, None)
-    plan = _Plan(task, opened, listed, work, customers.given)
-    with step(f"scoring {rows:,} customers with {opened.version} on Spark"):
-        dealt = dealt_out(spark, tables, bounds, wanted)
-        in_ranges(dealt, tables, wanted, lambda number, rows: _answer(plan, names[number], rows))
-    return [_note(work, name) for name in names]
+    plan = _Plan(task, opened, listed, customers.given)
+    with step(f"scoring {first.rows:,} customers with {opened.version} on Spark"):
+        return parts.build(
+            PART, lambda rows, folder: _answer(plan, rows, folder), suppressions=listed
+        )
 
 
-def _answer(plan: _Plan, name: str, rows: dict[str, pa.Table]) -> None:
-    """Answer one range, write its part and then the note that it is done."""
+def _answer(plan: _Plan, rows: dict[str, pa.Table], folder: Path) -> dict[str, Any]:
+    """Answer one range and write its part; what there is to say of its customers."""
     task = replace(plan.task, listed=_listed(plan, rows))
     columns = input_columns(task.answers)
-    with tempfile.TemporaryDirectory() as folder:
-        file, part = Path(folder) / "customers.parquet", Path(folder) / name
+    with tempfile.TemporaryDirectory() as beside:
+        file = Path(beside) / "customers.parquet"
         if plan.given is None:
             pq.write_table(rows[FEATURES], file)
         else:
             with range_setting(plan.given, rows) as setting:
                 write_today(setting, moments.seconds(task.as_of), file)
         batch.check_columns([file], columns)
-        number = pq.read_metadata(file).num_rows
         survey = batch.Survey(0, task.as_of, 0)
-        if number:
+        if pq.read_metadata(file).num_rows:
             survey = batch.survey([file], as_of=task.as_of, now=task.as_of)
-        read_names = columns_read(task, pq.read_schema(file).names)
-        chunks = list(batch.chunks([file], read_names)) or [pq.read_table(file, columns=read_names)]
-        answers = pa.concat_tables([answered(chunk, task) for chunk in chunks])
-        with part.open("wb") as handle:
-            write_parquet(answers, handle)
-        note = {
-            **write(below(plan.work, name), part),
-            "suppressions": plan.listed,
-            "rows": len(answers),
-            "rows_in": survey.rows,
-            "elsewhere": survey.elsewhere,
-            "drift": drift.added(drift.counts(plan.opened, chunk) for chunk in chunks),
-        }
-    write(_note_place(plan.work, name), json.dumps(note, sort_keys=True).encode())
+        names = columns_read(task, pq.read_schema(file).names)
+        chunks = list(batch.chunks([file], names)) or [pq.read_table(file, columns=names)]
+    answers = pa.concat_tables([answered(chunk, task) for chunk in chunks])
+    with (folder / f"{PART}.parquet").open("wb") as handle:
+        write_parquet(answers, handle)
+    return {
+        "rows": len(answers),
+        "rows_in": survey.rows,
+        "elsewhere": survey.elsewhere,
+        "drift": drift.added(drift.counts(plan.opened, chunk) for chunk in chunks),
+    }
 
 
 def _listed(plan: _Plan, rows: dict[str, pa.Table]) -> Suppressions | None:
@@ -308,32 +283,21 @@ def _publish(
     as_of: datetime,
     work: Place,
 ) -> None:
-    rows_in, elsewhere = (sum(note[name] for note in notes) for name in ("rows_in", "elsewhere"))
+    rows, rows_in, elsewhere = (
+        sum(note["said"][name] for note in notes) for name in ("rows", "rows_in", "elsewhere")
+    )
     survey = batch.Survey(rows_in, as_of, elsewhere)
     if not rows_in:
         raise ValueError(f"{job.features}: there are no rows to score")
     listed = facts["suppressions"]
-    names = [f"part-{number:05d}.parquet" for number in range(len(notes))]
+    names = [f"{PART}-{number:05d}.parquet" for number in range(len(notes))]
     if isinstance(work, Path):
         latest = Suppressions(pa.array([], pa.string()), listed) if listed else None
         with undisturbed(job.here, work):
             publish(job, [work / name for name in names], facts, survey, latest)
         return
-    rows = sum(note["rows"] for note in notes)
     with replace_folder(job.out, work.path.rpartition("/")[2]) as new:
         finish(new, facts, survey, rows, listed)
         for name, note in zip(names, notes, strict=True):
-            new.written[name] = {key: note[key] for key in ("bytes", "rows", "sha256")}
+            new.written[name] = {**note["files"][PART], "rows": note["said"]["rows"]}
     say(f"{rows:,} of {rows_in:,} customers in {job.out}")
-
-
-def _note_place(work: Place, name: str) -> Place:
-    return below(work, name.replace(".parquet", ".json"))
-
-
-def _note(work: Place, name: str) -> dict[str, Any]:
-    return dict(json.loads(read(_note_place(work, name)) or b"{}"))
-
-
-def _is_done(work: Place, name: str, note: Mapping[str, Any]) -> bool:
-    return "sha256" in note and is_intact(below(work, name), note["sha256"])

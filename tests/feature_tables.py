@@ -51,7 +51,7 @@ def arrow(table: str, rows: Sequence[Row]) -> pa.Table:
 def frames_on(
     engine: str, tables: dict[str, Sequence[Row]], session: Any = None
 ) -> dict[str, nw.LazyFrame]:
-    """Tables of rows as lazy frames of one engine; for duckdb and spark, of one session."""
+    """Tables of rows as lazy frames of one engine; for duckdb, of one session."""
     if engine == "duckdb" and session is None:
         import duckdb
 
@@ -67,8 +67,6 @@ def on_engine(engine: str, table: pa.Table, session: Any = None) -> nw.LazyFrame
         import polars as pl
 
         return nw.from_native(pl.DataFrame(table).lazy())
-    if engine == "spark":
-        return nw.from_native(session.createDataFrame(table))
     return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
 
 

@@ -15,7 +15,7 @@ from ...features.expressions import columns_of
 from ...features.windows import KEYS
 from .engine import open_duckdb
 
-ENGINES = ("duckdb", "pandas", "polars", "spark")
+ENGINES = ("duckdb", "pandas", "polars")
 MONEY = {
     "customers": ("cost_to_serve_monthly",),
     "orders": ("amount", "margin", "discount"),
@@ -51,10 +51,9 @@ def open_tables(
     Parameters
     ----------
     engine
-        "duckdb" runs out of core; "pandas" and "polars" read into memory; "spark" runs wherever
-        its session does.
+        "duckdb" runs out of core; "pandas" and "polars" read into memory.
     session
-        A DuckDB connection or a Spark session to use instead of a new one.
+        A DuckDB connection to use instead of a new one.
 
     Raises
     ------
@@ -71,10 +70,6 @@ def open_tables(
     paths = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
     if not paths:
         raise FileNotFoundError(f"no parquet files in {folder}; run the stage ingest first")
-    if engine == "spark":
-        spark = session or _spark_session(threads)
-        spark.conf.set("spark.sql.session.timeZone", "UTC")
-        return {name: canonical(name, spark.read.parquet(str(p))) for name, p in paths.items()}
     connection = session or open_duckdb("4GB", threads)
     read = {name: "read_parquet('" + str(p).replace("'", "''") + "')" for name, p in paths.items()}
     if engine == "duckdb":
@@ -91,6 +86,25 @@ def open_arrow(connection: Any, tables: Mapping[str, pa.Table]) -> dict[str, nw.
     for name, rows in tables.items():
         connection.register(f"given_{name}", rows)
     return _on_duckdb(connection, {name: f'"given_{name}"' for name in tables})
+
+
+def canonical(name: str, frame: Any) -> nw.LazyFrame:
+    """A table of a Spark session in UTC, made canonical; naive timestamps count as UTC."""
+    from pyspark.sql import functions as fn
+
+    columns = []
+    for column, dtype in frame.dtypes:
+        value = fn.col(column)
+        if column in MONEY.get(name, ()):
+            value = fn.round(value * 100).cast("bigint")
+        elif column in THOUSANDTHS.get(name, ()):
+            value = fn.round(value * 1000).cast("bigint")
+        elif dtype.startswith(("timestamp", "date")):
+            value = fn.floor(fn.unix_micros(value.cast("timestamp")) / 1_000_000).cast("bigint")
+        elif dtype.startswith("decimal"):
+            value = value.cast("double")
+        columns.append(value.alias(column))
+    return nw.from_native(frame.select(*columns))
 
 
 def _on_duckdb(connection: Any, sources: Mapping[str, str]) -> dict[str, nw.LazyFrame]:
@@ -197,34 +211,3 @@ def _in_memory(table: pa.Table, engine: str) -> nw.LazyFrame:
 
         return nw.from_native(pl.DataFrame(table).lazy())
     return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
-
-
-def _spark_session(threads: int) -> Any:
-    from pyspark.sql import SparkSession
-
-    return (
-        SparkSession.builder.master(f"local[{int(threads)}]")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", str(2 * int(threads)))
-        .config("spark.ui.enabled", "false")
-        .getOrCreate()
-    )
-
-
-def canonical(name: str, frame: Any) -> nw.LazyFrame:
-    """A table of a Spark session in UTC, made canonical; naive timestamps count as UTC."""
-    from pyspark.sql import functions as fn
-
-    columns = []
-    for column, dtype in frame.dtypes:
-        value = fn.col(column)
-        if column in MONEY.get(name, ()):
-            value = fn.round(value * 100).cast("bigint")
-        elif column in THOUSANDTHS.get(name, ()):
-            value = fn.round(value * 1000).cast("bigint")
-        elif dtype.startswith(("timestamp", "date")):
-            value = fn.floor(fn.unix_micros(value.cast("timestamp")) / 1_000_000).cast("bigint")
-        elif dtype.startswith("decimal"):
-            value = value.cast("double")
-        columns.append(value.alias(column))
-    return nw.from_native(frame.select(*columns))

@@ -1,11 +1,8 @@
-"""DuckDB, pandas, Polars and Spark give the same frames of a simulated world, bit for bit."""
+"""DuckDB, pandas and Polars give the same frames of a simulated world, bit for bit."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -85,47 +82,3 @@ def test_engines_agree(
 ) -> None:
     tables = frames.open_tables(folder, engine=engine, threads=1)
     assert_same(parts(tables, definition), on_duckdb[definition.kind])
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    sql = pytest.importorskip("pyspark.sql", reason="no pyspark: install the extra 'spark'")
-    if shutil.which("java") is None:
-        pytest.skip("no java, which Spark runs on: install a JRE 17")
-    builder = sql.SparkSession.builder.master("local[1]")
-    # Tiny tables: planning is all there is to pay, so spare what only large ones gain from.
-    for name, value in {
-        "spark.sql.shuffle.partitions": "1",
-        "spark.sql.adaptive.enabled": "false",
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-    }.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    yield session
-    session.stop()
-
-
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_spark_agrees(folder: Path, on_duckdb: dict[str, Any], spark: Any) -> None:
-    """Features only: planning the snapshots on a cold Spark takes minutes on a busy machine."""
-    wanted = on_duckdb["contract"]["winback"]
-    keys = pa.table(
-        {
-            "customer_id": wanted["customer_id"],
-            "as_of": wanted["as_of"].astype("datetime64[s]").astype("int64"),
-        }
-    )
-    table = features(
-        frames.open_tables(folder, engine="spark", session=spark),
-        nw.from_native(spark.createDataFrame(keys)),
-        windows_days=WINDOWS_DAYS,
-        definition=CONTRACT,
-        kinds=KINDS,
-    )
-    found = written(table)
-    assert_same({"winback": found}, {"winback": wanted[found.columns]})

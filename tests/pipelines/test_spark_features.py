@@ -92,7 +92,7 @@ def test_a_killed_featurize_goes_on_with_the_ranges_that_are_missing(
     (work / "features-00001.json").unlink()
     capsys.readouterr()
     assert main(out) == 0
-    assert "2 of 3 ranges are there from before" in capsys.readouterr().err
+    assert "2 of 3 parts are there from before" in capsys.readouterr().err
     made = pd.read_parquet(tmp_path / "made/churn.parquet")
     pd.testing.assert_frame_equal(made, pd.read_parquet("data/features/churn.parquet"))
 

@@ -84,7 +84,7 @@ def test_the_last_event_is_what_happened_not_what_is_planned(folder: Path) -> No
 
 
 def test_a_wrong_engine_or_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="engine must be one of duckdb, pandas, polars, spark, fo"):
+    with pytest.raises(ValueError, match="engine must be one of duckdb, pandas, polars, fo"):
         frames.open_tables(tmp_path, engine="dask")
     with pytest.raises(FileNotFoundError, match=r"no parquet files in .* run the stage ingest"):
         frames.open_tables(tmp_path)

@@ -21,6 +21,7 @@ from ..models.evaluation.policies import decide
 from ..models.evaluation.unseen import remember_offers
 from ..models.formula.explain import family_importance, importance
 from ..models.formula.formula import Formula, evaluate
+from ..models.groups import group_labels, shared_labels
 from ..models.returns.returns import WinbackModel, fit_winback
 from ..models.uplift.input_rows import sent_propensity
 from .job.progress import say, step
@@ -87,8 +88,9 @@ def train_winback(
         frame["propensity"] = sent_propensity(
             frame["offer"].to_numpy(), frame["propensity"], frame.index
         )
-        apart = kept_apart(frame["customer_id"], share=apart_share)
-        tested = apart | held_out(frame["customer_id"], share=params.test_share, seed=params.seed)
+        together = group_labels(frame)
+        apart = kept_apart(together, share=apart_share)
+        tested = apart | held_out(together, share=params.test_share, seed=params.seed)
         with step(f"graded models on {(~tested).sum():,} customers, {tested.sum():,} held out"):
             model = _fit(frame[~tested], names, source.experiment, params, machine)
         _decide(model, frame[~tested], names, source.experiment, new)
@@ -123,7 +125,7 @@ def _fit(
         offer=rows["offer"].to_numpy(),
         propensity=rows["propensity"].to_numpy(),
         returned=rows["returned"].to_numpy(),
-        groups=rows["customer_id"] if rows["customer_id"].duplicated().any() else None,
+        groups=shared_labels(rows),
         value=rows["value"].to_numpy(),
         second_days=rows["second_days"].to_numpy(),
         second_ended=rows["second_ended"].to_numpy(),

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from ..groups import shared_labels
-from ..intervals import mean_estimate, paired_difference, ratio_scores
+from ..intervals import Estimate, mean_estimate, paired_difference, ratio_scores
 from ..offers import Offer, expected_costs, with_control
 from ..total_return import best_at, best_rate
 from .offpolicy import offer_scores
-from .personal_gain import is_believed, is_evident
+from .personal_gain import is_believed, is_evident, pooled_means
 
 
 @dataclass(frozen=True)
@@ -247,34 +247,47 @@ def rule_prices(
     return pd.DataFrame(rows)
 
 
-def decide(graded: Graded) -> dict[str, Any]:
+def decide(graded: Graded, *, ships: Graded | None = None) -> dict[str, Any]:
     """Whether personal offers are expected to beat the best single one, and which that is.
 
     Parameters
     ----------
     graded
-        Out-of-fold rows of the training part.
+        Out-of-fold rows of the training part, which decide.
+    ships
+        Out-of-fold rows of the models that ship, which are more, and tell how evident the gain is;
+        by default the same rows.
 
     Returns
     -------
     dict
-        best_single (may be the control), personalize (a gain is expected, see `is_believed`),
-        evidence (it lies beyond the noise of these rows), gain, gain_error, n.
+        best_single (may be the control), personalize (a gain is expected, see `is_believed`);
+        of the rows `ships`: evidence (personal offers are sent and their gain over the offer that
+        is best for all there lies beyond the noise, see `is_evident`), gain, gain_error, n.
     """
-    singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
-    best = int(np.argmax([single.mean() for single in singles]))
-    personal = _personal(graded)
-    gain = paired_difference(_earned(graded, personal), singles[best], clusters=graded.groups)
-    forecast = _expected(graded, personal) - _expected(graded, _always(best, graded))
+    best, gain, forecast = _lead(graded)
     personalize = is_believed(gain.value, gain.se, forecast)
+    shown = gain if ships is None else _lead(ships)[1]
     return {
         "best_single": graded.names[best],
         "personalize": personalize,
-        "evidence": personalize and is_evident(gain.value, gain.se),
-        "gain": gain.value,
-        "gain_error": gain.se,
-        "n": gain.n,
+        "evidence": personalize and is_evident(shown.value, shown.se),
+        "gain": shown.value,
+        "gain_error": shown.se,
+        "n": shown.n,
     }
+
+
+def _lead(graded: Graded) -> tuple[int, Estimate, float]:
+    """The best offer for all, the gain of a personal choice over it, and what is forecast of it."""
+    singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
+    earns = [mean_estimate(single, clusters=graded.groups) for single in singles]
+    means, errors = (np.array([getattr(one, name) for one in earns]) for name in ("value", "se"))
+    best = int(np.argmax(pooled_means(means, errors)))  # few rows make no offer the best
+    personal = _personal(graded)
+    gain = paired_difference(_earned(graded, personal), singles[best], clusters=graded.groups)
+    forecast = _expected(graded, personal) - _expected(graded, _always(best, graded))
+    return best, gain, forecast
 
 
 def tailored_rule(

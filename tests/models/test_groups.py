@@ -14,6 +14,7 @@ from winback.models.evaluation.qini_bootstrap import bootstrap
 from winback.models.evaluation.time_split import split_by_time
 from winback.models.evaluation.unseen import remember_offers, remember_share, unseen
 from winback.models.experiment.assignment import checked_rows, compare_sizes
+from winback.models.experiment.observational import adjusted_effects
 from winback.models.groups import drawn_units, group_labels, shared_labels
 
 SIZE = 4  # customers of a household
@@ -122,6 +123,23 @@ def test_intervals_of_a_readout_are_wider_by_the_design_effect():
     ]
     assert errors[0] / errors[1] == pytest.approx(np.sqrt(design_effect(rows)), rel=0.05)
     assert errors[0] / errors[1] > 1.4
+
+
+def test_effects_of_targeted_offers_have_the_intervals_of_households():
+    rows = households(number=1_000)
+    facts = pd.DataFrame({"x": np.random.default_rng(1).normal(size=1_000).repeat(SIZE)})
+    widths = []
+    for clusters in (shared_labels(rows), None):
+        found = adjusted_effects(
+            facts,
+            rows["offer"].to_numpy(),
+            rows["returned"].to_numpy(float),
+            control="none",
+            seed=0,
+            clusters=clusters,
+        )
+        widths.append((found["hi"] - found["lo"]).item())
+    assert widths[0] / widths[1] == pytest.approx(np.sqrt(design_effect(rows)), rel=0.1)
 
 
 def test_sizes_of_arms_are_counted_in_what_was_drawn():

@@ -57,6 +57,7 @@ def drawn_units(offer: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """
     if groups is None:
         return np.arange(len(offer))
-    codes, first = np.unique(pd.factorize(groups)[0], return_index=True)
-    of_first = np.asarray(offer)[first][np.searchsorted(codes, pd.factorize(groups)[0])]
-    return np.sort(first) if bool((of_first == np.asarray(offer)).all()) else np.arange(len(offer))
+    sent = np.asarray(offer)
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    whole = bool((sent[first][group] == sent).all())
+    return np.sort(first) if whole else np.arange(len(sent))

@@ -2,12 +2,15 @@
 
     python benchmarks/evidence.py [--quick] [--only NAME ...] [--runs N]
 
-Six questions, each asked of `OfferUplift` on experiments drawn with their truth:
+Seven questions, each asked of `OfferUplift` on experiments drawn with their truth:
 
 * shuffled: the offers of a zoo world are dealt out anew, so that none does anything. How often is
   a personal choice called evident (wanted: at most 5%)?
-* planted: two offers whose effects differ in sign by one column, the gain three standard errors of
-  its estimate. How often is it called evident (wanted: at least 80%)?
+* uncrossed: offers work, but the same one is best for everybody. How often (at most 5%)?
+* planted: the best possible choice gains three standard errors over the best offer for all, those
+  of that very difference on these rows. How often is the learned choice called evident (wanted: at
+  least 80%)? Once the mail helps most and harms one plan, and once half and half by a column,
+  where on average it does nothing and the two offers for all are equal.
 * seeds: the same rows, other fold seeds. How often does the decision agree with that of most
   seeds (wanted: at least 95% where the gain is clear)?
 * forecast: the gain that is told from half of the customers stands with a 95% interval. How often
@@ -35,6 +38,7 @@ from winback.models.intervals import mean_estimate, normal_reach, wilson_interva
 from winback.models.uplift.uplift import OfferUplift
 
 SHUFFLED = ("harm", "spend", "small", "crossover")
+UNCROSSED = ("alike", "waning")
 SEEDS = ("crossover", "corners", "small", "harm")
 FOLD_SEEDS = 8
 Record = dict[str, object]
@@ -52,29 +56,67 @@ def shuffled(runs: int) -> Iterator[Record]:
         yield _share("shuffled", world, "evident", claims)
 
 
-def planted(runs: int) -> Iterator[Record]:
-    """6,000 rows; +5 points for half and -5 for the others by the sign of one of six columns.
+def uncrossed(runs: int) -> Iterator[Record]:
+    """Worlds of the zoo in which nobody is better off with another offer, 4,000 rows."""
+    for world in UNCROSSED:
+        claims = []
+        for seed in range(max(1, runs // 4)):
+            drawn = table(world, 8_000, seed)
+            model = OfferUplift(control=CONTROL).fit(
+                drawn.train, drawn.outcome, offer=drawn.offer, propensity=drawn.propensity
+            )
+            claims.append(model.evident_)
+        yield _share("uncrossed", world, "evident", claims)
 
-    What the best possible choice, by the true effects, would have shown on the same rows stands
-    beside: the best single offer is picked by these rows too, which hides part of the gain.
+
+def planted(runs: int) -> Iterator[Record]:
+    """6,000 rows, a mail or none; what can be known of the gain, and what is found of it.
+
+    "By the truth" is the best possible choice against the offer that truly is best for all;
+    "by the truth, best picked" against the one that these rows make the best, as it has to be.
     """
-    claims, believed, possible = [], [], []
-    for seed in range(max(1, runs // 10)):
-        rng = np.random.default_rng([seed, 2])
-        X = pd.DataFrame(rng.normal(size=(6_000, 6))).add_prefix("x")
-        sent = rng.random(len(X)) < 0.5
-        effect = 0.05 * np.sign(X["x0"].to_numpy())
-        chance = 0.3 + 0.05 * np.tanh(X["x1"]) + np.where(sent, effect, 0.0)
-        outcome = (rng.random(len(X)) < chance).astype(float)
-        model = OfferUplift(control=CONTROL).fit(X, outcome, offer=np.where(sent, "mail", CONTROL))
-        claims.append(model.evident_)
-        believed.append(model.personalizes_)
-        best = (effect > 0).astype(float) - float(model.best_single_ == "mail")
-        gain = mean_estimate(best * (model.scores_[:, 1] - model.scores_[:, 0]))
-        possible.append(is_evident(gain.value, gain.se))
-    yield _share("planted", "three errors", "evident", claims)
-    yield _share("planted", "three errors", "evident by the truth", possible)
-    yield _share("planted", "three errors", "personalizes", believed)
+    for world, effects in (("harms one plan", _harms_one), ("half and half", _half_and_half)):
+        said: dict[str, list[bool]] = {}
+        for seed in range(max(1, runs // 10)):
+            rng = np.random.default_rng([seed, 2])
+            X = pd.DataFrame(rng.normal(size=(6_000, 6))).add_prefix("x")
+            X["plan"] = rng.choice(list("abcd"), len(X))
+            effect = effects(X)
+            sent = rng.random(len(X)) < 0.5
+            chance = 0.3 + 0.05 * np.tanh(X["x1"]) + np.where(sent, effect, 0.0)
+            outcome = (rng.random(len(X)) < chance).astype(float)
+            offer = np.where(sent, "mail", CONTROL)
+            model = OfferUplift(control=CONTROL).fit(X, outcome, offer=offer)
+            for name, best in (
+                ("by the truth", effect.mean() > 0),
+                ("by the truth, best picked", model.best_single_ == "mail"),
+            ):
+                chosen = (effect > 0).astype(float) - float(best)
+                gain = mean_estimate(chosen * (model.scores_[:, 1] - model.scores_[:, 0]))
+                said.setdefault(f"evident {name}", []).append(is_evident(gain.value, gain.se))
+            said.setdefault("evident", []).append(model.evident_)
+            said.setdefault("personalizes", []).append(model.personalizes_)
+        for what, answers in said.items():
+            yield _share("planted", world, what, answers)
+
+
+def _harms_one(X: pd.DataFrame) -> np.ndarray:
+    """The mail helps three of four plans, and harms the fourth by three errors of that."""
+    return np.where(X["plan"] == "a", _three_errors(len(X) / 4, -1.0), 0.05)
+
+
+def _half_and_half(X: pd.DataFrame) -> np.ndarray:
+    """The mail helps one half by three errors of its effect on that half, and harms the other."""
+    return np.where(X["x0"] > 0, 1.0, -1.0) * _three_errors(len(X) / 2, 1.0)
+
+
+def _three_errors(rows: float, sign: float) -> float:
+    """An effect on a chance of 0.3 of three of its errors, a half of the rows with the mail."""
+    effect = 0.0
+    for _ in range(20):
+        chance = 0.3 + effect
+        effect = sign * 3.0 * np.sqrt(2 * (0.3 * 0.7 + chance * (1 - chance)) / rows)
+    return float(effect)
 
 
 def seeds(runs: int) -> Iterator[Record]:
@@ -149,6 +191,7 @@ def rare(runs: int) -> Iterator[Record]:
 
 QUESTIONS: dict[str, Callable[[int], Iterator[Record]]] = {
     "shuffled": shuffled,
+    "uncrossed": uncrossed,
     "planted": planted,
     "seeds": seeds,
     "forecast": forecast,

@@ -124,9 +124,29 @@ def judge(table: Table, effects: pd.DataFrame) -> dict[str, float]:
     if spread:
         pairs = [(values[:, place], true[:, place]) for place in spread]
         found["correlation"] = float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs]))
-        found["slope"] = float(np.mean([np.polyfit(*pair, 1)[0] for pair in pairs]))
+    found |= calibration(values, true)
     areas = [_true_qini(values[:, place], true[:, place]) for place in range(len(offers))]
     return found | {f"qini {name}": area for name, area in zip(offers, areas, strict=True)}
+
+
+def calibration(effects: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Slope of the truth on effects (rows, offers) around their averages; 1 is right.
+
+    Also how far the truth of the lowest and of the highest fifth lies from the average, as a share
+    of what was said, and the spread (variance) by which slopes of several tables are averaged.
+    Shares are averaged over the offers by what was said of each.
+    """
+    said, is_so = effects - effects.mean(axis=0), true - true.mean(axis=0)
+    spread = float((said**2).mean())
+    if spread < 1e-12 * max(1.0, float((effects**2).mean())):
+        return {"slope": np.nan, "low fifth": np.nan, "high fifth": np.nan, "spread": 0.0}
+    fifth = len(said) // 5
+    order = np.argsort(said, axis=0, kind="stable")
+    found = {"slope": float((said * is_so).mean()) / spread, "spread": spread}
+    for name, rows in (("low fifth", order[:fifth]), ("high fifth", order[-fifth:])):
+        lies, told = (np.take_along_axis(one, rows, axis=0).mean(axis=0) for one in (is_so, said))
+        found[name] = float((lies * np.sign(told)).sum() / np.abs(told).sum())
+    return found
 
 
 def _qini(table: Table, effects: pd.DataFrame, offer: str) -> float:
@@ -227,7 +247,8 @@ def compare(
             records.append(record | {"fit s": fit, "score s": predict})
         frame = pd.DataFrame(records)
     qinis = [column for column in frame if column.startswith("qini ")]
-    summary = frame.drop(columns=["seed", *qinis]).groupby("method", sort=False).mean()
+    told = frame.drop(columns=["seed", "spread", *qinis], errors="ignore")
+    summary = told.groupby("method", sort=False).mean()
     summary["value - ours"], summary["+-"] = gap_to_ours(frame, "value")
     if "rmse" in frame:
         wide = frame.pivot(index="seed", columns="method", values="rmse")

@@ -343,7 +343,10 @@ def _around(sd: float) -> Callable[[np.ndarray, np.random.Generator], np.ndarray
 
 
 def beside_best(frame: pd.DataFrame, peers: Sequence[str]) -> dict[str, float | str]:
-    """Means of ours, of the best peer at each figure, and of the best offer for all."""
+    """Means of ours, of the best peer at each figure, and of the best offer for all.
+
+    Slope and fifths say how ours keep their word (see `uplift.calibration`): 1 is right.
+    """
     qinis = [column for column in frame if column.startswith("qini ")]
     frame = frame.assign(qini=1000 * frame[qinis].mean(axis=1))
     means = frame.groupby("method")[["rmse", "value", "qini"]].mean()
@@ -356,8 +359,10 @@ def beside_best(frame: pd.DataFrame, peers: Sequence[str]) -> dict[str, float | 
             found[f"its name ({figure})"] = getattr(theirs, best)()
         if figure == "value":
             found["single value"] = means.loc["best single offer", figure]
-    if "slope" in frame:
-        found["slope"] = frame.loc[frame["method"] == "winback", "slope"].mean()
+    ours = frame[(frame["method"] == "winback") & (frame["spread"] > 0)]
+    for figure, power in (("slope", 1.0), ("low fifth", 0.5), ("high fifth", 0.5)):
+        weight = ours["spread"] ** power
+        found[figure] = (ours[figure] * weight).sum() / weight.sum() if len(ours) else np.nan
     return found
 
 

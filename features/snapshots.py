@@ -183,6 +183,17 @@ def offer_snapshots(
     )
 
 
+def with_groups(tables: Tables, snapshots: nw.LazyFrame) -> nw.LazyFrame:
+    """Snapshots with group_id (text) beside the customer, where the source has it."""
+    customers = tables["customers"]
+    if "group_id" not in columns_of(customers):
+        return snapshots
+    groups = customers.select("customer_id", group_id=nw.col("group_id").cast(nw.String))
+    names = columns_of(snapshots)
+    joined = snapshots.join(groups, on="customer_id", how="left")
+    return joined.select(*names, "group_id")
+
+
 def _labels(tables: Tables, column: str) -> nw.LazyFrame:
     """customer_id and churned (0, 1 or null), from a column of the attributes."""
     return tables["attributes"].select("customer_id", churned=nw.col(column).cast(nw.Int8))

@@ -78,15 +78,17 @@ def mean_estimate(scores: ArrayLike, *, clusters: Any = None, level: float = 0.9
     return Estimate(mean, mean - reach, mean + reach, se, len(values))
 
 
-def paired_difference(scores: ArrayLike, baseline: ArrayLike, *, level: float = 0.95) -> Estimate:
+def paired_difference(
+    scores: ArrayLike, baseline: ArrayLike, *, clusters: Any = None, level: float = 0.95
+) -> Estimate:
     """Mean of the scores less that of the baseline's on the same rows, paired row by row.
 
     Parameters
     ----------
     scores, baseline
         n numbers each, for the same customers in the same order.
-    level
-        Confidence level.
+    clusters, level
+        See `mean_estimate`.
 
     Raises
     ------
@@ -97,7 +99,7 @@ def paired_difference(scores: ArrayLike, baseline: ArrayLike, *, level: float = 
     baseline_values = np.asarray(baseline, dtype=np.float64)
     if len(values) != len(baseline_values):
         raise ValueError(f"baseline: must have {len(values)} rows, found {len(baseline_values)}")
-    return mean_estimate(values - baseline_values, level=level)
+    return mean_estimate(values - baseline_values, clusters=clusters, level=level)
 
 
 def ratio_scores(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

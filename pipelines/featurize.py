@@ -28,7 +28,13 @@ from ..features.families.attributes import check_columns
 from ..features.leavers import leaver_snapshots
 from ..features.sensitivity import churn_counts as counts_of
 from ..features.sensitivity import neighbours, rates
-from ..features.snapshots import churn_snapshots, current_snapshot, offer_snapshots, snapshot_dates
+from ..features.snapshots import (
+    churn_snapshots,
+    current_snapshot,
+    offer_snapshots,
+    snapshot_dates,
+    with_groups,
+)
 from .job.progress import say, step
 from .settings.moments import from_seconds, seconds
 from .settings.params import Featurize, Machine
@@ -303,7 +309,7 @@ def _write(
     snapshots_each: int = 1,
 ) -> None:
     ranges = CustomerRanges(setting.connection, setting.tables, snapshots_each=snapshots_each)
-    kept = ranges.keep(snapshots(ranges.tables))
+    kept = ranges.keep(with_groups(ranges.tables, snapshots(ranges.tables)))
     rows = features(
         setting.feature_tables(ranges.tables),
         kept,

@@ -29,6 +29,7 @@ from ..models.evaluation.probability import log_loss
 from ..models.evaluation.slices import SLICE_COLUMNS, levels
 from ..models.evaluation.unseen import unseen
 from ..models.formula.answers import Answers, answer
+from ..models.groups import group_labels
 from ..models.offers import of_own_offer
 from .job.exit_codes import Refusal
 from .job.progress import say
@@ -114,12 +115,12 @@ def _churn_gates(match: Match) -> list[Gate]:
         ours,
         rival_chance,
         margin=match.params.auc_margin,
-        cluster=rows["customer_id"],
+        cluster=group_labels(rows),
     )
     gates.append(baseline_gate(grades, model="churn"))
     if rival_chance is not None:
         gain = log_loss(rows["churned"], rival_chance) - log_loss(rows["churned"], ours)
-        gates.append(slice_gate("churn_slices", gain, _slices(rows), cluster=rows["customer_id"]))
+        gates.append(slice_gate("churn_slices", gain, _slices(rows), cluster=group_labels(rows)))
     return gates
 
 
@@ -146,7 +147,7 @@ def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
             chance,
             rival_chance,
             margin=match.params.auc_margin,
-            cluster=rows["customer_id"],
+            cluster=group_labels(rows),
         ),
         *policy_gates(
             judged.scores,
@@ -154,6 +155,7 @@ def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
             ours["recommended_offer"],
             None if rival is None else rival["recommended_offer"],
             margin=match.params.value_margin,
+            cluster=judged.groups,
         ),
     ]
     if rival is None:
@@ -167,8 +169,8 @@ def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
     )
     return [
         *gates,
-        slice_gate("return_slices", honest, _slices(rows)),
-        slice_gate("policy_slices", brings - brought, _slices(rows)),
+        slice_gate("return_slices", honest, _slices(rows), cluster=judged.groups),
+        slice_gate("policy_slices", brings - brought, _slices(rows), cluster=judged.groups),
     ]
 
 

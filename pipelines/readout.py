@@ -16,6 +16,7 @@ from ..models.experiment.campaign import CampaignReadout, campaign_readout
 from ..models.experiment.effect_tables import outcome_columns
 from ..models.experiment.observational import adjusted_effects
 from ..models.experiment.readout import ExperimentError, Readout
+from ..models.groups import shared_labels
 from .featurize import featurize
 from .ingest import ingest
 from .job.progress import say
@@ -211,6 +212,7 @@ def _observational(
             outcomes[outcome].to_numpy(),
             control=experiment.control,
             seed=params.train_winback.seed,
+            clusters=shared_labels(rows),
         ).assign(outcome=outcome)
         for outcome in ("returned", "profit")
         if outcome in outcomes

@@ -18,6 +18,7 @@ from ..models.churn.tuning import tune_churn
 from ..models.evaluation.held_out import kept_apart
 from ..models.evaluation.twins import twin_keys
 from ..models.evaluation.unseen import remember_share
+from ..models.groups import group_labels, has_groups
 from ..models.regression.blend import Boosting
 from .job.progress import say, step
 from .settings.boosting import boosting
@@ -53,7 +54,8 @@ def train_churn(
         )
         gap_days = source.churn.gap_days
         alike = frame["customer_id"] if gap_days is not None else twin_keys(frame, names)
-        learned = frame[~kept_apart(alike, share=apart_share)]
+        together = group_labels(frame, alone=alike)
+        learned = frame[~kept_apart(together, share=apart_share)]
         settings = boosting(params)
         if gap_days is None and len(frame) <= params.tuned_rows and params.tuning_fits:
             settings = _tuned(learned, names, params, machine, new)
@@ -93,7 +95,11 @@ def train_churn(
         write_formula(new.path, shipped)
         for name in ("metrics", "reliability", "cutoffs", "parts", "importance"):
             save_table(getattr(model, name), new.path / f"{name}.csv")
-        memory = remember_share(apart_share, columns=() if gap_days is not None else names)
+        memory = remember_share(
+            apart_share,
+            columns=() if gap_days is not None else names,
+            grouped=has_groups(frame),
+        )
         for note in model.notes:
             say(note)
         new.extra.update(split=model.split, notes=list(model.notes), unseen=memory)

@@ -4,7 +4,8 @@ The experiment is read out first; a broken one stops the run before anything is 
 models are fitted twice. The first fit is graded: a share of the customers is held out from it by a
 hash, and on them the policies are graded later, as are the chances of leavers who were in no
 experiment. Whether to send personal offers at all is decided on its out-of-fold rows. The second
-fit ships: it learns from everybody but the few who are kept apart from all models.
+fit ships: it learns from everybody but the few who are kept apart from all models, and its
+out-of-fold rows, which are the most that there are, tell how evident the gain of that is.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import pandas as pd
 
 from ..models.decision.policy_tree import fit_policy_tree, tree_to_json
 from ..models.evaluation.held_out import held_out, kept_apart, value_is_known
-from ..models.evaluation.policies import decide
+from ..models.evaluation.policies import Graded, decide
 from ..models.evaluation.unseen import remember_offers
 from ..models.formula.explain import family_importance, importance
 from ..models.formula.formula import Formula, evaluate
+from ..models.groups import group_labels, shared_labels
 from ..models.returns.returns import WinbackModel, fit_winback
 from ..models.uplift.input_rows import sent_propensity
 from .job.progress import say, step
@@ -91,16 +93,19 @@ def train_winback(
         frame["propensity"] = sent_propensity(
             frame["offer"].to_numpy(), frame["propensity"], frame.index
         )
-        apart = kept_apart(frame["customer_id"], share=apart_share)
-        tested = apart | held_out(frame["customer_id"], share=params.test_share, seed=params.seed)
+        together = group_labels(frame)
+        apart = kept_apart(together, share=apart_share)
+        tested = apart | held_out(together, share=params.test_share, seed=params.seed)
         with step(f"graded models on {(~tested).sum():,} customers, {tested.sum():,} held out"):
             model = _fit(frame[~tested], names, source.experiment, params, machine)
-        _decide(model, frame[~tested], names, source.experiment, new)
         answers = evaluate(model.formula, frame[tested], threads=machine.threads)
         kept = pd.concat([frame[tested], answers], axis=1)
         kept.to_parquet(new.path / "held_out.parquet", index=False)
         with step(f"models that ship, on {(~apart).sum():,} customers"):
             shipped = _fit(frame[~apart], names, source.experiment, params, machine)
+        judged = _judged(model, frame[~tested], source.experiment)
+        ships = _judged(shipped, frame[~apart], source.experiment)
+        _decide(judged, ships, frame.loc[~tested, names], source.experiment, new)
         write_formula(new.path, shipped.formula)
         (new.path / "summary.json").write_text(
             json.dumps(shipped.summary, indent=1, sort_keys=True)
@@ -129,7 +134,7 @@ def _fit(
         offer=rows["offer"].to_numpy(),
         propensity=rows["propensity"].to_numpy(),
         returned=rows["returned"].to_numpy(),
-        groups=rows["customer_id"] if rows["customer_id"].duplicated().any() else None,
+        groups=shared_labels(rows),
         value=rows["value"].to_numpy(),
         second_days=rows["second_days"].to_numpy(),
         second_ended=rows["second_ended"].to_numpy(),
@@ -142,25 +147,32 @@ def _fit(
     )
 
 
+def _judged(model: WinbackModel, rows: pd.DataFrame, experiment: Experiment) -> dict[str, Graded]:
+    """The rows that a model was fitted on, with its out-of-fold answers, by objective."""
+    return {
+        objective: graded(rows, model.held_out, experiment, objective)
+        for objective in objectives(experiment, model.formula.outputs)
+    }
+
+
 def _decide(
-    model: WinbackModel,
+    judged: Mapping[str, Graded],
+    ships: Mapping[str, Graded],
     train: pd.DataFrame,
-    names: list[str],
     experiment: Experiment,
     new: NewFolder,
 ) -> None:
     """Write whether to send personal offers, and the rule of three questions beside them.
 
-    The held-out rows have no say in either, they grade both.
+    The held-out rows have no say in either, they grade both. How evident the gain is, is told by
+    all rows of the models that ship, each answered by models that have not seen it.
     """
-    judged = {
-        objective: graded(train, model.held_out, experiment, objective)
-        for objective in objectives(experiment, model.formula.outputs)
+    decisions = {
+        objective: decide(rows, ships=ships.get(objective)) for objective, rows in judged.items()
     }
-    decisions = {objective: decide(rows) for objective, rows in judged.items()}
     objective = "returns" if experiment.objective == "returns" else next(iter(decisions))
     rows = judged[objective]
-    tree = fit_policy_tree(train[names], rows.scores, names=rows.names)
+    tree = fit_policy_tree(train, rows.scores, names=rows.names)
     document = {
         "control": experiment.control,
         "offers": list(experiment.offers),

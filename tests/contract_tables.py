@@ -34,6 +34,7 @@ def clean(customers: int = 60, seed: int = 0) -> dict[str, pd.DataFrame]:
         "customers": pd.DataFrame(
             {
                 "customer_id": ids,
+                "group_id": [f"shop {one // 3}" if one % 5 else None for one in ids],
                 "signed_up_at": when(0, 100, customers),
                 "cost_to_serve_monthly": rng.uniform(0, 9, customers).round(2),
             }

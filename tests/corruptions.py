@@ -68,7 +68,16 @@ WHOLE = {
     "every row twice": "select * from sound union all select * from sound",
     "another column": "select *, 1 as offre from sound",
 }
-RESERVED = ("offer", "returned", "propensity", "value", "as_of", "population", "churned")
+RESERVED = (
+    "offer",
+    "returned",
+    "propensity",
+    "value",
+    "as_of",
+    "population",
+    "churned",
+    "group_id",
+)
 
 
 def corruptions():

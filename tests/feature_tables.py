@@ -20,7 +20,7 @@ START = 1_600_000_000
 KINDS = ("call", "premium")
 WINDOWS_DAYS = (2, 5, 9)
 SCHEMAS: dict[str, dict[str, pa.DataType]] = {
-    "customers": {"customer_id": pa.int64(), "signed_up_at": pa.int64(),
+    "customers": {"customer_id": pa.int64(), "group_id": pa.int64(), "signed_up_at": pa.int64(),
                   "cost_to_serve_monthly": pa.int64()},
     "orders": {"order_id": pa.int64(), "customer_id": pa.int64(), "ordered_at": pa.int64(),
                "amount": pa.int64(), "margin": pa.int64(), "discount": pa.int64()},

@@ -13,7 +13,7 @@ from winback.pipelines.settings.yaml_dataclasses import read_yaml
 
 ATTRIBUTES = "select customer_id, age, region from read_parquet('offers.parquet')"
 SOURCE = {
-    "customers": "select customer_id from read_parquet('offers.parquet')",
+    "customers": "select * from read_parquet('customers.parquet')",
     "attributes": ATTRIBUTES,
     "offers": "select * exclude (age, region) from read_parquet('offers.parquet')",
 }
@@ -51,8 +51,12 @@ def run_all(tmp_path, monkeypatch):
         costs="{mail: {contact_cost: 1}, gift: {cost_on_acceptance: 20}}",
         control="none",
         protected="[]",
+        groups=None,
     ):
         offers.to_parquet(tmp_path / "offers.parquet", index=False)
+        customers = offers[["customer_id"]]
+        customers = customers if groups is None else customers.assign(group_id=groups)
+        customers.to_parquet(tmp_path / "customers.parquet", index=False)
         tables = "".join(f"  {name}:\n    query: {sql}\n" for name, sql in SOURCE.items())
         (tmp_path / "source.yaml").write_text(
             "name: flat\ntitle: A flat table\nas_of: 2024-06-01\nsuppressions: none\n"
@@ -163,3 +167,33 @@ def test_offers_that_reach_a_protected_group_through_another_column_are_pointed_
     page = (folder / "reports/report.html").read_text()
     assert f"a ratio of {ratio:.2f}: see the chapter on fairness" in page
     assert "Offers and risks by protected group, 1 below four fifths" in page
+
+
+def test_households_stay_whole_from_the_tables_to_the_grades(run_all):
+    """Three in each, drawn together, who return together; a third of the customers live alone."""
+    offers = an_experiment(effects=(0.1, 0.3), rows=4_500)
+    rng = np.random.default_rng(2)
+    home = np.arange(len(offers)) // 3
+    alone = home % 3 == 0
+    drawn = home * 3
+    same = offers.loc[drawn, ["offer", "returned", "region"]].reset_index(drop=True)
+    copied = ~alone & (rng.random(len(offers)) < 0.8)
+    offers.loc[~alone, ["offer", "region"]] = same.loc[~alone, ["offer", "region"]]
+    offers.loc[copied, "returned"] = same.loc[copied, "returned"]
+    offers["value"] = np.where(offers["returned"], 80.0, 0.0)
+    folder = run_all(offers, groups=pd.Series(home).where(~alone).astype("Int64"))
+    rows = pd.read_parquet(folder / "data/features/winback.parquet")
+    assert rows["group_id"].isna().mean() == pytest.approx(1 / 3, abs=0.01)
+    names = [
+        one["name"] for one in json.loads((folder / "data/features/dictionary.json").read_text())
+    ]
+    assert "group_id" not in names
+    held_out = pd.read_parquet(folder / "artifacts/winback/held_out.parquet")
+    tested = rows["customer_id"].isin(held_out["customer_id"])
+    assert set(tested.groupby(rows["group_id"]).nunique()) == {1}
+    assert 0.3 < tested.mean() < 0.5
+    facts = json.loads((folder / "artifacts/winback/readout/readout.json").read_text())
+    assert any("intervals are by group" in note for note in facts["notes"])
+    # Of the policy that sends everybody the gift the interval is that of means of households.
+    graded = policies(folder, "returns").loc["gift_for_all"]
+    assert graded["hi"] - graded["lo"] > 1.2 * 3.92 * np.sqrt(0.25 / 3 / len(held_out)) * 3

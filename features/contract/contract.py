@@ -42,6 +42,7 @@ RESERVED = (
     "campaign",
     "churned",
     "cost",
+    "group_id",
     "offer",
     "population",
     "propensity",
@@ -139,6 +140,7 @@ TABLES: dict[str, Table] = {
             "a customer",
             (
                 _CUSTOMER,
+                _optional("group_id", "id", "household, shop or account that shares one fate"),
                 _optional("signed_up_at", "time", "start of the first lifetime"),
                 _optional("cost_to_serve_monthly", "money", "cost of serving, a month", low=0),
             ),

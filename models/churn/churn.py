@@ -25,6 +25,7 @@ from ..formula.calibration import (
 )
 from ..formula.explain import importance
 from ..formula.formula import Expression, Formula, evaluate
+from ..groups import group_labels
 from ..regression.blend import LOG_ODDS, PLAIN, Boosting, choose, fit_blend
 from .baselines import alert_rule, rfm_logistic
 
@@ -96,7 +97,7 @@ def fit_churn(
     ----------
     snapshots
         One row per customer and as-of date: customer_id, as_of, churned (0/1) and the features, in
-        any order of rows.
+        any order of rows; group_id where customers share their fate.
     features
         Columns to learn from.
     gap_days
@@ -153,7 +154,7 @@ def fit_churn(
     metrics = _metrics(
         outcome[test],
         probabilities,
-        test_rows["customer_id"].to_numpy(),
+        group_labels(test_rows).to_numpy(),
         slice_levels(rows[train], test_rows, slices),
         profit,
         repeats,
@@ -290,14 +291,14 @@ def _baselines(
 def _metrics(
     outcome: np.ndarray,
     probabilities: Mapping[str, np.ndarray],
-    customers: np.ndarray,
+    groups: np.ndarray,
     slices: Mapping[str, np.ndarray],
     profit: RetentionProfit,
     repeats: int,
     seed: int,
 ) -> pd.DataFrame:
     whole = bootstrap_grades(
-        outcome, probabilities, cluster=customers, repeats=repeats, seed=seed, profit=profit
+        outcome, probabilities, cluster=groups, repeats=repeats, seed=seed, profit=profit
     )
     whole = whole.assign(slice="all", level="all", rows=len(outcome))
     parts = grade_slices(outcome, probabilities, slices, profit=profit).melt(

@@ -10,6 +10,7 @@ import pandas as pd
 from ..evaluation.held_out import held_out
 from ..evaluation.twins import twin_keys
 from ..formula.formula import Formula
+from ..groups import group_labels
 from ..regression.blend import PLAIN, Boosting
 from .churn import check_parts, fit_calibrated, ordered_snapshots
 
@@ -44,7 +45,8 @@ def fit_shipped(
     rows = ordered_snapshots(snapshots, features)
     outcome = rows["churned"].to_numpy(dtype=np.float64)
     alike = rows["customer_id"] if gap_days is not None else twin_keys(rows, features)
-    calibrate = held_out(alike, share=calibrate_share, seed=seed)
+    together = group_labels(rows, alone=alike)
+    calibrate = held_out(together, share=calibrate_share, seed=seed)
     parts = np.where(calibrate, "calibrate", "train")
     check_parts(parts, outcome, ("train", "calibrate"), dated=gap_days is not None)
     frame = rows[list(features)]

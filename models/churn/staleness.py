@@ -11,6 +11,7 @@ from ..evaluation.held_out import held_out
 from ..evaluation.probability import bootstrap_grades
 from ..evaluation.time_split import DAY_SECONDS, day_numbers
 from ..formula.formula import evaluate
+from ..groups import group_labels
 from ..regression.blend import PLAIN, Boosting, Choice, fit_blend
 from .churn import OUTPUT, ordered_snapshots
 
@@ -86,7 +87,7 @@ def staleness(
     grades = bootstrap_grades(
         outcome[test],
         probabilities,
-        cluster=rows.loc[test, "customer_id"].to_numpy(),
+        cluster=group_labels(rows[test]).to_numpy(),
         repeats=repeats,
         seed=seed,
         metrics=("auc",),

@@ -41,7 +41,8 @@ class Decision:
         "profit": largest expected profit. "roi": the largest return on all the money spent, when
         everybody with a profitable offer gets one. "returns": most customers back.
     by_objective
-        What out-of-fold rows say per objective: `personalize` and `best_single`, with evidence.
+        What out-of-fold rows say per objective: `personalize` and `best_single`, with evidence
+        (see `evaluation.policies.decide`).
         Without `personalize` everybody whom the hard rules leave gets `best_single`.
     rules
         Thresholds of the rules that exclude.

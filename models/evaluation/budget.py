@@ -56,7 +56,8 @@ def budget_curve(
     if most == 0:  # no offer is worth sending: whatever the budget, nothing is gained
         most = float(spend.min(axis=1).mean())
     budgets = np.linspace(0.0, most, points)
-    drawn = bootstrap(curves, budgets, rng=np.random.default_rng(seed), replicates=replicates)
+    rng = np.random.default_rng(seed)
+    drawn = bootstrap(curves, budgets, rng=rng, replicates=replicates, groups=judged.groups)
     return pd.concat(
         [drawn.curve(name, level=level).assign(policy=name) for name in curves], ignore_index=True
     )
@@ -82,7 +83,8 @@ def qini_curves(
         for place, name in enumerate(judged.names[1:])
     }
     shares = np.linspace(0.0, 1.0, points)
-    drawn = bootstrap(curves, shares, rng=np.random.default_rng(seed), replicates=replicates)
+    rng = np.random.default_rng(seed)
+    drawn = bootstrap(curves, shares, rng=rng, replicates=replicates, groups=judged.groups)
     return pd.concat(
         [
             drawn.curve(name, level=level).rename(columns={"budget": "share"}).assign(offer=name)

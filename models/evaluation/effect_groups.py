@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..intervals import mean_estimate
+from ..intervals import Estimate, mean_estimate
 from .policies import Graded
 
 PARTS = 5  # of equal size, by predicted effect
@@ -35,9 +35,9 @@ def effects_by_group(judged: Graded, groups: pd.Series, *, level: float = 0.95) 
     for group, count in pd.Series(names).value_counts(sort=True).items():
         if count < FEWEST_ROWS:
             continue
-        group_scores = judged.scores[names == group]
+        members = np.flatnonzero(names == group)
         for position, offer in enumerate(judged.names[1:], start=1):
-            mean = mean_estimate(group_scores[:, position] - group_scores[:, 0], level=level)
+            mean = _mean_effect(judged, members, position, level)
             rows.append((group, offer, int(count), mean.value, mean.lo, mean.hi))
     return pd.DataFrame(rows, columns=["group", "offer", "rows", "effect", "lo", "hi"])
 
@@ -78,9 +78,15 @@ def effects_by_predicted(
         effect = predicted.iloc[:, position - 1].to_numpy()
         order = np.argsort(effect, kind="stable")
         for part, members in enumerate(np.array_split(order, PARTS), start=1):
-            gained = judged.scores[members, position] - judged.scores[members, 0]
-            mean = mean_estimate(gained, level=level)
+            mean = _mean_effect(judged, members, position, level)
             predicted_mean = float(effect[members].mean())
             rows.append((offer, part, len(members), predicted_mean, mean.value, mean.lo, mean.hi))
     columns = ["offer", "part", "rows", "predicted", "observed", "lo", "hi"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _mean_effect(judged: Graded, members: np.ndarray, position: int, level: float) -> Estimate:
+    """Mean effect of the offer at a position, on those rows."""
+    gained = judged.scores[members, position] - judged.scores[members, 0]
+    clusters = None if judged.groups is None else judged.groups[members]
+    return mean_estimate(gained, clusters=clusters, level=level)

@@ -88,7 +88,7 @@ def probability_gates(
     margin
         Largest loss of AUC against the champion.
     cluster
-        (n,) customers, where one has several rows.
+        (n,) labels of rows that share their fate, such as a customer's.
 
     Notes
     -----
@@ -150,6 +150,7 @@ def policy_gates(
     champion: ArrayLike | None = None,
     *,
     margin: float,
+    cluster: ArrayLike | None = None,
 ) -> list[Gate]:
     """What the challenger's offers earn, against any single offer for all and the champion's.
 
@@ -165,10 +166,13 @@ def policy_gates(
         (n,) names of the offer that each recommends, all of them in `names`.
     margin
         Largest loss against the champion, as a share of what its offers earn per customer.
+    cluster
+        (n,) labels of rows that share their fate; None: every row by itself.
     """
     ours = earned(scores, names, challenger)
     gains = {
-        name: paired_difference(ours, scores[:, position]) for position, name in enumerate(names)
+        name: paired_difference(ours, scores[:, position], clusters=cluster)
+        for position, name in enumerate(names)
     }
     hardest = min(gains, key=lambda name: gains[name].hi)
     gates = [
@@ -181,7 +185,7 @@ def policy_gates(
     if champion is None:
         return gates
     theirs = earned(scores, names, champion)
-    gain = paired_difference(ours, theirs, level=LEVEL)
+    gain = paired_difference(ours, theirs, clusters=cluster, level=LEVEL)
     allowed = margin * abs(float(theirs.mean()))
     return [*gates, not_worse("policy_over_champion", gain, margin=allowed)]
 
@@ -212,7 +216,7 @@ def slice_gate(
     slices
         Name of the slice -> (n,) level of each row; a missing level is one of its own.
     cluster
-        (n,) customers, where one has several rows.
+        (n,) labels of rows that share their fate, such as a customer's.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Choice of customers by a hash of their id, whatever the order of rows.
+"""Choice of customers by a hash of their id, or of their group's, whatever the order of rows.
 
 Held out are those on whom one training is graded. Kept apart are those from whom no shipped model
 ever learns, so that any two of them can be compared on customers new to both.
@@ -18,7 +18,8 @@ def held_out(customer_id: pd.Series, *, share: float, seed: int) -> np.ndarray:
     Parameters
     ----------
     customer_id
-        (n,) text or integers; equal ids fall on the same side.
+        (n,) text or integers; equal ids fall on the same side. Labels of groups keep these whole
+        (`models.groups.group_labels`).
     share
         Wanted share, in (0, 1).
     seed

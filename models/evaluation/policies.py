@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..intervals import mean_estimate, paired_difference, ratio_scores
+from ..groups import shared_labels
+from ..intervals import Estimate, mean_estimate, paired_difference, ratio_scores
 from ..offers import Offer, expected_costs, with_control
 from ..total_return import best_at, best_rate
 from .offpolicy import offer_scores
-from .personal_gain import is_believed, is_evident
+from .personal_gain import is_believed, is_evident, pooled_means
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Graded:
     spent, to_spend
         (n, K + 1) AIPW scores of the money spent, and what is expected to be, if the objective is
         a return on it; `scores` and `expected` are then profits over those of the control.
+    groups
+        (n,) labels of rows that share their fate (`models.groups`), which count together in every
+        error; None: every row by itself.
     """
 
     names: tuple[str, ...]
@@ -54,6 +58,7 @@ class Graded:
     tailored_cost: float = 0.0
     spent: np.ndarray | None = None
     to_spend: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
 
 def grade_rows(
@@ -71,8 +76,8 @@ def grade_rows(
     Parameters
     ----------
     rows
-        (n, ...) columns offer, propensity, returned (0/1), for money value and cost, and for the
-        tailored rule departure_reason.
+        (n, ...) columns offer, propensity, returned (0/1), for money value and cost, for the
+        tailored rule departure_reason, and as far as known customer_id and group_id.
     predictions
         (n, ...) outputs of the win-back formula, same row order.
     offers
@@ -95,18 +100,19 @@ def grade_rows(
     def scores(outcome: np.ndarray, expected: np.ndarray) -> np.ndarray:
         return offer_scores(sent, outcome, rows["propensity"], offers=names, predictions=expected)
 
+    groups = shared_labels(rows)
     tailored = None
     if rule and "departure_reason" in rows.columns:
         tailored = tailored_rule(rows["departure_reason"], rule=rule, names=names)
     if objective == "returns":
         gained = scores(rows["returned"].to_numpy(float), response)
-        return Graded(names, gained, response, response, tailored)
+        return Graded(names, gained, response, response, tailored, groups=groups)
     contact = np.array([options[name].contact_cost for name in sent])
     spent = rows["cost"].to_numpy(float) + contact
     profit = predictions[[f"expected_profit_{name}" for name in names]].to_numpy()
     gained = scores(rows["value"].to_numpy(float) - spent, profit)
     if objective == "profit":
-        return Graded(names, gained, profit, response, tailored, rule_cost)
+        return Graded(names, gained, profit, response, tailored, rule_cost, groups=groups)
     to_spend = expected_costs(options, response)
     return Graded(
         names,
@@ -117,6 +123,7 @@ def grade_rows(
         rule_cost,
         spent=scores(spent, to_spend),
         to_spend=to_spend,
+        groups=groups,
     )
 
 
@@ -185,8 +192,8 @@ def compare(
         if graded.spent is not None and policy == "treat_none":
             continue
         earned = _earned(graded, probabilities, beside=policy == "tailored")
-        earns = mean_estimate(earned, level=level)
-        gains = paired_difference(earned, single, level=level)
+        earns = mean_estimate(earned, clusters=graded.groups, level=level)
+        gains = paired_difference(earned, single, clusters=graded.groups, level=level)
         rows.append(
             {
                 "policy": policy,
@@ -225,7 +232,8 @@ def rule_prices(
     base = _earned(graded, _sent(deployed, graded))
     rows = []
     for rule, chosen in without.items():
-        lost = paired_difference(_earned(graded, _sent(chosen, graded)), base, level=level)
+        without_it = _earned(graded, _sent(chosen, graded))
+        lost = paired_difference(without_it, base, clusters=graded.groups, level=level)
         rows.append(
             {
                 "rule": rule,
@@ -239,34 +247,47 @@ def rule_prices(
     return pd.DataFrame(rows)
 
 
-def decide(graded: Graded) -> dict[str, Any]:
+def decide(graded: Graded, *, ships: Graded | None = None) -> dict[str, Any]:
     """Whether personal offers are expected to beat the best single one, and which that is.
 
     Parameters
     ----------
     graded
-        Out-of-fold rows of the training part.
+        Out-of-fold rows of the training part, which decide.
+    ships
+        Out-of-fold rows of the models that ship, which are more, and tell how evident the gain is;
+        by default the same rows.
 
     Returns
     -------
     dict
-        best_single (may be the control), personalize (a gain is expected, see `is_believed`),
-        evidence (it lies beyond the noise of these rows), gain, gain_error, n.
+        best_single (may be the control), personalize (a gain is expected, see `is_believed`);
+        of the rows `ships`: evidence (personal offers are sent and their gain over the offer that
+        is best for all there lies beyond the noise, see `is_evident`), gain, gain_error, n.
     """
-    singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
-    best = int(np.argmax([single.mean() for single in singles]))
-    personal = _personal(graded)
-    gain = paired_difference(_earned(graded, personal), singles[best])
-    forecast = _expected(graded, personal) - _expected(graded, _always(best, graded))
+    best, gain, forecast = _lead(graded)
     personalize = is_believed(gain.value, gain.se, forecast)
+    shown = gain if ships is None else _lead(ships)[1]
     return {
         "best_single": graded.names[best],
         "personalize": personalize,
-        "evidence": personalize and is_evident(gain.value, gain.se),
-        "gain": gain.value,
-        "gain_error": gain.se,
-        "n": gain.n,
+        "evidence": personalize and is_evident(shown.value, shown.se),
+        "gain": shown.value,
+        "gain_error": shown.se,
+        "n": shown.n,
     }
+
+
+def _lead(graded: Graded) -> tuple[int, Estimate, float]:
+    """The best offer for all, the gain of a personal choice over it, and what is forecast of it."""
+    singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
+    earns = [mean_estimate(single, clusters=graded.groups) for single in singles]
+    means, errors = (np.array([getattr(one, name) for one in earns]) for name in ("value", "se"))
+    best = int(np.argmax(pooled_means(means, errors)))  # few rows make no offer the best
+    personal = _personal(graded)
+    gain = paired_difference(_earned(graded, personal), singles[best], clusters=graded.groups)
+    forecast = _expected(graded, personal) - _expected(graded, _always(best, graded))
+    return best, gain, forecast
 
 
 def tailored_rule(

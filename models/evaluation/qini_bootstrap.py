@@ -52,6 +52,7 @@ def bootstrap(
     *,
     rng: np.random.Generator,
     replicates: int = 200,
+    groups: np.ndarray | None = None,
 ) -> QiniBootstrap:
     """Half-sample replicates of curves; a replicate has at most 512 straight pieces.
 
@@ -65,6 +66,8 @@ def bootstrap(
         Source of the halves.
     replicates
         Number of halves.
+    groups
+        (n,) labels of customers who share their fate and are drawn together; None: each by itself.
 
     Raises
     ------
@@ -77,7 +80,10 @@ def bootstrap(
     budget_grid = np.asarray(budgets, dtype=np.float64)
     if budget_grid.ndim != 1 or len(budget_grid) < 2 or (np.diff(budget_grid) <= 0).any():
         raise ValueError("budgets: must be at least two rising numbers; sort them and drop repeats")
-    kept = half_samples(next(iter(sizes.values())), replicates, rng)
+    rows = next(iter(sizes.values()))
+    group = np.arange(rows) if groups is None else pd.factorize(groups)[0]
+    kept = half_samples(int(group.max()) + 1, replicates, rng)
+    kept = kept if groups is None else kept[group]
     gains = {name: gain_at(curve, budget_grid) for name, curve in curves.items()}
     draws = {name: _replicate_gains(curve, kept, budget_grid) for name, curve in curves.items()}
     return QiniBootstrap(budget_grid, gains, draws)

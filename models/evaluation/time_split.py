@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..groups import group_labels
 from .held_out import held_out
 from .twins import twin_keys
 
@@ -58,7 +59,7 @@ def split_by_time(
     Parameters
     ----------
     rows
-        Snapshots, with customer_id and as_of.
+        Snapshots, with customer_id, as_of and as far as known group_id: groups stay together.
     gap_days
         How far a label looks ahead (lead and horizon). None where labels have no dates: then rows
         are parted at random, and rows that agree in all `features` stay together.
@@ -80,7 +81,7 @@ def split_by_time(
     if not len(rows):
         raise ValueError("snapshots: no rows; no label has matured, or nobody was active")
     if gap_days is None:
-        keys = twin_keys(rows, features)
+        keys = group_labels(rows, alone=twin_keys(rows, features))
         return TimeSplit(_by_customer(keys, test_share, calibrate_share, seed), AT_RANDOM)
     days = day_numbers(rows["as_of"])
     dates = np.unique(days)
@@ -88,19 +89,19 @@ def split_by_time(
     first_test = dates[-max(1, round(test_share * len(dates)))]
     before_test = dates[dates <= first_test - gap_days]
     if not len(before_test):
-        held = _by_customer(rows["customer_id"], test_share, calibrate_share, seed)
+        held = _by_customer(group_labels(rows), test_share, calibrate_share, seed)
         return TimeSplit(held, "customers: too few as-of dates to test on later ones")
     part[days >= first_test] = "test"
     early = days <= before_test[-1]
-    apart = held_out(rows["customer_id"], share=calibrate_share / (1 - test_share), seed=seed)
+    apart = held_out(group_labels(rows), share=calibrate_share / (1 - test_share), seed=seed)
     part[early & ~apart] = "train"
     part[early & apart] = "calibrate"
     return TimeSplit(part, "time: tested on later dates, calibrated on customers kept apart")
 
 
 def _by_customer(
-    customer_id: pd.Series, test_share: float, calibrate_share: float, seed: int
+    together: pd.Series, test_share: float, calibrate_share: float, seed: int
 ) -> np.ndarray:
-    tested = held_out(customer_id, share=test_share, seed=seed)
-    kept = held_out(customer_id, share=calibrate_share / (1 - test_share), seed=seed + 1)
+    tested = held_out(together, share=test_share, seed=seed)
+    kept = held_out(together, share=calibrate_share / (1 - test_share), seed=seed + 1)
     return np.where(tested, "test", np.where(kept, "calibrate", "train")).astype("<U9")

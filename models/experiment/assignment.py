@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ..groups import drawn_units, shared_labels
 from ..propensity import propensity_fault
 from .randomization import (
     SHARE_TOLERANCE,
@@ -145,9 +146,10 @@ def compare_sizes(
     assigned: Mapping[str, int] | None,
     alpha: float,
 ) -> tuple[SampleRatio, tuple[str, ...]]:
-    """Sizes of the arms against the plan, counted in customers, and what was assumed for it.
+    """Sizes of the arms against the plan, counted in what was drawn, and what was assumed for it.
 
-    Without a plan the propensities are it; where arms are policies, equal shares; where chances
+    Customers were drawn, or whole groups where each of these has one arm (`drawn_units`). Without
+    a plan the propensities are it; where arms are policies, equal shares; where chances
     differ among customers, the sums of 1 / propensity are judged.
 
     Raises
@@ -159,6 +161,10 @@ def compare_sizes(
     policies = bool((frame["arm"] != frame["offer"]).any())
     keys = [name for name in ("customer_id", "campaign") if name in frame.columns]
     frame = frame.drop_duplicates(keys)  # customers were randomized, not rows
+    groups = shared_labels(frame)
+    if groups is not None and "campaign" in frame.columns:
+        groups = frame.groupby([groups, "campaign"], dropna=False).ngroup().to_numpy()
+    frame = frame.iloc[drawn_units(frame["arm"].to_numpy(), groups)]
     if planned is not None:
         ratio = sample_ratio(frame["arm"], planned, alpha=alpha, assigned=assigned)
         if chances is not None:

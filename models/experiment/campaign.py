@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..groups import drawn_units, shared_labels
 from .assignment import check_cells, checked_rows
 from .covariates import covariate_design
 from .effect_tables import effect_table, outcome_columns, score_arms
@@ -59,7 +60,8 @@ def campaign_readout(
     offers
         As in `readout.readout`, with `chosen`, the offer that the policy chose (the control where
         it chose none), and `propensity`, the probability of the offer that was sent. Rows that
-        were sent another offer than the chosen one, to explore, may be among them.
+        were sent another offer than the chosen one, to explore, may be among them. With group_id,
+        intervals are by group.
     control
         Name of no offer.
     contact_cost
@@ -155,9 +157,11 @@ def _effects(
     labels = np.where(sent == control, control, np.where(sent == chosen, name, "another offer"))
     compared = (labels == control) | (labels == name)
     check_cells(frame[compared], minimum_rows=1, lowest_propensity=0.01)
-    check_logged(labels, chance, [control, name], alpha=alpha)
-    _refuse_unbalanced(covariates, labels, chance, [control, name], alpha)
-    clusters = frame["customer_id"].to_numpy() if frame["customer_id"].duplicated().any() else None
+    clusters = shared_labels(frame)
+    units = drawn_units(sent, clusters)
+    check_logged(labels[units], chance[units], [control, name], alpha=alpha)
+    facts = None if covariates is None else covariates.iloc[units]
+    _refuse_unbalanced(facts, labels[units], chance[units], [control, name], alpha)
     scored = score_arms(
         outcomes, labels, [control, name], clusters=clusters, level=level, propensity=chance
     )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 
 from .covariates import covariate_design
 from .effects import arm_scores, estimate_row
@@ -25,16 +25,21 @@ LOWEST_CHANCE = 0.02  # estimated propensities below are raised to it
 LARGEST_FACTOR = 20.0
 
 
-def estimated_chances(covariates: pd.DataFrame, offers: np.ndarray, *, seed: int) -> pd.DataFrame:
+def estimated_chances(
+    covariates: pd.DataFrame, offers: np.ndarray, *, seed: int, clusters: np.ndarray | None = None
+) -> pd.DataFrame:
     """Probability of each offer by the facts known before, out of fold: (rows, offers).
 
     A multinomial logistic regression on `covariate_design`; at least `LOWEST_CHANCE`, rows add
-    to 1 before that.
+    to 1 before that. Rows of one of the `clusters` (rows,) stay in one fold.
     """
     design = covariate_design(covariates).matrix
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    kind = StratifiedKFold if clusters is None else StratifiedGroupKFold
+    folds = kind(5, shuffle=True, random_state=seed)
     model = LogisticRegression(max_iter=500)
-    chances = cross_val_predict(model, design, offers, cv=folds, method="predict_proba")
+    chances = cross_val_predict(
+        model, design, offers, cv=folds, groups=clusters, method="predict_proba"
+    )
     return pd.DataFrame(np.maximum(chances, LOWEST_CHANCE), columns=sorted(set(offers)))
 
 
@@ -45,6 +50,7 @@ def adjusted_effects(
     *,
     control: str,
     seed: int,
+    clusters: np.ndarray | None = None,
     level: float = 0.95,
     factors: Sequence[float] = FACTORS,
 ) -> pd.DataFrame:
@@ -60,6 +66,8 @@ def adjusted_effects(
         Name of no offer.
     seed
         Of the folds.
+    clusters
+        (n,) labels of rows that share their fate; None: every row by itself.
     level
         Confidence level of lo and hi.
     factors
@@ -83,7 +91,7 @@ def adjusted_effects(
         raise ValueError(
             f"observational: the control '{control}' and another offer are needed, found {names}"
         )
-    chances = estimated_chances(covariates, offers, seed=seed)
+    chances = estimated_chances(covariates, offers, seed=seed, clusters=clusters)
     own = chances.to_numpy()[np.arange(len(offers)), pd.Index(names).get_indexer(pd.Index(offers))]
     design = covariate_design(covariates).matrix
     scores = arm_scores(outcome[:, None], offers, names, design=design, propensity=own)[:, :, 0]
@@ -98,7 +106,7 @@ def adjusted_effects(
             "offer": name,
             "rows": int((offers == name).sum()),
             "unadjusted": outcome[offers == name].mean() - outcome[offers == control].mean(),
-            **estimate_row(scores[names.index(name)] - without, None, level),
+            **estimate_row(scores[names.index(name)] - without, clusters, level),
             "hardly_possible": float(low),
         }
         for factor in factors:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from ..groups import drawn_units, has_groups, shared_labels
 from .assignment import (
     check_cells,
     checked_rows,
@@ -125,7 +126,7 @@ def readout(
     offers
         One row per offer sent: customer_id, offer, propensity and returned (0 or 1), and where
         known arm (the randomized cell, when it is not the offer), value, cost, as_of and
-        returned_at, campaign.
+        returned_at, campaign, group_id.
     control
         Name of the arm without an offer.
     rng
@@ -145,7 +146,9 @@ def readout(
     outcomes
         Further numeric columns of `offers` to be read like returned.
     clusters
-        n labels of groups that share their fate; by default the customer, where one occurs twice.
+        n labels of groups that share their fate; by default group_id, and the customer, where
+        several rows have the same. Where every group has one arm, groups were drawn and are
+        counted in the checks.
     level
         Confidence level.
     alpha
@@ -173,15 +176,16 @@ def readout(
         raise ValueError(f"covariates: must have {len(frame)} rows, found {len(covariates)}")
     frame, covariates, clusters = _sorted(frame, covariates, clusters)
     labels = frame["arm"].to_numpy(dtype=object)
-    if clusters is None and frame["customer_id"].duplicated().any():
-        clusters = frame["customer_id"].to_numpy()
-        notes.append("some customers have several rows: intervals are by customer")
+    if clusters is None:
+        clusters = shared_labels(frame)
+        notes += _shared(frame, clusters)
     policies = bool((frame["arm"] != frame["offer"]).any())
     differ = not policies and constant_propensity(frame) is None
     by_arm = frame["propensity"].to_numpy() if differ else None
     with threadpool_limits(1):  # sums differ in their last bits from one count to another
         facts = None if covariates is None else covariate_design(covariates)
-        balance, balance_p_value, where = _balance(facts, labels, control, by_arm, rng)
+        units = drawn_units(labels, clusters)
+        balance, balance_p_value, where = _balance(facts, labels, control, by_arm, units, rng)
         notes += _refuse_unbalanced(balance_p_value, where, alpha=alpha, allow=allow_mismatch)
         design = _adjustment(facts, labels)
         scoring = {"clusters": clusters, "level": level}
@@ -215,6 +219,15 @@ def readout(
         )
 
 
+def _shared(frame: pd.DataFrame, clusters: np.ndarray | None) -> list[str]:
+    """In words what intervals are by, where rows share their fate."""
+    if clusters is None:
+        return []
+    if has_groups(frame):
+        return ["some customers share a group_id: intervals are by group"]
+    return ["some customers have several rows: intervals are by customer"]
+
+
 def _sorted(
     frame: pd.DataFrame, covariates: pd.DataFrame | None, clusters: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, Any]:
@@ -233,19 +246,21 @@ def _balance(
     labels: np.ndarray,
     control: str,
     propensity: np.ndarray | None,
+    units: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[pd.DataFrame, float, str]:
-    """Standardized differences, p-value, and in words where the arms differ most."""
+    """Standardized differences, p-value (of the units drawn), and where the arms differ most."""
     if facts is None or not facts.names:
         return pd.DataFrame({"covariate": [], "arm": [], "smd": []}), np.nan, ""
     table = standardized_differences(facts, labels, control)
+    drawn = facts._replace(matrix=facts.matrix[units])
     if propensity is not None:
         names = sorted(set(labels))
-        p_value, covariate, offer = weighted_balance(facts, labels, propensity, names)
+        p_value, covariate, offer = weighted_balance(drawn, labels[units], propensity[units], names)
         return table, p_value, f"{covariate} in {offer}, after weighting by 1 / propensity"
     worst = table.iloc[int(table["smd"].abs().to_numpy().argmax())]
     where = f"{worst['covariate']} in {worst['arm']}, {worst['smd']:+.3f} standard deviations"
-    return table, arm_prediction_test(facts, labels, rng=rng), where
+    return table, arm_prediction_test(drawn, labels[units], rng=rng), where
 
 
 def _refuse_unbalanced(p_value: float, where: str, *, alpha: float, allow: bool) -> list[str]:
@@ -295,7 +310,8 @@ def _pooled(
     if ratio.mismatch:
         notes.append("pooled effects rest on propensities that the sizes of the arms contradict")
     else:
-        check_logged(sent, chances, offers)
+        units = drawn_units(sent, scoring["clusters"])
+        check_logged(sent[units], chances[units], offers)
     columns = outcome_columns(frame, sent, contact_cost=contact_cost, further=outcomes)
     designs = [None] if design is None else [None, design]
     tables = [

@@ -294,17 +294,15 @@ def _adaptive_precision(
     """
     information = np.maximum(1.0 / variance - precision, 1e-3 / variance)
     estimate = theta / variance / information
-    error = (1.0 / information)[..., None]
-    spread = error + _SCALES**2
-    density = np.exp(-0.5 * np.square(estimate)[..., None] / spread) / np.sqrt(spread)
+    spread = (1.0 / information).reshape(-1, 1) + _SCALES**2
+    density = np.exp(-0.5 * np.square(estimate).reshape(-1, 1) / spread) / np.sqrt(spread)
     density = np.maximum(density, 1e-290)
     share = np.full(len(_SCALES), 1.0 / len(_SCALES))
     for _ in range(30):
-        member = density * share
-        member /= member.sum(axis=-1, keepdims=True)
-        share = member.sum(axis=tuple(range(member.ndim - 1)))
+        before = share
+        share = before * ((1.0 / (density @ before)) @ density)
         share[0] += _NULL_WEIGHT
         share /= share.sum()
-    kept = (member * (_SCALES**2 / spread)).sum(axis=-1)
-    kept = np.clip(kept, 1e-6, 1 - 1e-6)
+    kept = (density * (_SCALES**2 / spread)) @ before / (density @ before)
+    kept = np.clip(kept, 1e-6, 1 - 1e-6).reshape(theta.shape)
     return np.asarray(information * (1.0 / kept - 1.0))

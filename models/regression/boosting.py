@@ -114,16 +114,19 @@ class BinnedRows:
         rows: np.ndarray,
         extra: Sequence[float] = (),
         *,
+        first: int = 0,
         trees: int | None = None,
     ) -> np.ndarray:
-        """Raw scores of a booster on rows, of all its trees or the first of them.
+        """Raw scores of a booster on rows, of all its trees or of so many from the `first` on.
 
         `extra` overrides the trailing columns.
         """
         matrix = self.matrix[rows]
         if len(extra):
             matrix[:, -len(extra) :] = extra
-        scores = booster.predict(matrix, raw_score=True, num_threads=1, num_iteration=trees)
+        scores = booster.predict(
+            matrix, raw_score=True, num_threads=1, start_iteration=first, num_iteration=trees
+        )
         return np.asarray(scores, dtype=np.float64)
 
 

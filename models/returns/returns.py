@@ -22,6 +22,7 @@ from ..formula.formula import Expression, Formula, encode
 from ..formula.sharing import share_parts
 from ..offers import NO_OFFER, Offer
 from ..uplift.cross_fitting import canonical_order, stratified_folds
+from ..uplift.input_rows import check_groups
 from ..uplift.uplift import OfferUplift
 from .value import LEAST_RETURNERS, Lifetimes, ValueModel, fit_value
 
@@ -112,7 +113,7 @@ def fit_winback(
         days = np.asarray(second_days, dtype=np.float64)
         ended = np.asarray(second_ended, dtype=np.float64)
         lifetimes = Lifetimes(days, ended, float(horizon_days))
-    valued = _fit_values(X, uplift, names, outcome, value, lifetimes)
+    valued = _fit_values(X, uplift, names, outcome, value, lifetimes, groups)
     if valued is not None:
         costs = [offers.get(arm, NO_OFFER) for arm in arms]
         builder.add_value(valued, costs)
@@ -213,6 +214,7 @@ def _fit_values(
     outcome: np.ndarray,
     value: Any,
     lifetimes: Lifetimes | None,
+    groups: Any,
 ) -> ValueModel | None:
     if value is None:
         return None
@@ -227,6 +229,8 @@ def _fit_values(
     known_of_row = [matrix, outcome, arm, filled]
     if lifetimes is not None:
         known_of_row += [lifetimes.days, lifetimes.ended]
+    group = check_groups(groups, len(matrix))
+    known_of_row += [] if group is None else [group]
     order = canonical_order(np.column_stack(known_of_row), uplift.seed)
     if lifetimes is not None:
         lifetimes = Lifetimes(lifetimes.days[order], lifetimes.ended[order], lifetimes.horizon_days)
@@ -239,7 +243,11 @@ def _fit_values(
             returned=outcome[order],
             value=filled[order],
             fold=stratified_folds(
-                arm[order], outcome[order], uplift.folds, np.random.default_rng(uplift.seed)
+                arm[order],
+                outcome[order],
+                uplift.folds,
+                np.random.default_rng(uplift.seed),
+                groups=None if group is None else group[order],
             ),
             lifetimes=lifetimes,
         )

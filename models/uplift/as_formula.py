@@ -58,9 +58,8 @@ def uplift_formula(
             }
         for arm, effect in effects.items():
             expressions[f"effect_{name}_{arm}"] = effect
-        if name in stack.used():
-            fitted = models.effects(experiment, name, rows)
-            centres[name] = np.average(fitted, axis=0, weights=experiment.weight)
+    for name, fitted in models.effects(experiment, stack.used(), rows).items():
+        centres[name] = np.average(fitted, axis=0, weights=experiment.weight)
     for position, offer in enumerate(arms[1:]):
         constant = float(averages[position])
         terms: list[Any] = []

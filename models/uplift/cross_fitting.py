@@ -84,10 +84,10 @@ def out_of_fold(experiment: Experiment, fold: np.ndarray, learners: Sequence[str
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         models = fit_models(experiment, train, learners=learners)
         outcome[test] = models.tempered(experiment, test)
-        for name, mean in means.items():
-            mean[test] = models.means(experiment, name, test)
+        for name, found in models.means(experiment, list(means), test).items():
+            means[name][test] = found
         if "x" in effects:
-            effects["x"][test] = models.effects(experiment, "x", test)
+            effects["x"][test] = models.effects(experiment, ["x"], test)["x"]
     effects |= {name: means[name][:, 1:] - means[name][:, :1] for name in effects if name in means}
     return OutOfFold(means, effects, outcome)
 

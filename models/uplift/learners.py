@@ -122,32 +122,51 @@ class Models:
     s: lgb.Booster | None = None
     x: Sequence[lgb.Booster] = ()
 
-    def means(self, experiment: Experiment, learner: str, rows: np.ndarray) -> np.ndarray:
-        """E[outcome | row, offer] by an outcome learner, (rows, offers)."""
+    def means(
+        self,
+        experiment: Experiment,
+        learners: Sequence[str],
+        rows: np.ndarray,
+        *,
+        offers: Sequence[int] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """E[outcome | row, offer] by outcome learners, (rows, offers) each; of some offers only."""
+        codes = list(range(experiment.offers)) if offers is None else list(offers)
         design = self._design(experiment, rows)
-        if learner == "additive" or self.happened is None:
-            raw, unit = design @ self.additive.T, experiment.unit
+        found = {}
+        if "additive" in learners or self.happened is None:
+            additive = design @ self.additive[codes].T
+            found["additive"] = link(additive, chance=experiment.binary)
+        raw, unit, amounts = None, 1.0, None
+        if self.happened is not None:
+            raw, amounts = design @ self.happened[codes].T, self._amounts(design)[:, codes]
+            found["two_part"] = link(raw, chance=True) * amounts
         else:
-            raw, unit = design @ self.happened.T, 1.0
-        if learner in S_ROUNDS and self.s is not None:
-            rounds = S_ROUNDS[learner]
-            raw = raw + unit * np.column_stack(
-                [
-                    experiment.bins_sent.raw(self.s, rows, sent, trees=rounds)
-                    for sent in experiment.sent
+            raw, unit = additive, experiment.unit
+        grown = 0
+        for learner, rounds in S_ROUNDS.items():  # the larger goes on where the smaller ends
+            if learner in learners and self.s is not None:
+                added = [
+                    experiment.bins_sent.raw(
+                        self.s, rows, experiment.sent[code], first=grown, trees=rounds - grown
+                    )
+                    for code in codes
                 ]
-            )
-        if learner == "additive" or self.happened is None:
-            return link(raw, chance=experiment.binary)
-        return link(raw, chance=True) * self._amounts(design)
+                raw, grown = raw + unit * np.column_stack(added), rounds
+                mean = link(raw, chance=experiment.binary or self.happened is not None)
+                found[learner] = mean if amounts is None else mean * amounts
+        return {name: found[name] for name in learners}
 
-    def effects(self, experiment: Experiment, learner: str, rows: np.ndarray) -> np.ndarray:
-        """Effect of each offer against the control, (rows, offers - 1)."""
-        if learner == "x":
+    def effects(
+        self, experiment: Experiment, learners: Sequence[str], rows: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Effect of each offer against the control by learners, (rows, offers - 1) each."""
+        means = self.means(experiment, [name for name in learners if name != "x"], rows)
+        found = {name: mean[:, 1:] - mean[:, :1] for name, mean in means.items()}
+        if "x" in learners:
             raw = np.column_stack([experiment.bins.raw(booster, rows) for booster in self.x])
-            return raw * experiment.unit
-        means = self.means(experiment, learner, rows)
-        return means[:, 1:] - means[:, :1]
+            found["x"] = raw * experiment.unit
+        return found
 
     def tempered(self, experiment: Experiment, rows: np.ndarray) -> np.ndarray:
         """Outcomes (rows,) with the amount replaced by its expectation.
@@ -247,15 +266,19 @@ def _fit_x(experiment: Experiment, rows: np.ndarray, models: Models) -> list[lgb
     are. The means are those of few rounds, which hardly follow the noise of these very rows.
     """
     arm = experiment.arm[rows]
-    means = models.means(experiment, "s_small", rows)
+    control, others = np.flatnonzero(arm == 0), np.flatnonzero(arm > 0)
+    codes = range(1, experiment.offers)
     outcome = models.tempered(experiment, rows)
+    gained = np.empty((len(rows), len(codes)))  # by each offer; of an offered row, by its own
+    with_each = models.means(experiment, ["s_small"], rows[control], offers=codes)["s_small"]
+    without = models.means(experiment, ["s_small"], rows[others], offers=[0])["s_small"]
+    gained[control] = with_each - outcome[control, None]
+    gained[others] = outcome[others, None] - without
     boosters = []
-    for code in range(1, experiment.offers):
+    for code in codes:
         pair = np.flatnonzero((arm == 0) | (arm == code))
         offered = arm[pair] == code
-        imputed = np.where(
-            offered, outcome[pair] - means[pair, 0], means[pair, code] - outcome[pair]
-        )
+        imputed = gained[pair, code - 1]
         odds = float(offered.mean() / (1.0 - offered.mean()))
         weight = np.where(offered, 1.0 / odds, odds) * experiment.weight[rows[pair]]
         boosters.append(

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from ..evaluation.personal_gain import is_believed, is_evident, pooled_means
 from ..experiment.randomization import check_logged
 from ..formula.formula import encode, evaluate, learn_columns
+from ..groups import drawn_units
 from ..intervals import mean_estimate
 from .as_formula import uplift_formula
 from .best_offer_ahead import keep_ahead, learn_leads
@@ -149,11 +150,12 @@ class OfferUplift(BaseEstimator):
         self.offers_ = arms[1:]
         arm = pd.Index(arms).get_indexer(pd.Index(names))
         check_counts(arm, arms)
+        group = check_groups(groups, len(frame))
         if propensity is not None:
-            check_logged(names, sent, arms)
+            units = drawn_units(names, group)
+            check_logged(names[units], sent[units], arms)
         columns = learn_columns(frame)
         matrix = encode(columns, frame)
-        group = check_groups(groups, len(frame))
         weight = check_weight(sample_weight, len(frame))
         key = [matrix, outcome, arm, sent, *([] if group is None else [group])]
         key += [] if sample_weight is None else [weight]

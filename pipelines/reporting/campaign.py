@@ -178,8 +178,8 @@ def policies(inputs: Inputs, findings: Findings) -> Iterator[Block]:
         "limits. Gains are paired, customer by customer; an interval that contains zero is within "
         "noise. Personal offers are sent where they are expected to gain: what the models forecast "
         "and what out-of-fold rows say are weighed by their precision. The gain is called evident "
-        "beyond "
-        f"{EVIDENCE:.2f} standard errors of these rows."
+        f"where it exceeds {EVIDENCE:.2f} of its standard errors on all rows that the models learn "
+        "from, each forecast without itself; these are more than the held-out ones below."
     )
     # The objective of the campaign comes first.
     graded = dict(list(findings.policies.groupby("objective", sort=False)))
@@ -258,5 +258,8 @@ def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any], best: str) -> 
     if not decided.get("evidence", True):
         return f"an offer per customer; its lead over {best} for all is expected, not evident"
     if ours["gain_lo"] <= 0 <= ours["gain_hi"]:
-        return f"an offer per customer, though its lead over {best} for all is within noise"
+        return (
+            f"an offer per customer; its lead over {best} for all is evident on all rows, within "
+            "noise on the held-out ones"
+        )
     return f"an offer per customer, ahead of {best} for all beyond noise"

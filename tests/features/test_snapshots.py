@@ -13,6 +13,7 @@ from winback.features.snapshots import (
     current_snapshot,
     offer_snapshots,
     snapshot_dates,
+    with_groups,
 )
 
 ENGINES = ("duckdb", "pandas", "polars")
@@ -256,3 +257,14 @@ def test_churn_without_departures_is_refused() -> None:
     silence = ChurnDefinition(kind="inactivity")
     with pytest.raises(ValueError, match="needs the table orders or activity, found none"):
         churn_snapshots(tables, dates=(1,), definition=silence, now=2)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_group_stands_beside_its_customers_as_text(engine: str) -> None:
+    rows = [{"customer_id": one, "group_id": group} for one, group in ((1, 7), (2, None), (3, 7))]
+    tables = frames_on(engine, {"customers": rows})
+    today = tables["customers"].select("customer_id", as_of=nw.lit(START, dtype=nw.Int64))
+    found = rows_of(with_groups(tables, today), "customer_id", "as_of", "group_id")
+    assert found == [(1, START, "7"), (2, START, None), (3, START, "7")]
+    without = {"customers": tables["customers"].select("customer_id")}
+    assert "group_id" not in with_groups(without, today).collect_schema().names()

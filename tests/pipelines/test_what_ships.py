@@ -71,5 +71,12 @@ def test_held_out_customers_are_graded_by_a_fit_without_them_and_teach_the_one_t
     assert held[apart_of("winback")].all()
     after = trained_anew(finished, tmp_path / "project", "winback", held)
     pd.testing.assert_frame_equal(predictions(before), predictions(after))
-    assert (before / "offers.json").read_bytes() == (after / "offers.json").read_bytes()
+    said, said_after = (json.loads((one / "offers.json").read_text()) for one in (before, after))
+    for objective, decided in said["by_objective"].items():
+        again = said_after["by_objective"][objective]
+        for name in ("personalize", "best_single"):  # what is sent; they only tell how evident
+            assert decided[name] == again[name]
+        assert decided["n"] == again["n"] > len(rows) - len(graded)
+        assert decided["gain"] != again["gain"]
+    assert said["policy_tree"] == said_after["policy_tree"]
     assert model(before) != model(after)

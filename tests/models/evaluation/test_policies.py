@@ -71,6 +71,38 @@ def test_noise_does_not_earn_personal_offers():
     assert not decide(graded(frame, np.clip(noise, 0, 1)))["personalize"]
 
 
+def test_how_evident_a_gain_is_is_told_by_the_rows_of_what_ships():
+    """The choice is made on the rows of the graded models; all of them show what few do not."""
+    frame, truth = a_world(crossing=True, rows=4_000)
+    few = graded(frame[:100].reset_index(drop=True), truth[:100])
+    alone, with_all = decide(few), decide(few, ships=graded(frame, truth))
+    assert alone["personalize"]
+    assert {"personalize", "best_single"} & {
+        name for name in alone if alone[name] == with_all[name]
+    } == {"personalize", "best_single"}
+    assert (alone["n"], with_all["n"]) == (100, 4_000)
+    assert with_all["gain_error"] < 0.3 * alone["gain_error"]
+    assert with_all["evidence"]
+    common = graded(*a_world(crossing=False))
+    assert not decide(common, ships=graded(frame, truth))["evidence"]
+
+
+def test_an_offer_of_a_few_rows_is_seldom_the_best_for_all():
+    rng = np.random.default_rng(5)
+    best = {True: 0, False: 0}
+    for _ in range(200):
+        sent = np.repeat([0, 1, 2], [1_500, 1_500, 40])
+        scores = np.full((len(sent), 3), 0.2)
+        lucky = (rng.random(len(sent)) < 0.2) - 0.2
+        share = np.array([1_500, 1_500, 40]) / len(sent)
+        scores[np.arange(len(sent)), sent] += lucky / share[sent]
+        expected = np.full(scores.shape, 0.2)
+        best[True] += decide(Graded(NAMES, scores, expected, expected))["best_single"] == NAMES[2]
+        best[False] += int(scores.mean(axis=0).argmax()) == 2
+    assert best[False] > 60
+    assert best[True] < 0.85 * best[False]
+
+
 def test_values_are_those_of_the_truth_within_their_intervals():
     frame, truth = a_world(crossing=True, rows=20_000)
     table = compare(graded(frame, truth), personalize=True, best_single="discount")

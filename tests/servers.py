@@ -9,8 +9,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 STARTS_WITHIN = 180  # seconds, on a busy machine
@@ -29,9 +29,27 @@ def free_port() -> str:
         return str(found.getsockname()[1])
 
 
-@contextmanager
-def running(line: str, *, ping: str, folder: Path, **environment: str) -> Iterator[None]:
+def running(
+    line: str, *, ping: str, folder: Path, **environment: str
+) -> AbstractContextManager[None]:
     """Run a command line in a folder; the block begins when `ping` answers."""
+    return _started(line, lambda: alive(ping), folder, environment)
+
+
+def listening(line: str, *, port: str, folder: Path) -> AbstractContextManager[None]:
+    """Run a command line in a folder; the block begins when the port of this machine is open."""
+
+    def is_open() -> bool:
+        with socket.socket() as asked:
+            return asked.connect_ex(("127.0.0.1", int(port))) == 0
+
+    return _started(line, is_open, folder, {})
+
+
+@contextmanager
+def _started(
+    line: str, ready: Callable[[], bool], folder: Path, environment: dict[str, str]
+) -> Iterator[None]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     log = folder / "server.log"
     with log.open("wb") as output:
@@ -45,7 +63,7 @@ def running(line: str, *, ping: str, folder: Path, **environment: str) -> Iterat
         )
     until = time.monotonic() + STARTS_WITHIN
     try:
-        while not alive(ping):
+        while not ready():
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.2)

@@ -27,8 +27,8 @@ from typing import Any
 
 from . import atomic
 from .atomic import MANIFEST, NewFolder, StoreError, clean_leftovers
+from .store_clients import SCHEMES, file_system
 
-SCHEMES = ("s3", "gs")
 KEPT = timedelta(days=1)  # for readers of an older manifest, and for writers at work elsewhere
 _ADDRESS = re.compile(r"(?P<scheme>[a-z0-9]+)://(?P<path>[A-Za-z0-9][A-Za-z0-9_.-]*(/[^?#@]+)+)")
 PREFIX = "_parts-"
@@ -157,13 +157,27 @@ def read_manifest(address: Address) -> dict[str, Any] | None:
     return atomic.parse_manifest(text, f"{address}/{MANIFEST}")
 
 
+def published_file(address: Address) -> tuple[Address, dict[str, Any]] | None:
+    """Where a file of a published folder lies and what its manifest says of it.
+
+    None where no manifest beside it names it.
+    """
+    parent, _, name = address.path.rpartition("/")
+    manifest = read_manifest(Address(address.scheme, parent)) if "/" in parent else None
+    for stored, facts in (manifest or {"files": {}})["files"].items():
+        prefix, _, inner = stored.partition("/")
+        if inner == name and prefix.startswith(PREFIX):
+            return Address(address.scheme, f"{parent}/{stored}"), facts
+    return None
+
+
 @contextmanager
 def local_copy(source: Place | None, name: str) -> Iterator[Path | None]:
     """What lies at a place as a path of this machine, for the length of the block.
 
     Of a folder with a manifest the files that it lists are copied, each compared with it; of
-    another folder its files, without those that begin with an underscore. Files keep the moment
-    at which they were written.
+    another folder its files, without those that begin with an underscore; a file is found by its
+    name beside the manifest too. Files keep the moment at which they were written.
 
     Parameters
     ----------
@@ -240,6 +254,12 @@ def _fetch(address: Address, folder: Path) -> Path:
             _download(files, address.path, target)
             return target
         found = [info for info in _listed(files, address.path) if info.is_file]
+        if not found and (published := published_file(address)):
+            target = folder / PurePosixPath(address.path).name
+            _download(files, published[0].path, target)
+            if atomic.file_hash(target) != published[1]["sha256"]:
+                raise StoreError(f"{address}: is not what its manifest says; publish it again")
+            return target
         if not found:
             raise StoreError(f"{address}: not found, or no files in it")
         for info in found:
@@ -284,27 +304,10 @@ def told(address: Address) -> Iterator[Any]:
         In the place of what the store's client raises.
     """
     try:
-        yield _file_system(address.scheme)
+        yield file_system(address.scheme)
     except StoreError:
         raise
     except OSError as error:
         if error.filename is not None:  # of this machine, such as a full disk
             raise
         raise StoreError(f"{address}: {str(error).splitlines()[0]}") from error
-
-
-def _file_system(scheme: str) -> Any:
-    """The client of a store."""
-    from pyarrow import fs
-
-    if scheme == "gs":
-        return fs.GcsFileSystem()
-    given: dict[str, Any] = {}
-    if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
-        given["region"] = region
-    # pyarrow reads the other variables itself, but not these two of Amazon's own tools.
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
-        scheme_there, separator, host = endpoint.rpartition("://")
-        given |= {"endpoint_override": host, "scheme": scheme_there if separator else "https"}
-    return fs.S3FileSystem(**given)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .atomic import MANIFEST, StoreError, parse_manifest, replace_file
-from .places import PREFIX, Address, Place, read_manifest, told
+from .places import PREFIX, Address, Place, published_file, read_manifest, told
 
 _BLOCK = 2**22  # bytes hashed at a time
 
@@ -70,6 +70,8 @@ def listing(place: Place) -> Listing:
             alone = not manifest and not found and store.get_file_info(place.path).is_file
     if alone:
         return Listing({PurePosixPath(str(place)).name: place})
+    if isinstance(place, Address) and not found and (published := published_file(place)):
+        return Listing({PurePosixPath(place.path).name: published[0]})
     if manifest is not None:
         return Listing(_of_manifest(place, manifest), manifest)
     seen = [name for name in found if name.endswith(".parquet") and not _hidden(name)]

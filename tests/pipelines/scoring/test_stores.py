@@ -3,17 +3,26 @@
 import contextlib
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from conftest import ROOT, winback
 from pyarrow.fs import S3FileSystem
 from s3 import BUCKET, client
 from scoring_job import SUPPRESSIONS, but, command, rows
+from servers import free_port, listening
 
+from winback.pipelines.cli import main
 from winback.pipelines.score import score
 from winback.pipelines.storage.atomic import verify
 from winback.pipelines.storage.places import local_copy, place, read_manifest
+from winback.pipelines.storage.store_clients import file_system
+
+AZURITE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
 
 
 def upload(store_server, file, address):
@@ -70,3 +79,41 @@ def test_features_are_made_from_and_for_a_store(finished, store, store_server):
     assert winback(finished, "featurize", *given) == 0
     with contextlib.chdir(finished), local_copy(place(f"{store}/features"), "read") as folder:
         assert verify(folder) == verify(Path("data/features"))
+    scored = ("--no-suppressions", "--model", "artifacts", "--out")
+    for features, out in ((f"{store}/features", f"{store}/scores"), ("data/features", "scores")):
+        given = ("--features", f"{features}/current.parquet", *scored, out)
+        assert winback(finished, "score", *given) == 0
+    assert (
+        read_manifest(place(f"{store}/scores"))["inputs"] == verify(finished / "scores")["inputs"]
+    )
+    nothing = ("--features", f"{store}/features/nothing.parquet", *scored, f"{store}/scores")
+    assert winback(finished, "score", *nothing) == 3
+
+
+@pytest.mark.skipif(shutil.which("azurite-blob") is None, reason="no Azurite: npm install azurite")
+def test_azure_gets_the_scores_that_a_folder_gets(job, tmp_path, monkeypatch):
+    """Against Microsoft's emulator, with the account and key that it documents for everybody."""
+    port = free_port()
+    server = f"azurite-blob --silent --inMemoryPersistence --skipApiVersionCheck --blobPort {port}"
+    for name, value in {
+        "AZURE_STORAGE_ACCOUNT": "devstoreaccount1",
+        "AZURE_STORAGE_KEY": AZURITE_KEY,
+        "AZURE_STORAGE_SERVICE_ENDPOINT": f"http://127.0.0.1:{port}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    local = score(job)
+    with listening(server, port=port, folder=tmp_path):
+        file_system("abfs").create_dir("winback")
+        there = but(job, out=place("abfs://winback/scores"))
+        assert {**score(there), "files": 0, "digest": 0} == {**local, "files": 0, "digest": 0}
+        assert score(but(there, suppressions=None))["rows_out"] == 1_000
+        with local_copy(there.out, "read") as folder:
+            assert verify(folder)["rows_out"] == 1_000
+
+
+def test_azure_without_an_account_is_refused(monkeypatch, capsys, tmp_path):
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    given = ("--features", "abfs://box/rows", "--no-suppressions")
+    assert main(["score", *given]) == 3
+    assert "AZURE_STORAGE_ACCOUNT must name the account" in capsys.readouterr().err

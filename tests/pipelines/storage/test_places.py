@@ -54,7 +54,7 @@ def test_a_folder_without_the_manifest_shows_nothing_rather_than_rows_twice(stor
 @pytest.mark.parametrize("fails_at", ["/words.txt", "/inner/empty", "{store}/_manifest.json"])
 def test_an_upload_that_fails_leaves_what_stood(store, monkeypatch, fails_at):
     publish(store, "old")
-    real = places._file_system("s3")
+    real = places.file_system("s3")
 
     class Failing:
         def __getattr__(self, name):
@@ -66,7 +66,7 @@ def test_an_upload_that_fails_leaves_what_stood(store, monkeypatch, fails_at):
             return real.open_output_stream(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(places, "_file_system", lambda _: Failing())
+        patch.setattr(places, "file_system", lambda _: Failing())
         with pytest.raises(StoreError, match="the network is gone"):
             publish(store, "new")
     assert words(store) == "old"

@@ -254,10 +254,11 @@ def _fetch(address: Address, folder: Path) -> Path:
             _download(files, address.path, target)
             return target
         found = [info for info in _listed(files, address.path) if info.is_file]
-        if not found and (published := published_file(address)):
+        if not found and (stored := published_file(address)):
+            place_there, facts = stored
             target = folder / PurePosixPath(address.path).name
-            _download(files, published[0].path, target)
-            if atomic.file_hash(target) != published[1]["sha256"]:
+            _download(files, place_there.path, target)
+            if atomic.file_hash(target) != facts["sha256"]:
                 raise StoreError(f"{address}: is not what its manifest says; publish it again")
             return target
         if not found:

@@ -70,8 +70,8 @@ def listing(place: Place) -> Listing:
             alone = not manifest and not found and store.get_file_info(place.path).is_file
     if alone:
         return Listing({PurePosixPath(str(place)).name: place})
-    if isinstance(place, Address) and not found and (published := published_file(place)):
-        return Listing({PurePosixPath(place.path).name: published[0]})
+    if isinstance(place, Address) and not found and (stored := published_file(place)):
+        return Listing({PurePosixPath(place.path).name: stored[0]})
     if manifest is not None:
         return Listing(_of_manifest(place, manifest), manifest)
     seen = [name for name in found if name.endswith(".parquet") and not _hidden(name)]

@@ -14,7 +14,7 @@ from ..storage.policy_tree import read_policy_tree
 from . import charts, words
 from .html import Block, picture, table, text
 from .phrasing import meanings
-from .summary import Findings, Inputs, sent
+from .summary import Findings, Inputs, sent, top
 
 OBJECTIVES = {
     "profit": "profit",
@@ -55,9 +55,7 @@ def campaign(params: Report, findings: Findings) -> Iterator[Block]:
     if len(offered):
         yield from _by_offer(offered)
         yield _list(
-            offered.sort_values(
-                ["expected_incremental_profit", "customer_id"], ascending=[False, True]
-            ).head(params.rows),
+            top(offered, "expected_incremental_profit", params.rows),
             {
                 "customer_id": "customer id",
                 "recommended_offer": "offer",
@@ -70,11 +68,9 @@ def campaign(params: Report, findings: Findings) -> Iterator[Block]:
         )
     yield from _segments(customers)
     if "churn_probability" in customers:
-        risky = customers.dropna(subset=["churn_probability"]).sort_values(
-            ["churn_probability", "customer_id"], ascending=[False, True]
-        )
+        risky = top(customers, "churn_probability", params.rows)
         yield _list(
-            risky.head(params.rows).assign(
+            risky.dropna(subset=["churn_probability"]).assign(
                 strategy=lambda rows: rows["strategy"].map(
                     lambda name: f"{name}: {STRATEGIES.get(name, '')}"
                 )
@@ -93,7 +89,8 @@ def campaign(params: Report, findings: Findings) -> Iterator[Block]:
 
 def _funnel(findings: Findings, offered: pd.DataFrame) -> Iterator[Block]:
     """From everybody who was asked to whoever is sent an offer, and the rule that stopped each."""
-    candidates = findings.recommendations[findings.recommendations["recommended_offer"].notna()]
+    candidates = findings.recommendations[["recommended_offer", "holdout", "reasons"]]
+    candidates = candidates[candidates["recommended_offer"].notna()]
     if candidates.empty:
         return
     stopped = candidates[

@@ -310,15 +310,15 @@ def warnings(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iter
     if "churn_probability" in customers:
         yield from _undated(findings, inputs)
     if findings.decision:
-        candidates = customers[customers["recommended_offer"].notna()]
-        beyond = (candidates["excluded_by"] == "least_experiment_rows").sum()
+        asked = customers["recommended_offer"].notna()
+        beyond = (customers.loc[asked, "excluded_by"] == "least_experiment_rows").sum()
         if beyond:
             yield (
-                f"{beyond:,} of {len(candidates):,} customers ({beyond / len(candidates):.0%}) are "
+                f"{beyond:,} of {asked.sum():,} customers ({beyond / asked.sum():.0%}) are "
                 "unlike those of the experiment; they get no offer, since nobody knows what one "
                 "does."
             )
-        yield from _beyond(candidates, findings, inputs)
+        yield from _beyond(asked, findings, inputs)
     yield from unequal(inputs)
     if "leavers" in findings.metrics:
         grades = findings.metrics["leavers"]
@@ -356,18 +356,20 @@ def _undated(findings: Findings, inputs: Inputs) -> Iterator[str]:
             yield f"{note}."
 
 
-def _beyond(candidates: pd.DataFrame, findings: Findings, inputs: Inputs) -> Iterator[str]:
+def _beyond(asked: pd.Series, findings: Findings, inputs: Inputs) -> Iterator[str]:
     """The part of the expected gain that rests on customers unlike most of the experiment."""
-    if "beyond_experiment" not in candidates:
+    customers = findings.recommendations
+    if "beyond_experiment" not in customers:
         return
-    gain = candidates["expected_incremental_profit"].fillna(0.0).clip(lower=0.0)
-    beyond = candidates["beyond_experiment"] & (gain > 0)
+    gain = customers.loc[asked, "expected_incremental_profit"].fillna(0.0).clip(lower=0.0)
+    beyond = customers.loc[asked, "beyond_experiment"] & (gain > 0)
     if beyond.any():
+        rows = customers.loc[gain.index[beyond]]
         yield (
             f"{gain[beyond].sum() / gain.sum():.0%} of the expected gain comes from "
             f"{beyond.sum():,} customers who left longer ago than nine in ten of those in the "
             "experiment: there the forecast is carried further than it was tested. "
-            + _carried_otherwise(candidates[beyond], gain[beyond].sum(), findings, inputs)
+            + _carried_otherwise(rows, gain[beyond].sum(), findings, inputs)
         )
 
 

@@ -10,7 +10,7 @@ from ..storage.trained_models import read_answers
 from ..tables.customer_row import customer_row
 from . import charts, words
 from .html import Block, picture, text
-from .summary import Findings, Inputs, sent
+from .summary import Findings, Inputs, sent, top
 from .waterfall import take_apart
 
 
@@ -19,9 +19,7 @@ def one_customer(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     offered = sent(findings).dropna(subset=["expected_incremental_profit"])
     if offered.empty:
         return
-    first = offered.sort_values(
-        ["expected_incremental_profit", "customer_id"], ascending=[False, True]
-    ).iloc[0]
+    first = top(offered, "expected_incremental_profit", 1).iloc[0]
     known = customer_row(inputs.features / "current.parquet", str(first["customer_id"]))
     if known is None:
         return

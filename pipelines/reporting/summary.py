@@ -106,6 +106,12 @@ def sent(findings: Findings) -> pd.DataFrame:
     ]
 
 
+def top(rows: pd.DataFrame, by: str, count: int) -> pd.DataFrame:
+    """The rows with the largest values of a column, of equal ones the smaller id first."""
+    keys = rows[[by, "customer_id"]].sort_values([by, "customer_id"], ascending=[False, True])
+    return rows.loc[keys.index[:count]]
+
+
 def ours_of(findings: Findings) -> dict[str, Any]:
     """The grades of our policy for the objective of the campaign."""
     rows = findings.policies

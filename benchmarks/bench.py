@@ -52,7 +52,7 @@ BENCHMARKS = {
     "features": Benchmark("features", ("--millions", "1"), ("--millions", "1", "10", "50")),
     "ingest": Benchmark("ingest", ("--quick",)),
     "churn": Benchmark("churn", ("--repeats", "3")),
-    "effects": Benchmark("zoo", ("--rows", "8000", "--seeds", "2", *FORESTLESS), FOREST),
+    "effects": Benchmark("zoo", ("--rows", "8000", "--seeds", "3", *FORESTLESS), FOREST),
     "forest": Benchmark(
         "zoo", ("--rows", "20000", "--seeds", "1", *RICH, *FOREST), (*RICH, *FOREST)
     ),

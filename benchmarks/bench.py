@@ -31,7 +31,6 @@ PACKAGES = (
     *("duckdb", "lightgbm", "numpy", "pandas", "scikit-learn"),
     *("causalml", "econml", "scikit-uplift", "lifetimes", "empulse", "pylignum"),
 )
-FEW_ROWS = ("--rows", "20000", "--seeds", "1")
 FORESTLESS = ("--peers", "causalml S", "causalml X", "causalml DR", "econml DRLearner")
 FOREST = (*FORESTLESS, "econml CausalForestDML")
 RICH = ("--world", "crossover", "--world", "harm", "--world", "small")

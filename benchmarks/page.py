@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 
 HERE = Path(__file__).resolve().parent
 OURS = "winback"
+EVENTS, CUSTOMERS = 10**9, 10**8
+BY_STAGE = "memory by stage"  # title of the table of `memory`
 RULES = ("best single offer", "oracle", "random")  # in the tables of effects, but no peers
 HEAD = """# Benchmarks
 
@@ -121,6 +123,61 @@ def scoring_picture(tables: Sequence[Mapping[str, Any]]) -> Figure | None:
     return figure
 
 
+def tables_of(results: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The tables of one benchmark; none where it did not run."""
+    return [t for one in results["benchmarks"] if one["name"] == name for t in one["tables"]]
+
+
+def carried(results: Mapping[str, Any]) -> Iterator[str]:
+    """Where the measured slopes lead at a billion events and 100 million customers."""
+    rows = []
+    for table in tables_of(results, "features"):
+        ours = [row for row in table["rows"] if row["run"] == "features"]
+        if ours:
+            last = max(ours, key=lambda row: row["events"])
+            hours = last["cpu"] / last["events"] * EVENTS / 3600
+            rows.append({"what": "features", "measured up to": last["events"], "core hours": hours})
+    for table in tables_of(results, "scoring"):
+        jobs = [row for row in table["rows"] if row["work"] == "score" and row["threads"] == 1]
+        if jobs:
+            last = max(jobs, key=lambda row: row["rows"])
+            hours = last["cpu"] / last["rows"] * CUSTOMERS / 3600
+            rows.append({"what": "scoring", "measured up to": last["rows"], "core hours": hours})
+    memory = [table for table in tables_of(results, "memory") if table["title"] == BY_STAGE]
+    room = results["machine"]["memory_gib"]
+    full = {}
+    for stage, sizes in pd.DataFrame([r for t in memory for r in t["rows"]]).groupby("stage"):
+        first, last = (sizes.sort_values("customers").iloc[at] for at in (0, -1))
+        apart = last["customers"] - first["customers"]
+        grows = (last["peak MiB"] - first["peak MiB"]) / apart
+        works = (last["cpu s"] - first["cpu s"]) / apart
+        ahead = CUSTOMERS - last["customers"]
+        rows.append(
+            {
+                "what": stage,
+                "measured up to": int(last["customers"]),
+                "core hours": (last["cpu s"] + works * ahead) / 3600,
+                "GiB": (last["peak MiB"] + grows * ahead) / 1024,
+            }
+        )
+        if grows > 0:
+            full[stage] = last["customers"] + (room * 1024 - last["peak MiB"]) / grows
+    if not rows:
+        return
+    yield "\n## Carried further\n\n"
+    yield (
+        f"The slopes above, on paper, at {EVENTS:,} events and {CUSTOMERS:,} customers on this "
+        "machine: nobody ran that.\n\n"
+    )
+    yield markdown(rows)
+    if full:
+        stage = min(full, key=lambda name: full[name])
+        yield (
+            f"\nWhat breaks first is the memory of {stage}: {room} GiB are full at about "
+            f"{full[stage] / 1e6:,.0f} million customers.\n"
+        )
+
+
 DRAWN = {"effects": effects_picture, "features": features_picture, "scoring": scoring_picture}
 
 
@@ -145,6 +202,7 @@ def sections(results: Mapping[str, Any], page: Path) -> Iterator[str]:
             yield f"\n![{PICTURES[one['name']]}]({picture.name})\n"
         for table in one["tables"]:
             yield f"\n{table['title']}\n\n{markdown(table['rows'])}"
+    yield from carried(results)
 
 
 def main() -> None:

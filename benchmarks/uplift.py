@@ -193,7 +193,7 @@ def run_peers(
     python = os.environ.get("BENCH_PYTHON")
     if not python or not peers:
         return {}, {}
-    wide = numbers(pd.concat([table.train, table.score], ignore_index=True))
+    wide = numbers(pd.concat([table.train, table.score], ignore_index=True)).copy()
     size = len(table.train)
     train = wide[:size].assign(
         offer=table.offer, outcome=table.outcome, propensity=table.propensity

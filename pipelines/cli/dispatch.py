@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -82,7 +83,9 @@ def _told(error: Exception) -> str:
     if not isinstance(error, FileNotFoundError):
         return str(error)
     name = os.fsdecode(error.filename) if error.filename else str(error)
-    if not error.filename and " " in name:  # a sentence of ours; pyarrow gives the bare path
+    if by_pyarrow := re.search(r"Failed to open local file '(.+?)'", name):
+        name = by_pyarrow[1]
+    elif not error.filename and " " in name:  # a sentence of ours; pyarrow gives the bare path too
         return name
     return f"{name}: not found; winback run makes it, winback status says what stands"
 

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 HERE = Path(__file__).resolve().parent
 OURS = "winback"
 EVENTS, CUSTOMERS = 10**9, 10**8
+MEASURED = ["customers", "stage", "cpu s", "peak MiB"]
 BY_STAGE = "memory by stage"  # title of the table of `memory`
 RULES = ("best single offer", "oracle", "random")  # in the tables of effects, but no peers
 HEAD = """# Benchmarks
@@ -146,7 +147,10 @@ def carried(results: Mapping[str, Any]) -> Iterator[str]:
     memory = [table for table in tables_of(results, "memory") if table["title"] == BY_STAGE]
     room = results["machine"]["memory_gib"]
     full = {}
-    for stage, sizes in pd.DataFrame([r for t in memory for r in t["rows"]]).groupby("stage"):
+    measured = pd.DataFrame([r for t in memory for r in t["rows"]], columns=MEASURED)
+    for stage, sizes in measured.groupby("stage"):
+        if sizes["customers"].nunique() < 2:
+            continue
         first, last = (sizes.sort_values("customers").iloc[at] for at in (0, -1))
         apart = last["customers"] - first["customers"]
         grows = (last["peak MiB"] - first["peak MiB"]) / apart

@@ -33,43 +33,24 @@ def neighbours(definition: ChurnDefinition) -> tuple[ChurnDefinition, ...]:
     return tuple(dict.fromkeys([definition, *similar]))
 
 
-def sensitivity(
+def churn_counts(
     tables: Tables, definitions: Sequence[ChurnDefinition], *, start: int, end: int
 ) -> nw.LazyFrame:
-    """Churn in `[start, end)`, in customers and in money, under each definition.
+    """Churn in `[start, end)` under each definition, counted.
 
-    Money lost is what the lost customers paid in the period of the same length before `start`.
+    Counts of several groups of customers add up to those of all; `rates` makes rates of them.
 
     Returns
     -------
     LazyFrame
         One row per definition: definition (its number, from 0), kind, inactive_days, gap_multiple
-        (0 for none), grace_days, resign_gap_days, customers_at_start, lost, churn_rate (null
-        without customers), money_lost (currency; 0 without orders).
+        (0 for none), grace_days, resign_gap_days, customers_at_start, lost, and paid: cents that
+        the lost customers paid in the period of the same length before `start`.
 
     Raises
     ------
     ValueError
         If the period is empty, or no table says who left.
-    """
-    return rates(churn_counts(tables, definitions, start=start, end=end))
-
-
-def churn_counts(
-    tables: Tables, definitions: Sequence[ChurnDefinition], *, start: int, end: int
-) -> nw.LazyFrame:
-    """What `rates` takes: those of several groups of customers add up to those of all.
-
-    Returns
-    -------
-    LazyFrame
-        As `sensitivity` does, with paid (cents that the lost customers paid) in the place of
-        churn_rate and money_lost.
-
-    Raises
-    ------
-    ValueError
-        As `sensitivity` does.
     """
     if end <= start:
         raise ValueError(f"churn: the period must end after its start {start}, found end {end}")
@@ -82,7 +63,14 @@ def churn_counts(
 
 
 def rates(counts: nw.LazyFrame) -> nw.LazyFrame:
-    """The table of `sensitivity`, from its counts."""
+    """Rates and money from `churn_counts`.
+
+    Returns
+    -------
+    LazyFrame
+        In the place of paid: churn_rate (null without customers) and money_lost (currency; 0
+        without orders).
+    """
     kept = [name for name in columns_of(counts) if name != "paid"]
     return counts.select(
         *kept,

@@ -10,7 +10,7 @@ says why.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -264,13 +264,13 @@ def write_winback(experiment: Experiment, setting: Setting, path: Path) -> None:
     )
 
 
-def median_lapse(winback: Sequence[Any]) -> int | None:
+def median_lapse(winback: Iterable[Any]) -> int | None:
     """Days from the loss to the offer, the median of these files; None if nobody can tell."""
-    lapses = [
-        pq.read_table(file, columns=[LAPSE])[LAPSE]
-        for file in winback
-        if LAPSE in pq.read_schema(file).names
-    ]
+    lapses = []
+    for file in winback:
+        reader = pq.ParquetFile(file)
+        if LAPSE in reader.schema_arrow.names:
+            lapses.append(reader.read(columns=[LAPSE])[LAPSE])
     if not lapses:
         return None
     chunks = [chunk for lapse in lapses for chunk in lapse.chunks]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -46,7 +47,7 @@ from .settings.params import Featurize, Machine
 from .settings.sources import Source, made_from
 from .storage.atomic import StoreError
 from .storage.places import PREFIX, Address, Place, replace_folder, told, waiting
-from .storage.shared_files import below, listing, opened, remove, sha256, stamp
+from .storage.shared_files import below, listing, opened, remove, sha256, stamp, stamps
 from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import ROWS_PER_RANGE, features_writer
@@ -168,6 +169,7 @@ def featurize_on_spark(
         See `open_on_spark`; the output stays as it was.
     """
     with only_one(waiting(out) if isinstance(out, Address) else out), session(machine.threads) as s:
+        seen = stamps(tables)
         given = open_on_spark(s, source, params, machine, tables)
         skipped = left_out(source, given.tables, offers_made=_rows(given, "offers"))
         key = made_from(source, params, given.digest, version("winback"))[:16]
@@ -194,7 +196,9 @@ def featurize_on_spark(
                     last = _last(s, given)
                     job.build("leavers", leavers)
                     parts.append("leavers")
-        prefix = f"{PREFIX}{key}"
+        if stamps(tables) != seen:
+            raise ValueError(f"{tables}: changed while features were made; start again")
+        prefix = f"{PREFIX}{uuid.uuid4().hex}"
         with step("writing the features"), replace_folder(out, prefix) as new:
             whole = below(out, prefix) if isinstance(out, Address) else new.path
             files = [(job.files(part), below(whole, f"{part}.parquet")) for part in parts]
@@ -280,8 +284,12 @@ def _merge(given: tuple[Sequence[Place], Place]) -> dict[str, Any]:
 
 
 def _median(files: Sequence[Place]) -> int | None:
-    with ExitStack() as stack:
-        return median_lapse([stack.enter_context(opened(file)) for file in files])
+    def one_by_one() -> Iterator[Any]:
+        for file in files:
+            with opened(file) as handle:
+                yield handle
+
+    return median_lapse(one_by_one())
 
 
 def _last(spark: Any, given: OnSpark) -> int:

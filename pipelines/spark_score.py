@@ -45,13 +45,14 @@ from .score import (
 from .scoring import drift
 from .scoring import input_rows as batch
 from .scoring.parts import Task, answered, columns_read, write_parquet
+from .scoring.postgres_table import check_table
 from .scoring.suppressions import Suppressions, check_kinds
 from .settings import moments
 from .settings.params import Featurize, Machine
 from .settings.sources import Source, made_from
 from .spark_features import OnSpark, open_on_spark, range_setting
 from .storage.places import PREFIX, Address, Place, replace_folder
-from .storage.shared_files import below, listing, sha256, stamp
+from .storage.shared_files import below, listing, sha256, stamps
 from .tables.on_spark import SharedTable, bounds_of, each, read_group, session, shared_table
 from .tables.range_parts import RangeParts
 
@@ -91,6 +92,7 @@ class _Plan:
     opened: Opened
     listed: str | None
     given: OnSpark | None
+    place: str
 
 
 def score_on_spark(
@@ -118,14 +120,15 @@ def score_on_spark(
         job = replace(job, suppressions=job.suppressions.absolute())
     with only_one(job.here), session(job.threads) as spark:
         check_out(job)
+        if job.table is not None:
+            check_table(job.table, job.uri)
+        seen = stamps(job.features)
         key = public_key(job.signed_by) if job.signed_by else None
         opened = open_model(job.model, signed_by=key)
         if meaning is None:
             customers = _of_features(spark, job, opened)
         else:
             customers = _of_events(spark, job, meaning)
-        files = {file for table in customers.tables.values() for file, _, _ in table.groups}
-        seen = {file: stamp(file) for file in files}
         facts = {
             "as_of": customers.as_of.isoformat(sep=" "),
             "csv": job.csv,
@@ -147,7 +150,7 @@ def score_on_spark(
             if latest == listed:
                 break
             listed = latest  # somebody objected meanwhile: their parts are answered anew
-        if seen != {file: stamp(file) for file in files}:
+        if stamps(job.features) != seen:
             clear_work(job.here)
             raise ValueError(f"{job.features}: changed while it was scored; start again")
         counts = drift.added(note["said"]["drift"] for note in notes)
@@ -161,7 +164,7 @@ def score_on_spark(
 def _of_features(spark: Any, job: Job, opened: Opened) -> Customers:
     """Rows of features, one for each customer."""
     columns = input_columns(opened.answers)
-    found = listing(job.features)
+    found = listing(job.features, nested=False)
     table = shared_table([*found.files.values()], columns={*batch.KEYS, *columns})
     batch.check_schema(table.schema, columns, job.features)
     if not table.rows:
@@ -201,7 +204,7 @@ def _list_hash(spark: Any, job: Job, as_of: datetime) -> str | None:
         listed = read_list(job, as_of)
         return listed.sha256 if listed else None
 
-    (found,) = each(spark, [job], look)
+    (found,) = each(spark, [replace(job, uri="", table=None)], look)  # no secret to executors
     return found
 
 
@@ -224,7 +227,7 @@ def _answer_ranges(
     tables = dict(customers.tables)
     first = tables[customers.first]
     if job.suppressions is not None:
-        files = [*listing(job.suppressions).files.values()]
+        files = [*listing(job.suppressions, nested=False).files.values()]
         objectors = shared_table(files, columns=("customer_id",))
         if objectors.rows:
             known = first.schema.field("customer_id").type
@@ -232,7 +235,7 @@ def _answer_ranges(
             tables[OBJECTORS] = objectors
     parts = RangeParts(spark, tables, bounds_of(spark, first, job.part_rows), work)
     task = Task(opened.answers, opened.version, customers.as_of, None)
-    plan = _Plan(task, opened, listed, customers.given)
+    plan = _Plan(task, opened, listed, customers.given, place=str(job.features))
     with step(f"scoring {first.rows:,} customers with {opened.version} on Spark"):
         return parts.build(
             PART, lambda rows, folder: _answer(plan, rows, folder), suppressions=listed
@@ -250,7 +253,7 @@ def _answer(plan: _Plan, rows: dict[str, pa.Table], folder: Path) -> dict[str, A
         else:
             with range_setting(plan.given, rows) as setting:
                 write_today(setting, moments.seconds(task.as_of), file)
-        batch.check_columns([file], columns)
+        batch.check_schema(pq.read_schema(file), columns, plan.place)
         survey = batch.Survey(0, task.as_of, 0)
         if pq.read_metadata(file).num_rows:
             survey = batch.survey([file], as_of=task.as_of, now=task.as_of)

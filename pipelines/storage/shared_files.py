@@ -42,8 +42,10 @@ def below(folder: Place, name: str) -> Place:
     return Address(folder.scheme, f"{folder.path}/{name}")
 
 
-def listing(place: Place) -> Listing:
+def listing(place: Place, *, nested: bool = True) -> Listing:
     """The Parquet files at a place: of its manifest, else all that are not hidden, or itself.
+
+    Without a manifest, those of folders inside are left out if not `nested`.
 
     Raises
     ------
@@ -75,6 +77,7 @@ def listing(place: Place) -> Listing:
     if manifest is not None:
         return Listing(_of_manifest(place, manifest), manifest)
     seen = [name for name in found if name.endswith(".parquet") and not _hidden(name)]
+    seen = [name for name in seen if nested or "/" not in name]
     if not seen:
         raise StoreError(f"{place}: there are no Parquet files; correct it, or write them first")
     return Listing({name: below(place, name) for name in seen})
@@ -127,8 +130,11 @@ def write(target: Place, content: bytes | Path) -> dict[str, Any]:
     if isinstance(target, Path):
         replace_file(target, copy)
     else:
-        with told(target) as store, store.open_output_stream(target.path) as stream:
-            copy(stream)
+        with told(target) as store:
+            with store.open_output_stream(target.path) as stream:
+                copy(stream)
+            if store.get_file_info(target.path).size != facts["bytes"]:
+                raise StoreError(f"{target}: was not stored whole; start again")
     return facts
 
 
@@ -169,6 +175,11 @@ def stamp(file: Place) -> tuple[int, int]:
     with told(file) as store:
         info = store.get_file_info(file.path)
         return info.size or 0, info.mtime_ns or 0
+
+
+def stamps(place: Place) -> dict[str, tuple[int, int]]:
+    """The stamp of each file of `listing`, by its name; they tell whether anything changed."""
+    return {name: stamp(file) for name, file in listing(place).files.items()}
 
 
 def _of_manifest(place: Place, manifest: dict[str, Any]) -> dict[str, Place]:

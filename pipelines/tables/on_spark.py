@@ -2,9 +2,10 @@
 
 What a customer is follows from her own rows alone. So the rows of all tables are dealt out by
 ranges of customer ids, and in each range the code of one machine runs, on DuckDB: the same bits
-come out, no plan grows with the features, and a range bounds the memory of a task. Files are read
-by pyarrow, so that a cluster needs this package and nothing of Hadoop; rows travel as Arrow's own
-bytes. To the driver come names, counts and the bounds of the ranges.
+come out, no plan grows with the features, and a range, or a row group while it is read, bounds the
+memory of a task. Files are read by pyarrow, so that a cluster needs this package and nothing of
+Hadoop; rows travel as Arrow's own bytes. To the driver come names, counts, and a sample of the
+ids, from which it picks the bounds of the ranges.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -102,9 +104,9 @@ def shared_table(
     Raises
     ------
     ValueError
-        If a file is no Parquet, or lacks columns of the first.
+        If a file is no Parquet, lacks columns of the first, or has text where others have numbers.
     """
-    groups, schema = [], None
+    groups, schemas = [], list[pa.Schema]()
     for file in files:
         with opened(file) as handle:
             try:
@@ -114,13 +116,16 @@ def shared_table(
             rows = [reader.metadata.row_group(i).num_rows for i in range(reader.num_row_groups)]
             groups += [(file, group, number) for group, number in enumerate(rows)]
             found = reader.schema_arrow
-        if schema is None:
-            names = [name for name in found.names if columns is None or name in columns]
-            schema = pa.schema([(name, _plain(found.field(name).type)) for name in names])
-        missing = [name for name in schema.names if name not in found.names]
+        kept = [name for name in found.names if columns is None or name in columns]
+        names = schemas[0].names if schemas else kept
+        missing = [name for name in names if name not in kept]
         if missing:
             raise ValueError(f"{file}: column '{missing[0]}' is missing; {files[0]} has it")
-    assert schema is not None
+        schemas.append(pa.schema([(name, _plain(found.field(name).type)) for name in names]))
+        try:
+            schema = pa.unify_schemas(schemas, promote_options="permissive")
+        except pa.ArrowException as error:
+            raise ValueError(f"{file}: has other types than {files[0]} ({error})") from error
     return SharedTable(tuple(groups), schema, owners)
 
 
@@ -130,8 +135,13 @@ def read_group(table: SharedTable, number: int, columns: Sequence[str] | None = 
     names = list(columns or table.schema.names)
     with opened(file) as handle:
         rows = pq.ParquetFile(handle).read_row_group(group, columns=names, use_threads=False)
-    wanted = pa.schema([table.schema.field(name) for name in names])
-    return rows.select(names).cast(wanted, safe=False)  # moments of nanoseconds lose those
+    fields = [table.schema.field(name) for name in names]
+    columns_read = [
+        # Moments of nanoseconds lose those; of nothing else anything may be lost.
+        rows[field.name].cast(field.type, safe=not pa.types.is_timestamp(field.type))
+        for field in fields
+    ]
+    return pa.table(columns_read, schema=pa.schema(fields))
 
 
 def each(spark: Any, items: Sequence[Any], work: Callable[[Any], Any]) -> list[Any]:
@@ -139,7 +149,7 @@ def each(spark: Any, items: Sequence[Any], work: Callable[[Any], Any]) -> list[A
 
     Raises
     ------
-    ValueError
+    ValueError, FileNotFoundError, MemoryError
         What `work` raised as one, as if it had run here.
     """
     if not items:
@@ -198,7 +208,7 @@ def in_ranges(
 
     Raises
     ------
-    ValueError
+    ValueError, FileNotFoundError, MemoryError
         What `work` raised as one, as if it had run here.
     """
     schemas = {name: table.schema for name, table in tables.items()}
@@ -291,12 +301,14 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else kind
 
 
-def _tried(work: Callable[[Any], Any], given: Any) -> tuple[Any, ValueError | None]:
+def _tried(work: Callable[[Any], Any], given: Any) -> tuple[Any, Exception | None]:
     """What a call gives, or its refusal, which Spark would turn into an error of its own."""
     try:
         return work(given), None
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         return None, error
+    except (MemoryError, duckdb.OutOfMemoryException) as error:
+        return None, MemoryError(str(error))
 
 
 def _told(told: Sequence[Any]) -> list[Any]:

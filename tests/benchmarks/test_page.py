@@ -63,3 +63,12 @@ def test_the_page_has_every_table_and_where_the_slopes_lead(tmp_path):
     assert "| report | 3,000,000 | 0.1389 | 48.93 |" in text
     assert "memory of report: 16 GiB are full at about 33 million customers" in text
     assert (tmp_path / "benchmark_scoring.png").exists()
+
+
+def test_a_part_of_the_benchmarks_makes_a_page_too(tmp_path):
+    few = RESULTS | {"benchmarks": RESULTS["benchmarks"][1:]}
+    (tmp_path / "results.json").write_text(json.dumps(few))
+    page = tmp_path / "benchmarks.md"
+    given = [sys.executable, BENCHMARKS / "page.py", tmp_path / "results.json", page]
+    assert subprocess.run(given).returncode == 0
+    assert "What breaks first" not in page.read_text()

@@ -4,7 +4,7 @@ import pytest
 from feature_tables import DAY, START, frames_on
 
 from winback.features.churn_definition import ChurnDefinition
-from winback.features.sensitivity import neighbours, sensitivity
+from winback.features.sensitivity import churn_counts, neighbours, rates
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_sensitivity_counts_customers_and_money_by_hand(engine: str) -> None:
         },
     )
     plain, patient = ChurnDefinition(), ChurnDefinition(resign_gap_days=30)
-    table = sensitivity(tables, (plain, patient), start=start, end=end)
+    table = rates(churn_counts(tables, (plain, patient), start=start, end=end))
     rows = table.sort("definition").collect(backend="pyarrow").to_native().to_pylist()
     wanted = ("resign_gap_days", "customers_at_start", "lost", "churn_rate", "money_lost")
     assert [tuple(row[name] for name in wanted) for row in rows] == [
@@ -74,6 +74,6 @@ def test_sensitivity_counts_customers_and_money_by_hand(engine: str) -> None:
 def test_sensitivity_refuses_what_it_cannot_count() -> None:
     tables = frames_on("polars", {"customers": [{"customer_id": 1}]})
     with pytest.raises(ValueError, match="must end after its start 5, found end 5"):
-        sensitivity(tables, (ChurnDefinition(),), start=5, end=5)
+        churn_counts(tables, (ChurnDefinition(),), start=5, end=5)
     with pytest.raises(ValueError, match="finds no departures in the tables customers"):
-        sensitivity(tables, (ChurnDefinition(),), start=5, end=6)
+        churn_counts(tables, (ChurnDefinition(),), start=5, end=6)

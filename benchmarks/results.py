@@ -18,8 +18,12 @@ def show(title: str, table: pd.DataFrame, *, decimals: int = 4) -> None:
     """Print a table under its title, and keep it."""
     print(f"\n{title}\n")
     print(table.to_string(float_format=f"{{:.{decimals}f}}".format, na_rep=""), flush=True)
-    flat = table if table.index.names == [None] else table.reset_index()
-    keep(title, json.loads(flat.to_json(orient="records")))
+    flat = table
+    if table.index.names != [None]:
+        flat = table.reset_index()
+    elif table.index.dtype.kind != "i":  # names of the rows without one of their own
+        flat = table.rename_axis("what").reset_index()
+    keep(title, json.loads(flat.to_json(orient="records", date_format="iso")))
 
 
 def keep(title: str, records: Sequence[Mapping[str, Any]]) -> None:

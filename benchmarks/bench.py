@@ -61,7 +61,7 @@ BENCHMARKS = {
     "qini": Benchmark("qini", ("--quick",)),
     "budget": Benchmark("policy", ("--quick",)),
     "memory": Benchmark(
-        "memory", ("--millions", "0.3", "1"), ("--millions", "1", "5", "20"), needs_run=True
+        "memory", ("--millions", "1", "2"), ("--millions", "1", "5", "20"), needs_run=True
     ),
     "scoring": Benchmark("score", ("--rows", "200000"), (), needs_run=True),
     "decision": Benchmark("same_decision", (), (), needs_run=True),

@@ -91,6 +91,7 @@ def effects_picture(tables: Sequence[Mapping[str, Any]]) -> Figure | None:
         axes.errorbar(gaps, range(len(rows)), xerr=reaches, fmt="o", markersize=3, linewidth=1)
         axes.set_yticks(range(len(rows)), [row["method"] for row in rows], fontsize=6)
         axes.tick_params(axis="x", labelsize=6)
+        axes.locator_params(axis="x", nbins=4)
         axes.set_title(table["title"].split(":")[0], fontsize=8)
     figure.supxlabel("value a customer, less ours", fontsize=8)
     return figure
@@ -155,8 +156,8 @@ def carried(results: Mapping[str, Any]) -> Iterator[str]:
             continue
         first, last = (sizes.sort_values("customers").iloc[at] for at in (0, -1))
         apart = last["customers"] - first["customers"]
-        grows = (last["peak MiB"] - first["peak MiB"]) / apart
-        works = (last["cpu s"] - first["cpu s"]) / apart
+        grows = max((last["peak MiB"] - first["peak MiB"]) / apart, 0.0)
+        works = max((last["cpu s"] - first["cpu s"]) / apart, 0.0)
         ahead = CUSTOMERS - last["customers"]
         rows.append(
             {

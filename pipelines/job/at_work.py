@@ -45,12 +45,20 @@ def refuse_while_at_work(command: str, root: Path) -> None:
         )
     note = root / ".dvc/tmp/rwlock"
     for number in _holders(note):
-        if number != os.getpid() and psutil.pid_exists(number):
+        if number != os.getpid() and _is_alive(number):
             raise LockHeld(
                 f"{command}: a run of the pipeline is at work here by DVC's lock, "
                 f"{_shown(psutil.Process(number))}; let it finish, or end it (kill {number}); if "
                 f"that is another program, with the number of a run that was killed, remove {note}"
             )
+
+
+def _is_alive(number: int) -> bool:
+    """Whether a process is there that may still write; one that only waits to be buried may not."""
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _runs_in(root: Path) -> Iterator[psutil.Process]:

@@ -79,17 +79,18 @@ def test_a_killed_run_leaves_whole_folders_and_the_next_one_finishes(finished, t
             run.kill()
             alone += 1
         run.wait()
-        if begun(project).wait() == 8:  # an orphan is still at work, and the message names it
+        ended = begun(project).wait()
+        if ended == 8:  # an orphan is still at work, and the message names it
             assert "let it finish, or end it" in (project / "said.txt").read_text()
             orphans += end_orphans(project) > 0
             for folder in PUBLISHED:
                 if (project / folder).exists():  # DVC removes what a stage will write anew
                     verify(project / folder)
-            if begun(project).wait() != 0:
-                found.append((project / "said.txt").read_text()[-2_000:])
+            ended = begun(project).wait()
         left = [str(p) for p in project.rglob(".*.new-*") if ".dvc" not in p.parts]
         differ = [name for name, digest in new.items() if visible(project).get(name) != digest]
-        if left or differ:
-            found.append((number, left, differ))
+        if ended or left or differ:
+            said = (project / "said.txt").read_text()[-2_000:]
+            found.append((number, ended, left, differ, said))
     assert alone
     figure(tries=KILLS, found=len(found), about=found)

@@ -4,8 +4,10 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import ROOT, small_project, winback
 from ruamel.yaml import YAML
@@ -71,6 +73,21 @@ def test_a_number_in_the_lock_of_dvc_that_another_program_has_now_is_told(projec
     note.write_text('{"write": ')
     assert winback(project, "run") == 3
     assert f"{note}: cannot be read" in capsys.readouterr().err
+
+
+def test_the_dead_whom_nobody_has_buried_hold_no_lock(project):
+    """In a container whose first process does not wait for orphans, they stay as zombies."""
+    note = project / ".dvc/tmp/rwlock"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    dead = subprocess.Popen(["true"])
+    until = time.monotonic() + 30
+    while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    held = {"write": {"data/features": {"pid": dead.pid, "cmd": "dvc repro"}}, "read": {}}
+    note.write_text(json.dumps(held))
+    assert winback(project, "run") == 77
+    dead.wait()
 
 
 def test_what_killed_runs_left_is_swept_before_the_run(project, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import spark as benchmark
+from bar import FULL
 from conftest import ROOT
 from spark_cluster import running_cluster
 
@@ -45,6 +46,8 @@ def installed(tmp_path):
     return folder / "bin/python"
 
 
+@pytest.mark.skipif(not FULL, reason="takes minutes; make bar runs it")
+@pytest.mark.bar("a cluster of Spark that loses its driver or an executor: other scores, or half")
 def test_the_documented_line_scores_on_a_cluster_that_is_killed(
     finished, installed, tmp_path, monkeypatch
 ):

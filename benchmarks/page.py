@@ -29,7 +29,8 @@ BY_STAGE = "memory by stage"  # title of the table of `memory`
 RULES = ("best single offer", "oracle", "random")  # in the tables of effects, but no peers
 HEAD = """# Benchmarks
 
-What `make bench` measured in one run, everything that is compared side by side on one machine.
+What `make bench` measured on one machine; what a table compares was measured side by side, in one
+run.
 Ratios between columns mean more than seconds: another machine has other seconds, and a machine that
 does other work too has longer ones. `make bench ARGS=--full` takes all sizes and seeds, for hours;
 `make bench ARGS="--only qini"` runs one.

@@ -24,8 +24,8 @@ POINTS = {"automated": 1.0, "documented": 0.5, "missing": 0.0}
 FULL = os.environ.get("BAR") == "full"
 HEAD = """# The bar
 
-What `make bar` tried, what it found, and the most that it may find. Counts of one run; the
-machine-readable form is `reports/bar.json`.
+What `make bar` tried, what it found, and the most that it may find; the machine-readable form is
+`reports/bar.json`.
 
 | check | tries | found | at most |
 |---|---:|---:|---:|

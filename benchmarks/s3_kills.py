@@ -17,78 +17,26 @@ import json
 import os
 import random
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pandas as pd
 import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
+from jobs import start
 from results import show
+from s3_server import BUCKET, client, running_s3
 
-from winback.pipelines.score import Job, score
+from winback.pipelines.score import Job
 from winback.pipelines.storage.places import place
 
 SOURCE, MODELS = Path("data/features/current.parquet"), Path("artifacts")
 ROWS, PART_ROWS = 6_000, 250
-BUCKET = "winback"
-
-
-@contextmanager
-def served() -> Iterator[Any]:
-    """Amazon's client of a server that ends with the block; jobs find it by the environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    os.environ |= {
-        "AWS_ENDPOINT_URL": address,
-        "AWS_ACCESS_KEY_ID": "benchmark",
-        "AWS_SECRET_ACCESS_KEY": "benchmark",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    command = [Path(sys.executable).parent / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while server.poll() is None:
-            try:
-                urllib.request.urlopen(f"{address}/moto-api/", timeout=5).close()
-                break
-            except (urllib.error.URLError, TimeoutError, ConnectionError):
-                time.sleep(0.2)
-        store = boto3.client("s3", endpoint_url=address)
-        store.create_bucket(Bucket=BUCKET)
-        yield store
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def start(job: Job) -> int:
-    """Begin a job in a process of its own; its number. This process never opens the store."""
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        with Path(os.devnull).open("w") as silent:
-            os.dup2(silent.fileno(), 2)
-        score(job)
-        code = 0
-    finally:
-        os._exit(code)
 
 
 def done(job: Job) -> bool:
@@ -155,7 +103,9 @@ def main() -> None:
     times = parser.parse_args().kills
     models = str(MODELS.resolve())
     customers = pq.read_table(SOURCE).slice(0, ROWS)
-    with tempfile.TemporaryDirectory() as folder, served() as store:
+    with tempfile.TemporaryDirectory() as folder, running_s3(Path(folder)) as environment:
+        os.environ |= environment  # by which jobs find the server; this process opens no store
+        store = client(environment)
         os.chdir(folder)
         pq.write_table(customers, "customers.parquet")
         pq.write_table(customers.select(["customer_id"])[::10], "objected.parquet")

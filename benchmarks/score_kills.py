@@ -14,7 +14,6 @@ import argparse
 import mmap
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -26,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from jobs import start
 
 from winback.pipelines.job.exit_codes import LockHeld
-from winback.pipelines.score import Job, score
+from winback.pipelines.score import Job
 from winback.pipelines.scoring import parts as answering
 from winback.pipelines.storage.atomic import clean_leftovers, verify
 
@@ -80,26 +80,6 @@ class Scene:
         seen["chunks answered again"] += max(0, repeated)
         left = list(self.job.out.parent.glob(f".{self.job.out.name}.*"))
         seen["leftovers"] += len(left) > 1  # the lock's file stays
-
-
-def start(job: Job, *, largest_file: int = 0) -> int:
-    """Begin a job in a process of its own; its number."""
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        with Path(os.devnull).open("w") as silent:
-            os.dup2(silent.fileno(), 2)
-        if largest_file:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-        score(job)
-        code = 0
-    except LockHeld as refusal:
-        code = refusal.exit_code
-    finally:
-        os._exit(code)
 
 
 def kills(scene: Scene, times: int, lasts: float) -> Counter[str]:

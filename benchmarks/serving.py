@@ -16,8 +16,6 @@ import http.client
 import json
 import os
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,12 +28,12 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from local_servers import free_port, running
 from results import keep
 
 RUN = Path.cwd()
 CURRENT = RUN / "data/features/current.parquet"
 WARM_UP = 30  # requests; each worker loads what it needs on its first
-STARTS_WITHIN = 180  # seconds
 JSON = "application/json"
 
 
@@ -129,43 +127,12 @@ def body_of(customer: pd.Series) -> bytes:
 @contextmanager
 def served(folder: Path, workers: int) -> Iterator[tuple[int, int]]:
     """Port and process of a server of the champion, ready to answer."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     line = "mlflow models serve --model-uri models:/winback@champion --env-manager local"
-    command = [*line.split(), "--host", "127.0.0.1", "--port", str(port), "-w", str(workers)]
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment(folder),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        until = time.monotonic() + STARTS_WITHIN
-        while not alive(port):
-            if server.poll() is not None or time.monotonic() > until:
-                raise RuntimeError((folder / "server.log").read_text())
-            time.sleep(0.2)
-        yield port, server.pid
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
-
-
-def alive(port: int) -> bool:
-    """Whether the server answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/ping")
-        return connection.getresponse().status == http.client.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
+    line += f" --host 127.0.0.1 --port {port} -w {workers}"
+    ping = f"http://127.0.0.1:{port}/ping"
+    with running(line, ping=ping, folder=folder, **environment(folder)) as server:
+        yield int(port), server
 
 
 def register_twice(folder: Path) -> None:

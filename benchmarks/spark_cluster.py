@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,8 +17,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_servers import STARTS_WITHIN, free_port
+
 PAGE, SCRIPT = Path(__file__).parents[1] / "docs/spark.md", "winback_job.py"
-STARTS_WITHIN = 180  # seconds, on a busy machine
 LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1"}
 
 
@@ -36,7 +36,7 @@ def running_cluster(
     folder: Path, *, workers: int = 2, cores: int = 1, memory: str = "1g"
 ) -> Iterator[Cluster]:
     """A master and workers with as many cores and as much memory of Java each, for the block."""
-    port, page = _free_port(), _free_port()
+    port, page = free_port(), free_port()
     with ExitStack() as stack:
 
         def start(name: str, given: list[str]) -> int:
@@ -128,9 +128,3 @@ def _wait(page: str, workers: int) -> None:
         if time.monotonic() > until:
             raise TimeoutError("the Spark cluster did not start; see its logs")
         time.sleep(0.2)
-
-
-def _free_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 from ..models.decision.campaign import SENT, campaign_log, funnel, send_sheet
 from ..models.decision.decision import DECISION_FILE, Decision
+from ..models.decision.recommend import is_lost
 from .job.exit_codes import Refusal
 from .job.lock import only_one
 from .job.progress import say, step
@@ -31,6 +32,7 @@ from .storage.atomic import MANIFEST, file_hash, replace_folder, verify
 from .storage.stage_outputs import read_recommendations
 from .storage.trained_models import read_decision
 from .tables.campaign_files import LOG, SEND, read_logs, write_offer_lists
+from .tables.even_rows import even_rows
 from .tables.safe_csv import save_table
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -90,11 +92,9 @@ def campaign(
     _refuse_other_source(source, run.tables)
     verify(run.features)
     table = read_recommendations(run.recommendations)
-    population = pc.field("population")
-    current = pd.read_parquet(
-        run.features / "current.parquet",
-        filters=population.is_null() | (population != "active"),
-    )
+    file = run.features / "current.parquet"
+    lost = np.flatnonzero(is_lost(pd.read_parquet(file, columns=["population"])))
+    current = even_rows(file, most=len(lost), among=lost)
     name = name or f"{table['as_of'].max():%Y-%m-%d}"
     if not NAME.fullmatch(name):
         raise Refusal(

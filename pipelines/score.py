@@ -47,6 +47,7 @@ from .storage.places import (
     replace_folder,
     waiting,
 )
+from .storage.shared_files import stamp
 from .tables.safe_csv import csv_beside, write_csv
 
 
@@ -125,7 +126,7 @@ def score(job: Job) -> dict[str, Any]:
         opened = open_model(job.model, signed_by=key)
         assert isinstance(job.features, Path)
         files = batch.input_files(job.features)
-        seen = batch.stamps(files)
+        seen = [stamp(file) for file in files]
         columns = input_columns(opened.answers)
         batch.check_columns(files, columns)
         if job.table is not None:
@@ -157,7 +158,7 @@ def score(job: Job) -> dict[str, Any]:
         ):
             task = Task(opened.answers, opened.version, survey.as_of, listed)
             parts = answer_parts(task, files, work, part_rows=job.part_rows, threads=job.threads)
-        if batch.stamps(files) != seen:
+        if [stamp(file) for file in files] != seen:
             clear_work(job.here)
             raise ValueError(f"{job.features}: changed while it was scored; start again")
         with undisturbed(job.here, work):

@@ -122,7 +122,7 @@ def score_on_spark(
         check_out(job)
         if job.table is not None:
             check_table(job.table, job.uri)
-        seen = stamps(job.features)
+        seen = stamps(job.features, nested=meaning is not None)
         key = public_key(job.signed_by) if job.signed_by else None
         opened = open_model(job.model, signed_by=key)
         if meaning is None:
@@ -150,7 +150,7 @@ def score_on_spark(
             if latest == listed:
                 break
             listed = latest  # somebody objected meanwhile: their parts are answered anew
-        if stamps(job.features) != seen:
+        if stamps(job.features, nested=meaning is not None) != seen:
             clear_work(job.here)
             raise ValueError(f"{job.features}: changed while it was scored; start again")
         counts = drift.added(note["said"]["drift"] for note in notes)

@@ -45,9 +45,7 @@ from .tables.experiment_readout import (
 from .tables.safe_csv import save_table
 from .tables.training_rows import drawn_rows, training_rows
 
-LEAVERS_GRADED = (
-    300_000  # about so many rows of a larger table: enough for grades to the third digit
-)
+LEAVERS_GRADED = 300_000  # about so many rows of a larger table give grades to the third digit
 
 
 def train_winback(

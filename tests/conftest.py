@@ -10,7 +10,7 @@ from pathlib import Path
 
 import postgres as postgresql
 import pytest
-import s3
+import s3_server
 from bar import figure, mark_checks, pytest_configure
 from filelock import FileLock
 
@@ -128,7 +128,7 @@ def postgres():
 @pytest.fixture(scope="session")
 def store_server(tmp_path_factory):
     """The environment that leads to an S3 server of our own."""
-    with s3.running_s3(tmp_path_factory.mktemp("s3")) as environment:
+    with s3_server.running_s3(tmp_path_factory.mktemp("s3")) as environment:
         yield environment
 
 
@@ -138,10 +138,32 @@ def store(store_server, tmp_path, monkeypatch):
     for name, value in store_server.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    return place(f"s3://{s3.BUCKET}/{tmp_path.name}")
+    return place(f"s3://{s3_server.BUCKET}/{tmp_path.name}")
 
 
-SLOW_FIXTURES = {"finished", "postgres", "store_server"}  # and all that are made of them
+@contextlib.contextmanager
+def local_spark(**environment):
+    """A local session of Spark, whose tasks have this environment."""
+    sql = pytest.importorskip("pyspark.sql", reason="no pyspark: install the extra 'spark'")
+    if shutil.which("java") is None:
+        pytest.skip("no java, which Spark runs on")
+    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.ui.showConsoleProgress", "false")
+    for name, value in environment.items():
+        builder = builder.config(f"spark.executorEnv.{name}", value)
+    session = builder.config("spark.sql.shuffle.partitions", "1").getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="module")
+def spark():
+    """A session for all tests of a module; commands take the one that is there."""
+    with local_spark() as session:
+        yield session
+
+
+SLOW_FIXTURES = {"finished", "postgres", "spark", "store_server"}  # and all that are made of them
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from local_servers import free_port
 
 PASSWORD = "s3cret/pass"
 QUOTED = "s3cret%2Fpass"
@@ -42,9 +43,7 @@ def running() -> Iterator[str]:
         who = {}
     (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o644)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     data = folder / "data"
     initialize = (
         *(programs() / "initdb", "-D", data, "-U", "owner", "-A", "scram-sha-256"),

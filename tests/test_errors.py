@@ -130,7 +130,9 @@ def test_every_error_of_ours_has_a_code_and_no_code_is_given_twice():
     assert {code.error for code in CODES.values()} >= {
         kind.__name__ for kind in subclasses(Refusal)
     }
-    assert code_of(KeyError()) is None
+    assert code_of(OSError(28, "No space left on device")) == "WB015"
+    for unforeseen in (KeyError(), ConnectionRefusedError(111, "refused"), OSError("of a library")):
+        assert code_of(unforeseen) is None
     assert code_of(ValueError()) == code_of(UnicodeDecodeError("ascii", b"", 0, 1, "")) == "WB004"
     assert CODES[WRONG_USAGE].error == "SystemExit"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..job.codes import code_of
+from ..job.codes import NO_MEMORY, code_of
 from ..job.exit_codes import BROKEN_EXPERIMENT, CRASH, DONE, REFUSED, SAMPLE_RATIO, Refusal
 from ..job.result import Result
 from ..job.terminal import paint
@@ -36,9 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 keep(name)
     except Exception as error:
-        message, code = _told(error), code_of(error)
+        code = code_of(error)
         if code is None:
             raise
+        message = _told(error, code)
         told = f"winback {name} [{code}]: {message}"
         sys.stderr.write(paint(told, "red", sys.stderr) + "\n")
         result = Result(facts={"error": message, "code": code}, exit_code=_exit_code(error))
@@ -74,11 +75,11 @@ def _project(folder: Path | None) -> Iterator[None]:
         yield
 
 
-def _told(error: Exception) -> str:
+def _told(error: Exception, code: str) -> str:
     if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | ValueError):
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
+    if code == NO_MEMORY:
         return f"no more memory ({str(error).splitlines()[0] if str(error) else 'none is free'})"
     if not isinstance(error, FileNotFoundError):
         return str(error)

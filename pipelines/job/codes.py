@@ -159,9 +159,9 @@ CHECKS = {  # of winback doctor: its name -> code, what must hold
     "mlflow": ("WB209", "the registry answers"),
     "spark": ("WB210", "Spark has its Java"),
 }
-WRONG_USAGE = "WB001"
+WRONG_USAGE, NO_MEMORY = "WB001", "WB014"
 _BY_ERROR = {code.error: name for name, code in CODES.items()}
-_BY_ERROR |= {"OutOfMemoryException": "WB014"}  # of DuckDB
+_BY_ERROR |= {"OutOfMemoryException": NO_MEMORY}  # of DuckDB
 PAGE = """# Errors
 
 Every refusal names its code, such as `[WB006]`, and nothing that stood before it is changed. With
@@ -175,10 +175,14 @@ Every refusal names its code, such as `[WB006]`, and nothing that stood before i
 def code_of(error: BaseException) -> str | None:
     """The code of an error: that of its class, or of the nearest class that it extends.
 
-    None for errors that nobody foresaw: a traceback tells more about them.
+    None for errors that nobody foresaw, those of a network among them: a traceback tells more.
     """
     names = [kind.__name__ for kind in type(error).__mro__]
-    return next((_BY_ERROR[name] for name in names if name in _BY_ERROR), None)
+    found = next((name for name in names if name in _BY_ERROR), None)
+    of_network = isinstance(error, ConnectionError | TimeoutError)
+    if found == "OSError" and (of_network or getattr(error, "errno", None) is None):
+        return None
+    return None if found is None else _BY_ERROR[found]
 
 
 def errors_page() -> str:

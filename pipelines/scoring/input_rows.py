@@ -46,12 +46,6 @@ def input_files(path: Path) -> list[Path]:
     return files
 
 
-def stamps(files: Sequence[Path]) -> list[tuple[int, int, int]]:
-    """What changes when somebody writes to a file or puts another one in its place."""
-    found = [file.stat() for file in files]
-    return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in found]
-
-
 def check_columns(files: Sequence[Path], columns: Mapping[str, bool]) -> None:
     """Every file has the customer and what the model reads, in types and sizes that it can read.
 

@@ -16,7 +16,7 @@ from typing import Any
 from .atomic import MANIFEST, StoreError, parse_manifest, replace_file
 from .places import PREFIX, Address, Place, published_file, read_manifest, told
 
-_BLOCK = 2**22  # bytes hashed at a time
+_BLOCK = 2**22  # bytes copied at a time
 
 
 @dataclass(frozen=True)
@@ -160,26 +160,23 @@ def remove(folder: Place) -> None:
 
 def sha256(file: Place) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
     with opened(file) as handle:
-        while block := handle.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def stamp(file: Place) -> tuple[int, int]:
-    """What changes when somebody writes a file anew: its size, and when it was written."""
+def stamp(file: Place) -> tuple[int, int, int]:
+    """Size, moment and number of a file: some change when it is written to or replaced."""
     if isinstance(file, Path):
         status = file.stat()
-        return status.st_size, status.st_mtime_ns
+        return status.st_size, status.st_mtime_ns, status.st_ino
     with told(file) as store:
         info = store.get_file_info(file.path)
-        return info.size or 0, info.mtime_ns or 0
+        return info.size or 0, info.mtime_ns or 0, 0
 
 
-def stamps(place: Place) -> dict[str, tuple[int, int]]:
-    """The stamp of each file of `listing`, by its name; they tell whether anything changed."""
-    return {name: stamp(file) for name, file in listing(place).files.items()}
+def stamps(place: Place, *, nested: bool = True) -> dict[str, tuple[int, int, int]]:
+    """The stamp of each file of `listing`, by its name."""
+    return {name: stamp(file) for name, file in listing(place, nested=nested).files.items()}
 
 
 def _of_manifest(place: Place, manifest: dict[str, Any]) -> dict[str, Place]:

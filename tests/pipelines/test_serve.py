@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from bar import full
 from conftest import winback
-from servers import alive, documented_line, free_port, running
+from local_servers import alive, free_port, running
+from servers import documented_line
 
 from winback.models.decision.recommend import DECISION_COLUMNS
 

@@ -11,8 +11,9 @@ import time
 import mlflow
 import pandas as pd
 import pytest
+from local_servers import free_port, running
 from postgres import psql
-from servers import PAGE, documented_line, free_port, running
+from servers import PAGE, documented_line
 
 from winback.pipelines.cli import main
 from winback.pipelines.job.exit_codes import ModelRefused

@@ -12,20 +12,11 @@ from winback.pipelines import spark_features
 from winback.pipelines.cli import main
 from winback.pipelines.storage.atomic import MANIFEST, verify
 
-sql = pytest.importorskip("pyspark.sql", reason="no pyspark: install the extra 'spark'")
-if shutil.which("java") is None:
-    pytest.skip("no java, which Spark runs on", allow_module_level=True)
-pytestmark = pytest.mark.filterwarnings("ignore")  # of Spark
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # of mlflow and Spark
+    pytest.mark.usefixtures("spark"),
+]
 BAD_DATA = 3
-
-
-@pytest.fixture(scope="module", autouse=True)
-def spark():
-    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    builder = builder.config("spark.ui.showConsoleProgress", "false")
-    session = builder.config("spark.sql.shuffle.partitions", "1").getOrCreate()
-    yield session
-    session.stop()
 
 
 @pytest.fixture

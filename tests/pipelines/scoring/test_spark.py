@@ -1,11 +1,11 @@
 """Spark scores, reads and answers the same as the local engine."""
 
 import contextlib
-import shutil
 
 import mlflow
 import pandas as pd
 import pytest
+from conftest import local_spark
 from scoring_job import BAD_DATA, DRIFT, SUPPRESSIONS, but, command, rows
 
 from winback.models.decision.recommend import DECISION_COLUMNS
@@ -17,20 +17,10 @@ from winback.pipelines.storage.places import local_copy
 from winback.pipelines.storage.shared_files import below, write
 from winback.pipelines.tables.safe_csv import csv_beside
 
-sql = pytest.importorskip("pyspark.sql", reason="no pyspark: install the extra 'spark'")
-if shutil.which("java") is None:
-    pytest.skip("no java, which Spark runs on", allow_module_level=True)
-pytestmark = pytest.mark.filterwarnings("ignore")  # of mlflow and Spark
-
-
-@pytest.fixture(scope="module", autouse=True)
-def spark():
-    """One session for all: commands take the one that is there."""
-    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    builder = builder.config("spark.ui.showConsoleProgress", "false")
-    session = builder.config("spark.sql.shuffle.partitions", "1").getOrCreate()
-    yield session
-    session.stop()
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # of mlflow and Spark
+    pytest.mark.usefixtures("spark"),
+]
 
 
 def same_scores(one, other):
@@ -150,6 +140,8 @@ def test_a_job_goes_on_with_the_ranges_that_are_missing(job, monkeypatch):
 
 
 def test_spark_reads_the_folder_and_asks_the_registered_model(job, customers, registered, spark):
+    from pyspark.sql.functions import struct
+
     score(job)
     found = spark.read.parquet(str(job.out))
     assert found.columns == list(rows(job.out).columns)
@@ -160,7 +152,7 @@ def test_spark_reads_the_folder_and_asks_the_registered_model(job, customers, re
     names = [name for name in asked.columns if name != "as_of"]
     ask = mlflow.pyfunc.spark_udf(spark, model.metadata.artifact_path, env_manager="local")
     frame = spark.createDataFrame(asked[names])
-    answered = frame.select("customer_id", ask(sql.functions.struct(*names)).alias("answer"))
+    answered = frame.select("customer_id", ask(struct(*names)).alias("answer"))
     found = answered.select("customer_id", "answer.*").toPandas().set_index("customer_id")
     expected = model.predict(asked).set_index(asked["customer_id"])
     # MLflow turns a missing text into the letters nan.
@@ -175,12 +167,8 @@ def test_spark_reads_the_folder_and_asks_the_registered_model(job, customers, re
 def near_the_store(spark, store_server):
     """Another session, whose tasks have the environment that leads to the store."""
     spark.stop()
-    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    for name, value in store_server.items():
-        builder = builder.config(f"spark.executorEnv.{name}", value)
-    session = builder.getOrCreate()
-    yield
-    session.stop()
+    with local_spark(**store_server):
+        yield
 
 
 def test_scores_in_a_store_are_written_there_by_the_tasks(store, near_the_store, job):

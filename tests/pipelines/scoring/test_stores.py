@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ROOT, winback
+from local_servers import free_port, listening
 from pyarrow.fs import S3FileSystem
-from s3 import BUCKET, client
+from s3_server import BUCKET, client
 from scoring_job import SUPPRESSIONS, but, command, rows
-from servers import free_port, listening
 
 from winback.pipelines.cli import main
 from winback.pipelines.score import score

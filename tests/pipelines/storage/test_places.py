@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from s3 import BUCKET, client, keys
+from s3_server import BUCKET, client, keys
 
 from winback.pipelines.storage import places
 from winback.pipelines.storage.atomic import StoreError

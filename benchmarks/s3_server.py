@@ -1,13 +1,15 @@
-"""An S3 server of our own, with one bucket."""
+"""An S3 server of our own (moto's), with one bucket, for benchmarks and tests."""
 
-import sys
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from servers import free_port, running
+from local_servers import free_port, running
 
-BUCKET = "winback-tests"
+BUCKET = "winback"
 
 
 @contextmanager
@@ -15,12 +17,11 @@ def running_s3(folder: Path) -> Iterator[dict[str, str]]:
     """The environment that leads to the server, which ends with the block."""
     address = f"http://127.0.0.1:{free_port()}"
     port = address.rpartition(":")[2]
-    server = f"{Path(sys.executable).parent / 'moto_server'} -H 127.0.0.1 -p {port}"
-    with running(server, ping=f"{address}/moto-api/", folder=folder):
+    with running(f"moto_server -H 127.0.0.1 -p {port}", ping=f"{address}/moto-api/", folder=folder):
         environment = {
             "AWS_ENDPOINT_URL": address,
-            "AWS_ACCESS_KEY_ID": "tests",
-            "AWS_SECRET_ACCESS_KEY": "tests",
+            "AWS_ACCESS_KEY_ID": "anybody",
+            "AWS_SECRET_ACCESS_KEY": "anything",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
@@ -28,7 +29,7 @@ def running_s3(folder: Path) -> Iterator[dict[str, str]]:
         yield environment
 
 
-def client(environment: dict[str, str]):
+def client(environment: dict[str, str]) -> Any:
     """Amazon's own client, to see what lies there."""
     import boto3
 

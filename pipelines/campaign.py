@@ -28,10 +28,19 @@ from .scoring.suppressions import listed_among, objectors, read_suppressions
 from .settings import moments
 from .settings.params import Recommend
 from .settings.sources import Source
-from .storage.atomic import MANIFEST, file_hash, replace_folder, verify
+from .storage.atomic import file_hash, verify
+from .storage.places import Address, Place, local_copy, replace_folder, waiting
+from .storage.shared_files import below, published_folders, stands
 from .storage.stage_outputs import read_recommendations
 from .storage.trained_models import read_decision
-from .tables.campaign_files import LOG, SEND, read_logs, write_offer_lists
+from .tables.campaign_files import (
+    LOG,
+    SEND,
+    SUMMARY,
+    read_logs,
+    read_summary,
+    write_offer_lists,
+)
 from .tables.even_rows import even_rows
 from .tables.safe_csv import save_table
 
@@ -53,9 +62,9 @@ def campaign(
     params: Recommend,
     run: ListInputs,
     *,
-    campaigns: Path,
+    campaigns: Place,
     name: str | None,
-    suppressions: Path | None,
+    suppressions: Place | None,
     max_age_days: float,
 ) -> dict[str, Any]:
     """Draw a campaign from the list of today and write its folder; the summary.
@@ -67,7 +76,7 @@ def campaign(
     run
         What `winback run` left.
     campaigns
-        Folder of all campaigns.
+        Folder of all campaigns, of this machine or in an object store.
     name
         Of this one; None takes the day of the data.
     suppressions
@@ -100,21 +109,22 @@ def campaign(
         raise Refusal(
             f"campaign: '{name}' cannot name a folder; use letters, digits, '-', '_' and '.'"
         )
-    folder = campaigns / name
+    folder = below(campaigns, name)
     facts = {
         "decision": file_hash(run.decision / DECISION_FILE),
         "list": file_hash(run.recommendations),
         "campaign": name,
         "source": source.name,
     }
-    with only_one(folder):
-        if (folder / MANIFEST).exists():
+    with only_one(waiting(folder) if isinstance(folder, Address) else folder):
+        if name in published_folders(campaigns):
             return _standing(folder, facts)
         with step(f"campaign {name}"):
             objected = objectors(source, run.tables, current)
             if suppressions is not None:
                 as_of = table["as_of"].max()
-                listed = read_suppressions(suppressions, as_of=as_of, max_age_days=max_age_days)
+                with local_copy(suppressions, "suppressions") as file:
+                    listed = read_suppressions(file, as_of=as_of, max_age_days=max_age_days)
                 objected |= listed_among(listed, current)
             kept = current.loc[~objected, "customer_id"]
             busy = _in_other_campaigns(
@@ -149,7 +159,7 @@ def campaign(
                 write_offer_lists(new.path)
                 entries = pd.DataFrame({"step": list(steps), "customers": list(steps.values())})
                 save_table(entries, new.path / "funnel.csv")
-                (new.path / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+                (new.path / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
                 new.extra.update(
                     facts,
                     drawn_at=summary["drawn_at"],
@@ -158,7 +168,7 @@ def campaign(
     return summary
 
 
-def campaign_text(summary: Mapping[str, Any], folder: Path) -> str:
+def campaign_text(summary: Mapping[str, Any], campaigns: Place) -> str:
     """The summary for a terminal: the funnel, what is sent, and where it lies."""
     offers = pd.DataFrame(summary["offers"]).T.rename_axis("offer").reset_index()
     steps = pd.Series(summary["funnel"]).rename_axis("customers").reset_index(name="number")
@@ -171,21 +181,22 @@ def campaign_text(summary: Mapping[str, Any], folder: Path) -> str:
         "",
     ]
     lines += [f"Note: {note}" for note in summary["notes"]]
+    folder = below(campaigns, summary["campaign"])
     lines.append(f"To send: {folder}/{SEND}, and a CSV per offer beside it.")
-    lines.append(f"To learn from later: {folder}/{LOG}; name {folder.parent} under campaigns:.")
+    lines.append(f"To learn from later: {folder}/{LOG}; name {campaigns} under campaigns:.")
     return "\n".join(lines)
 
 
-def _standing(folder: Path, facts: Mapping[str, str]) -> dict[str, Any]:
+def _standing(folder: Place, facts: Mapping[str, str]) -> dict[str, Any]:
     """The summary of a campaign that was drawn before, if it is this one."""
-    if {key: verify(folder).get(key) for key in facts} != dict(facts):
+    manifest = stands(folder)
+    if {key: manifest.get(key) for key in facts} != dict(facts):
         raise Refusal(
             f"{folder}: a campaign of that name was drawn from another list; campaigns are never "
             "changed, so name this one (--name)"
         )
     say(f"{folder} is this campaign already")
-    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    return summary
+    return read_summary(folder)
 
 
 def _refuse_other_source(source: Source, tables: Path) -> None:
@@ -199,7 +210,7 @@ def _refuse_other_source(source: Source, tables: Path) -> None:
 
 
 def _in_other_campaigns(
-    campaigns: Path, source: Source, now: pd.Timestamp, cooldown_days: float
+    campaigns: Place, source: Source, now: pd.Timestamp, cooldown_days: float
 ) -> pd.Series:
     """Customers whom another campaign contacted, or held out, within the cooldown before `now`."""
     logs = read_logs(campaigns, source.name)

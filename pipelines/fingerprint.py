@@ -37,8 +37,10 @@ def hash_raw(source: Source) -> str:
         digest.update(files.table.encode())
         for path in files.paths():
             digest.update(f"{path.name} {file_hash(path)}".encode())
-    for file in log_files(source.campaigns.folder, source.name) if source.campaigns else []:
-        digest.update(f"{file.parent.name} {file_hash(file)}".encode())
+    if source.campaigns:
+        with log_files(source.campaigns.folder, source.name) as logs:
+            for name, file in logs.items():
+                digest.update(f"{name} {file_hash(file)}".encode())
     with open_databases(source) as cursors:
         for name, table in source.queries.items():
             if table.uri:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from .registry.aliases import Move, finish_moving, moves
 from .registry.opened_model import registry
-from .storage.atomic import MANIFEST
 from .storage.mlflow_home import MODEL_NAME
+from .storage.places import Place
+from .storage.shared_files import below, published_folders
+from .tables.campaign_files import read_summary
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Sent:
     held_out: int
 
 
-def history(campaigns: Path) -> list[Move | Sent]:
+def history(campaigns: Place) -> list[Move | Sent]:
     """Every move of the champion and every campaign, in the order of time.
 
     Moves keep the order in which they were made, whatever the clock said.
@@ -71,10 +71,10 @@ def _line(event: Move | Sent) -> str:
     return f"{when}  {event.command}: {aliases}"
 
 
-def _campaigns(folder: Path) -> list[Sent]:
+def _campaigns(folder: Place) -> list[Sent]:
     campaigns = []
-    for manifest in folder.glob(f"[!.]*/{MANIFEST}"):
-        summary = json.loads((manifest.parent / "summary.json").read_text())
+    for name in published_folders(folder):
+        summary = read_summary(below(folder, name))
         at = datetime.fromisoformat(summary["drawn_at"])
         campaigns.append(
             Sent(at, summary["campaign"], summary["funnel"]["sent"], summary["held_out"])

@@ -36,18 +36,17 @@ from .scoring.parts import Task, answer_parts, write_parquet, written_with
 from .scoring.postgres_table import check_table, write_table
 from .scoring.suppressions import Suppressions, read_suppressions
 from .settings import moments
-from .storage.atomic import MANIFEST, NewFolder, StoreError, file_hash, replace_file, verify
+from .storage.atomic import MANIFEST, NewFolder, StoreError, file_hash, replace_file
 from .storage.leftovers import work_folders
 from .storage.places import (
     Address,
     Place,
     check_replaceable,
     local_copy,
-    read_manifest,
     replace_folder,
     waiting,
 )
-from .storage.shared_files import stamp
+from .storage.shared_files import stamp, stands
 from .tables.safe_csv import csv_beside, write_csv
 
 
@@ -291,16 +290,6 @@ def _write_csv(job: Job) -> None:
     if job.csv:
         parts = sorted(job.here.glob("part-*.parquet"))
         replace_file(csv_beside(job.here), lambda handle: write_csv(parts, handle))
-
-
-def stands(out: Place) -> dict[str, Any]:
-    """The manifest of what is published; in a store its files are not read again."""
-    if isinstance(out, Path):
-        return verify(out)
-    manifest = read_manifest(out)
-    if manifest is None:
-        raise StoreError(f"{out}: nothing is published there")
-    return manifest
 
 
 def published_before(job: Job, facts: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -37,7 +37,6 @@ from .score import (
     publish,
     published_before,
     read_list,
-    stands,
     to_table,
     undisturbed,
     work_folder,
@@ -52,7 +51,7 @@ from .settings.params import Featurize, Machine
 from .settings.sources import Source, made_from
 from .spark_features import OnSpark, open_on_spark, range_setting
 from .storage.places import PREFIX, Address, Place, replace_folder
-from .storage.shared_files import below, listing, sha256, stamps
+from .storage.shared_files import below, listing, sha256, stamps, stands
 from .tables.on_spark import SharedTable, bounds_of, each, read_group, session, shared_table
 from .tables.range_parts import RangeParts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from ..job.result import Result
-from .declare import Command, argument, local, moment, paths
+from .declare import Command, anywhere, argument, moment, paths
 from .settings import params, source
 
 LISTED = ("features", "tables", "decision", "recommendations")
@@ -23,8 +23,8 @@ def _campaign(given: Namespace) -> Result:
         suppressions=given.suppressions,
         max_age_days=given.max_age_days,
     )
-    folder = given.campaigns / summary["campaign"]
-    return Result(campaign_text(summary, folder), {"out": folder, **summary})
+    out = f"{given.campaigns}/{summary['campaign']}"
+    return Result(campaign_text(summary, given.campaigns), {"out": out, **summary})
 
 
 def _history(given: Namespace) -> Result:
@@ -43,7 +43,7 @@ CAMPAIGNS = {
             argument("--name", help="of the campaign; by default the day of the data"),
             argument(
                 "--suppressions",
-                type=local,
+                type=anywhere,
                 metavar="FILE",
                 help="parquet: objections newer than the tables",
             ),
@@ -54,7 +54,8 @@ CAMPAIGNS = {
                 metavar="DAYS",
                 help="of that list (default 7)",
             ),
-            *paths(*LISTED, "campaigns"),
+            *paths(*LISTED),
+            *paths("campaigns", kind=anywhere),
         ),
         json=True,
     ),
@@ -68,7 +69,7 @@ CAMPAIGNS = {
                 metavar="MOMENT",
                 help="a moment, UTC: who was champion then",
             ),
-            *paths("campaigns"),
+            *paths("campaigns", kind=anywhere),
         ),
         json=True,
     ),

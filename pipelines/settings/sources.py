@@ -17,9 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from pydantic import PlainValidator
+
 from ...features.churn_definition import ChurnDefinition
 from ...features.contract.contract import REASONS, TABLES
 from ...models.offers import Offer
+from ..storage.places import Place, place
 from .yaml_dataclasses import MOMENT, NO_KEY, SettingsError, from_mapping, read_yaml, suggest
 
 RESPONSES = "campaigns.responses"  # among the queries of a source
@@ -136,13 +139,13 @@ class Campaigns:
     Attributes
     ----------
     folder
-        Of all campaigns.
+        Of all campaigns; an address in an object store is one too.
     responses
         What came of them, where the orders do not tell it: customer_id, campaign, returned or
         returned_at, and if known value and offer_cost.
     """
 
-    folder: Path = Path("data/campaigns")
+    folder: Annotated[Place, PlainValidator(place)] = Path("data/campaigns")
     responses: TableQuery | None = None
 
 
@@ -301,9 +304,11 @@ def load_source(
     views, tables = expanded("views", source.views), expanded("tables", source.tables)
     campaigns = source.campaigns
     if campaigns:
-        folder = _from_root(str(campaigns.folder), variables.get("DVC_ROOT"))
+        folder = campaigns.folder
+        if isinstance(folder, Path):
+            folder = Path(_from_root(str(folder), variables.get("DVC_ROOT")))
         answered = {"responses": campaigns.responses} if campaigns.responses else {}
-        campaigns = replace(campaigns, folder=Path(folder), **expanded("campaigns", answered))
+        campaigns = replace(campaigns, folder=folder, **expanded("campaigns", answered))
     if problems:
         raise SettingsError(problems)
     return replace(source, views=views, tables=tables, campaigns=campaigns)

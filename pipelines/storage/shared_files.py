@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .atomic import MANIFEST, StoreError, parse_manifest, replace_file
+from .atomic import MANIFEST, StoreError, parse_manifest, replace_file, verify
 from .places import PREFIX, Address, Place, published_file, read_manifest, told
 
 _BLOCK = 2**22  # bytes copied at a time
@@ -81,6 +81,44 @@ def listing(place: Place, *, nested: bool = True) -> Listing:
     if not seen:
         raise StoreError(f"{place}: there are no Parquet files; correct it, or write them first")
     return Listing({name: below(place, name) for name in seen})
+
+
+def stands(place: Place) -> dict[str, Any]:
+    """The manifest of what is published; in a store its files are not read again.
+
+    Raises
+    ------
+    StoreError
+        If nothing is, or it was changed or damaged.
+    """
+    if isinstance(place, Path):
+        return verify(place)
+    manifest = read_manifest(place)
+    if manifest is None:
+        raise StoreError(f"{place}: nothing is published there")
+    return manifest
+
+
+def published_folders(place: Place) -> dict[str, dict[str, Any]]:
+    """The manifests of the folders in a folder that were published whole, by name, in order.
+
+    Raises
+    ------
+    StoreError
+        If a manifest is damaged, or a store refuses.
+    """
+    if isinstance(place, Path):
+        found = sorted(place.glob(f"[!.]*/{MANIFEST}"))
+        return {file.parent.name: parse_manifest(file.read_bytes(), file) for file in found}
+    with told(place) as store:
+        from pyarrow.fs import FileSelector
+
+        infos = store.get_file_info(FileSelector(place.path, allow_not_found=True))
+    names = sorted(PurePosixPath(info.path).name for info in infos if not info.is_file)
+    manifests = {
+        name: read_manifest(Address(place.scheme, f"{place.path}/{name}")) for name in names
+    }
+    return {name: manifest for name, manifest in manifests.items() if manifest is not None}
 
 
 @contextmanager

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..storage.atomic import MANIFEST, StoreError
+from ..storage.atomic import StoreError
+from ..storage.places import Place, local_copy
+from ..storage.shared_files import below, published_folders
 from .safe_csv import write_rows
 
-LOG, SEND = "log.parquet", "send.parquet"
+LOG, SEND, SUMMARY = "log.parquet", "send.parquet", "summary.json"
 LOGGED = ("customer_id", "campaign", "offered_at", "chosen", "offer", "propensity")
 
 
@@ -28,26 +33,49 @@ def write_offer_lists(folder: Path) -> None:
         write_rows(sheet.schema, [rows], file)
 
 
-def log_files(campaigns: Path, source: str) -> list[Path]:
-    """The log of each finished campaign of a source below a folder, in the order of their names.
+@contextmanager
+def log_files(campaigns: Place, source: str) -> Iterator[dict[str, Path]]:
+    """The log of each finished campaign of a source, by its name and in the order of names.
+
+    Of a store they are copies, for the length of the block.
 
     Raises
     ------
     StoreError
-        If a finished campaign has no log.
+        If a finished campaign has no log, or a store refuses.
     """
-    files = []
-    for manifest in sorted(campaigns.glob(f"[!.]*/{MANIFEST}")):
-        if json.loads(manifest.read_bytes()).get("source") == source:
-            files.append(manifest.with_name(LOG))
-            if not files[-1].is_file():
-                raise StoreError(f"{files[-1]}: missing; it is what a campaign is learned from")
-    return files
+    files: dict[str, Path] = {}
+    with ExitStack() as copies:
+        for name, manifest in published_folders(campaigns).items():
+            if manifest.get("source") != source:
+                continue
+            log = below(below(campaigns, name), LOG)
+            file = copies.enter_context(local_copy(log, f"log-of-{name}"))
+            if file is None or not file.is_file():
+                raise StoreError(f"{log}: missing; it is what a campaign is learned from")
+            files[name] = file
+        yield files
 
 
-def read_logs(campaigns: Path, source: str) -> pd.DataFrame:
+def read_summary(campaign: Place) -> dict[str, Any]:
+    """What was said of a finished campaign when it was drawn.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, or a store refuses.
+    """
+    place = below(campaign, SUMMARY)
+    with local_copy(place, "summary") as file:
+        if file is None or not file.is_file():
+            raise StoreError(f"{place}: missing; restore the folder of this campaign")
+        return dict(json.loads(file.read_bytes()))
+
+
+def read_logs(campaigns: Place, source: str) -> pd.DataFrame:
     """All rows of the logs of a source, columns `LOGGED`; no rows without a campaign."""
-    logs = [pd.read_parquet(file, columns=list(LOGGED)) for file in log_files(campaigns, source)]
+    with log_files(campaigns, source) as files:
+        logs = [pd.read_parquet(file, columns=list(LOGGED)) for file in files.values()]
     if not logs:
         return pd.DataFrame({name: pd.Series(dtype="object") for name in LOGGED}).astype(
             {"offered_at": "datetime64[us]"}

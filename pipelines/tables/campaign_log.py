@@ -48,9 +48,14 @@ def add_campaigns(source: Source, connection: duckdb.DuckDBPyConnection) -> None
     SourceError
         If neither orders nor responses tell who returned, or a column of the responses is missing.
     """
-    files = log_files(source.campaigns.folder, source.name) if source.campaigns else []
-    if not files:
+    if source.campaigns is None:
         return
+    with log_files(source.campaigns.folder, source.name) as logs:
+        if logs:
+            _append(source, connection, [str(file) for file in logs.values()])
+
+
+def _append(source: Source, connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
     listed = connection.execute("select table_name from duckdb_tables()").fetchall()
     tables = {name for (name,) in listed}
     columns = [f"logged.{name}" for name in (*LOGGED, "every_offer_open") if name != "customer_id"]
@@ -63,8 +68,7 @@ def add_campaigns(source: Source, connection: duckdb.DuckDBPyConnection) -> None
             f"{source.path}: campaigns: no table says which customers returned; add the table "
             "orders, or a query under campaigns.responses"
         )
-    names = [str(file) for file in files]
-    connection.execute(query.format(columns=", ".join(columns)), {"files": names})
+    connection.execute(query.format(columns=", ".join(columns)), {"files": files})
     if "offers" in tables:
         connection.execute(_APPENDED)
         connection.execute("drop table offers")

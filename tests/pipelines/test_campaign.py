@@ -5,6 +5,7 @@ import json
 import shutil
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,10 @@ from conftest import ROOT
 
 from winback.models.decision.draws import Draws, draw, offer_probabilities
 from winback.pipelines.cli import main
-from winback.pipelines.storage.atomic import replace_folder
+from winback.pipelines.fingerprint import hash_raw
+from winback.pipelines.settings.sources import load_source
+from winback.pipelines.storage.places import local_copy, replace_folder
+from winback.pipelines.storage.shared_files import below
 from winback.pipelines.tables.campaign_files import log_files
 
 OFFERS = ["discount", "upgrade", "bundle"]
@@ -150,8 +154,28 @@ def test_a_list_of_another_source_is_refused(project, sent):
 
 def test_campaigns_of_another_source_are_not_this_ones(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "spring")
-    assert len(log_files(tmp_path, "kumar")) == 1
-    assert log_files(tmp_path, "hillstrom") == []
+    with log_files(tmp_path, "kumar") as own, log_files(tmp_path, "hillstrom") as others:
+        assert own == {"spring": tmp_path / "spring/log.parquet"}
+        assert others == {}
+
+
+@pytest.mark.filterwarnings("ignore")  # of MLflow's libraries
+def test_campaigns_live_in_an_object_store_as_they_do_here(project, folder, store):
+    there = ["--campaigns", str(store)]
+    done = run_in(project, "winback", "campaign", "--name", "spring", *there)
+    assert done.returncode == 0, done.stderr
+    assert f"{store}/spring/send.parquet" in done.stdout
+    with local_copy(below(store, "spring"), "seen") as copy:
+        for name in ("log.parquet", "send.parquet", "funnel.csv", "send-discount.csv"):
+            assert (copy / name).read_bytes() == (folder / name).read_bytes()
+    again = run_in(project, "winback", "campaign", "--name", "spring", *there)
+    assert again.returncode == 0
+    assert "is this campaign already" in again.stderr
+    other = run_in(project, "winback", "campaign", "--name", "spring2", *there)
+    assert other.returncode == 3
+    assert f"in another campaign {len(pd.read_parquet(folder / 'log.parquet')):,}" in other.stderr
+    assert "campaign spring:" in run_in(project, "winback", "history", *there).stdout
+    assert not [*(project / "data").glob("copy-of-*")]
 
 
 @pytest.mark.parametrize("name", ["../out", "", ".hidden", "a/b"])
@@ -249,6 +273,24 @@ def test_a_source_reads_the_logs_of_its_campaigns(sent_before, small_params, tmp
         assert abs(gift["estimate"] - 0.3) < 4 * gift["se"]
         facts = json.loads((tmp_path / "found" / file).with_name("readout.json").read_text())
         assert facts["rows"] == rows
+
+
+def test_a_source_reads_its_campaigns_from_an_object_store(sent_before, small_params, store):
+    source = Path("mail.yaml")
+    hashed = hash_raw(load_source(source))
+    with replace_folder(below(store, "first")) as new:
+        shutil.copy("campaigns/first/log.parquet", new.path)
+        new.extra["source"] = "mail"
+    shutil.rmtree("campaigns")
+    source.write_text(source.read_text().replace("folder: campaigns", f"folder: {store}"))
+    assert hash_raw(load_source(source)) == hashed
+    done = run_in(Path(), "winback", "readout", "--source", "mail.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "6,000 customers for whom an offer was chosen" in done.stdout
+    source.write_text(source.read_text().replace("s3://", "ftp://"))
+    refused = run_in(Path(), "winback", "readout", "--source", "mail.yaml")
+    assert refused.returncode == 3
+    assert "campaigns.folder: ftp:// is not supported" in refused.stderr
 
 
 def test_a_campaign_that_logged_wrong_chances_is_refused(sent_before, small_params, tmp_path):

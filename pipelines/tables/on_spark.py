@@ -29,6 +29,7 @@ from ..storage.places import Place
 from ..storage.shared_files import opened
 
 SAMPLES_PER_RANGE = 16
+GROUPS_PER_TASK = 8  # row groups that a task reads, one after the other: starting it takes as long
 _WRITTEN = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -194,7 +195,7 @@ def dealt_out(
                 yield seats[bucket], (name, number, _packed(chosen))
 
     items = [(name, number) for name in tables for number in range(len(tables[name].groups))]
-    read = spark.sparkContext.parallelize(items, max(1, len(items))).flatMap(pieces)
+    read = spark.sparkContext.parallelize(items, _tasks(spark, len(items))).flatMap(pieces)
     return read.partitionBy(len(wanted), int)
 
 
@@ -245,9 +246,15 @@ def spark_frame(spark: Any, table: SharedTable, columns: Sequence[str] | None = 
             for number in batch.column(0).to_pylist():
                 yield from read_group(table, number, names).to_batches()
 
-    groups = max(1, len(table.groups))
-    numbers = spark.range(0, len(table.groups), 1, groups)
+    groups = len(table.groups)
+    numbers = spark.range(0, groups, 1, _tasks(spark, groups))
     return numbers.mapInArrow(rows, from_arrow_schema(schema, prefer_timestamp_ntz=True))
+
+
+def _tasks(spark: Any, groups: int) -> int:
+    """How many tasks read so many row groups: enough for all cores, no more than it takes."""
+    busy = min(groups, 4 * spark.sparkContext.defaultParallelism)
+    return int(max(1, busy, -(-groups // GROUPS_PER_TASK)))
 
 
 def _by_range(

@@ -98,7 +98,7 @@ def _funnel(findings: Findings, offered: pd.DataFrame) -> Iterator[Block]:
     count, sending = candidates["customers"].sum(), offered["customers"].sum()
     rules = candidates[candidates["rule"] != ""].groupby("rule")["customers"].sum()
     rules = rules.sort_values(ascending=False, kind="stable")
-    lines = {"asked": count} | rules.to_dict()
+    lines = {"asked": count} | {str(rule): stopped for rule, stopped in rules.items()}
     if held := candidates.loc[candidates["holdout"], "customers"].sum():
         lines["held out at random, to measure by"] = held
     lines["sent an offer"] = sending

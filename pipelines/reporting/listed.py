@@ -94,12 +94,14 @@ def read_listed(file: Path, current: Path, terms: Terms | None, *, first: int) -
     there, known = listed_columns(file), pq.read_schema(current).names
     asked = [name for name in there if name.startswith(FORECASTS) or name in (*KEYS, GAIN, RISK)]
     asked += [name for name in ("reasons", "excluded_by", "beyond_experiment") if name in there]
-    more = [name for name in ("customer_id", "population", REASON, *PAST) if name in known]
+    more = [name for name in ("population", REASON, *PAST) if name in known]
     cells: list[pd.DataFrame] = []
     gaining: list[pd.DataFrame] = []
     risky: list[pd.DataFrame] = []
     risks = np.zeros((2, STEPS))
-    for rows in beside(list_parts(file, asked), parts_of(current, more)):
+    today = parts_of(current, ["customer_id", *more])
+    for part, facts in beside(list_parts(file, asked), today):
+        rows = part.join(facts[more])
         cells = [_added([*cells, _cells(rows, terms)])]
         if RISK in rows:
             risky = [_leading(risky, rows, RISK, first)]
@@ -143,7 +145,7 @@ def _cells(rows: pd.DataFrame, terms: Terms | None) -> pd.DataFrame:
     if RISK in rows:
         risk = rows[RISK]
         facts |= {"at_risk": risk.notna(), RISK: risk, "risk_variance": risk * (1 - risk)}
-    facts |= {name: rows[name] for name in rows if str(name).startswith(FORECASTS)}
+    facts |= {str(name): rows[name] for name in rows if str(name).startswith(FORECASTS)}
     for name in PAST:
         if name in rows:
             facts |= {name: rows[name], f"{name}_known": rows[name].notna()}

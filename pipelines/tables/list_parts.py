@@ -79,6 +79,11 @@ def list_parts(file: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
             yield rows
 
 
+def moment_of(file: Path) -> pd.Timestamp:
+    """The moment of the list; errors as `list_parts`."""
+    return max(rows["as_of"].max() for rows in list_parts(file, ["as_of"]))
+
+
 def _fault(rows: pd.DataFrame, before: object) -> str:
     """What is wrong with a part that comes after a customer (None: after nobody)."""
     for name in ALWAYS & {*rows}:

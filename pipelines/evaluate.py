@@ -69,8 +69,12 @@ def evaluate(
                     source.experiment, params, winback, decided, new.path, graded_policies
                 )
         if source.protected:
-            with step("offers by protected group"):
-                figures |= _fairness(source, params, machine, tables, recommendations, new.path)
+            with (
+                step("offers by protected group"),
+                scratch_beside(plots, "protected") as scratch,
+            ):
+                counts = count_protected(source, tables, recommendations, machine, scratch)
+                figures |= _fairness(counts, params.level, new.path)
     replace_file(metrics, _json(figures))
     replace_file(headline, _json(headline_of(figures)))
     replace_file(policies, _json(graded_policies))
@@ -250,20 +254,11 @@ def _values(rows: pd.DataFrame, experiment: Experiment) -> pd.DataFrame | None:
     return pd.concat(tables, ignore_index=True) if tables else None
 
 
-def _fairness(
-    source: Source,
-    params: Evaluate,
-    machine: Machine,
-    tables: Path,
-    recommendations: Path,
-    plots: Path,
-) -> dict[str, Any]:
+def _fairness(counts: Mapping[str, pd.DataFrame], level: float, plots: Path) -> dict[str, Any]:
     """Counts and the lowest ratio, without names, since metrics travel; the table by group."""
-    with scratch_beside(plots, "protected") as scratch:
-        counts = count_protected(source, tables, recommendations, machine, scratch)
     found = []
     for name, groups in counts.items():
-        rows = by_group(groups, level=params.level)
+        rows = by_group(groups, level=level)
         found.append(pd.DataFrame({"column": name}, index=rows.index).join(rows))
     if not found:
         return {}

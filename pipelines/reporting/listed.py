@@ -160,9 +160,10 @@ def _decided(rows: pd.DataFrame, terms: Terms) -> dict[str, Any]:
     """What is counted of customers for whom there are offers."""
     asked = rows["recommended_offer"].notna()
     stopped = (rows["recommended_offer"] == terms.control) & ~rows["holdout"]
+    reasons = rows["reasons"].where(stopped, "")
     alone = f"return_probability_{terms.control}"
     facts: dict[str, Any] = {
-        "rule": rows["reasons"].where(stopped, "").map(words.rule),
+        "rule": reasons.map({reason: words.rule(reason) for reason in reasons.unique()}),
         "answered": rows[alone].notna() if alone in rows else 0,
         "unlike": asked & (rows["excluded_by"] == "least_experiment_rows"),
     }

@@ -66,8 +66,8 @@ def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
         f"stability index, an effect size: from {params.drift_warn:g} on look at the feature, from "
         f"{params.drift_alarm:g} on do not trust the answer before you know why. The shift is in "
         "standard deviations of the training set. Features that count from the beginning of the "
-        f"data grow older with it. Where a side has more than {ROWS:,} rows, so many of them, evenly "
-        "spaced, are compared."
+        f"data grow older with it. Where a side has more than {ROWS:,} rows, so many of them, "
+        "evenly spaced, are compared."
     )
     for population, rows in tables.items():
         counts = rows["level"].value_counts()

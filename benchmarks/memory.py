@@ -1,10 +1,11 @@
-"""Whether memory of training and of the list grows with the customers, stage by stage.
+"""Whether memory of the stages and of a campaign grows with the customers.
 
-    python benchmarks/memory.py [--millions 1 5] [--stages train_churn recommend]
+    python benchmarks/memory.py [--millions 1 5] [--stages recommend report campaign]
 
-Run it in the folder of a finished run. Its features are repeated under new ids until there are as
-many customers, in a folder beside it, and each stage runs there in a process of its own; `peak MiB`
-is the largest resident memory of that process. A line through the smallest and the largest size
+Run it in the folder of a finished run. Its features and its list are repeated under new ids until
+there are as many customers, in a folder beside it, and each stage runs there in a process of its
+own; `peak MiB` is the largest resident memory of that process. Without `train_churn` the rows that
+it learns from stay as they are. A line through the smallest and the largest size
 gives the bytes of memory per customer, and the peak to expect at 50 million.
 """
 
@@ -28,9 +29,9 @@ from winback.pipelines.storage.atomic import replace_folder, verify
 from winback.pipelines.storage.stage_inputs import write_inputs
 
 FEATURES = Path("data/features")
-REPEATED = ("current.parquet", "churn.parquet")  # the others stay as they are: the experiment's
+LIST = Path("data/recommendations.parquet")
 GROUP_ROWS = 122_880
-STAGES = ("train_churn", "recommend", "evaluate", "report")
+STAGES = ("train_churn", "recommend", "evaluate", "report", "campaign")
 EXPECTED_AT = 50_000_000
 
 
@@ -48,27 +49,29 @@ def repeated(file: Path, out: Path, *, copies: float, ids: int) -> None:
             left, copy = left - len(rows), copy + 1
 
 
-def make_run(folder: Path, customers: int) -> None:
-    """A folder like the finished run at hand, with the features of so many customers."""
+def make_run(folder: Path, customers: int, *, training: bool) -> None:
+    """A folder like the finished run at hand, with features and list of so many customers.
+
+    The rows that the churn model learns from are repeated too if `training`; the experiment's stay
+    as they are.
+    """
+    repeat = ("current.parquet", *(["churn.parquet"] if training else []))
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copyfile(name, folder / name)
     for name in ("sources", "data/tables", "artifacts", "reports"):
         shutil.copytree(name, folder / name)
     today = pq.read_table(FEATURES / "current.parquet", columns=["customer_id"])["customer_id"]
+    times = {"copies": customers / len(today), "ids": pa.compute.max(today).as_py() + 1}
     said = verify(FEATURES)
     with replace_folder(folder / FEATURES) as new:
         for file in FEATURES.iterdir():
-            if file.name in said["files"] and file.name not in REPEATED:
+            if file.name in said["files"] and file.name not in repeat:
                 shutil.copyfile(file, new.path / file.name)
-        for name in REPEATED:
-            repeated(
-                FEATURES / name,
-                new.path / name,
-                copies=customers / len(today),
-                ids=pa.compute.max(today).as_py() + 1,
-            )
+        for name in repeat:
+            repeated(FEATURES / name, new.path / name, **times)
         write_inputs(new.path)
         new.extra.update({key: value for key, value in said.items() if key != "files"})
+    repeated(LIST, folder / LIST, **times)
 
 
 def lines(table: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +100,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=asked.scratch) as made:
             # In a process of its own: what this one holds would count in the peaks of its children.
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as maker:
-                maker.submit(make_run, Path(made), customers).result()
+                training = "train_churn" in asked.stages
+                maker.submit(make_run, Path(made), customers, training=training).result()
             for stage in asked.stages:
                 spent = {"customers": customers, **cost(stage, Path(made))}
                 print(json.dumps(spent), flush=True)

@@ -91,6 +91,7 @@ def programme(scale: float, seed: int, folder: Path) -> pd.DataFrame:
         campaign(
             simulated,
             params.recommend,
+            params.machine,
             run,
             campaigns=folder / "campaigns",
             name=name,

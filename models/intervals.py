@@ -124,13 +124,13 @@ def normal_reach(level: float) -> float:
     return float(ndtri(0.5 + level / 2))
 
 
-def count_reach(chances: ArrayLike, *, level: float = 0.95) -> float:
-    """How far the number of events with these chances (n,) strays from its mean by chance alone.
+def count_reach(variance: float, *, level: float = 0.95) -> float:
+    """How far the number of events strays from its mean by chance alone.
 
-    Normal approximation of a sum of independent events.
+    Normal approximation of a sum of independent events; `variance` is the sum of p (1 - p) over
+    their chances p.
     """
-    chances = np.asarray(chances, dtype=float)
-    return normal_reach(level) * float(np.sqrt((chances * (1 - chances)).sum()))
+    return normal_reach(level) * float(np.sqrt(variance))
 
 
 def wilson_interval(

@@ -14,35 +14,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ..models.decision.campaign import SENT, campaign_log, funnel, send_sheet
+from ..models.decision.campaign import SENT
 from ..models.decision.decision import DECISION_FILE, Decision
-from ..models.decision.recommend import is_lost
 from .job.exit_codes import Refusal
 from .job.lock import only_one
 from .job.progress import say, step
-from .scoring.send_list_drift import send_list_drift
-from .scoring.suppressions import listed_among, objectors, read_suppressions
+from .scoring.campaign_parts import Drawn, draw_campaign, write_log, write_sheet
+from .scoring.suppressions import read_suppressions, suppressions_of
 from .settings import moments
-from .settings.params import Recommend
+from .settings.params import Machine, Recommend
 from .settings.sources import Source
-from .storage.atomic import file_hash, verify
+from .storage.atomic import file_hash, scratch_beside, verify
 from .storage.places import Address, Place, local_copy, replace_folder, waiting
 from .storage.shared_files import below, published_folders, stands
-from .storage.stage_outputs import read_recommendations
 from .storage.trained_models import read_decision
 from .tables.campaign_files import (
     LOG,
     SEND,
     SUMMARY,
-    read_logs,
+    contacted_since,
     read_summary,
     write_offer_lists,
 )
-from .tables.even_rows import even_rows
+from .tables.list_parts import moment_of
 from .tables.safe_csv import save_table
+from .tables.sorted_customers import sorted_customers
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -60,6 +58,7 @@ class ListInputs:
 def campaign(
     source: Source,
     params: Recommend,
+    machine: Machine,
     run: ListInputs,
     *,
     campaigns: Place,
@@ -73,6 +72,8 @@ def campaign(
     ----------
     source, params
         What the data are; limits and the cooldown.
+    machine
+        Limits of DuckDB, which sorts.
     run
         What `winback run` left.
     campaigns
@@ -100,11 +101,8 @@ def campaign(
         )
     _refuse_other_source(source, run.tables)
     verify(run.features)
-    table = read_recommendations(run.recommendations)
-    file = run.features / "current.parquet"
-    lost = np.flatnonzero(is_lost(pd.read_parquet(file, columns=["population"])))
-    current = even_rows(file, most=len(lost), among=lost)
-    name = name or f"{table['as_of'].max():%Y-%m-%d}"
+    as_of = moment_of(run.recommendations)
+    name = name or f"{as_of:%Y-%m-%d}"
     if not NAME.fullmatch(name):
         raise Refusal(
             f"campaign: '{name}' cannot name a folder; use letters, digits, '-', '_' and '.'"
@@ -116,54 +114,47 @@ def campaign(
         "campaign": name,
         "source": source.name,
     }
-    with only_one(waiting(folder) if isinstance(folder, Address) else folder):
+    here = waiting(folder) if isinstance(folder, Address) else folder
+    with only_one(here):
         if name in published_folders(campaigns):
             return _standing(folder, facts)
-        with step(f"campaign {name}"):
-            objected = objectors(source, run.tables, current)
+        with step(f"campaign {name}"), scratch_beside(here, "parts") as scratch:
+            lists = [suppressions_of(source, run.tables, as_of)]
             if suppressions is not None:
-                as_of = table["as_of"].max()
                 with local_copy(suppressions, "suppressions") as file:
-                    listed = read_suppressions(file, as_of=as_of, max_age_days=max_age_days)
-                objected |= listed_among(listed, current)
-            kept = current.loc[~objected, "customer_id"]
-            busy = _in_other_campaigns(
-                campaigns, source, table["as_of"].max(), params.cooldown_days
+                    newer = read_suppressions(file, as_of=as_of, max_age_days=max_age_days)
+                lists.append(newer)
+            since = as_of - pd.Timedelta(days=params.cooldown_days)
+            drawn = draw_campaign(
+                decision,
+                run.recommendations,
+                sorted_customers(run.features / "current.parquet", machine, scratch),
+                run.features,
+                objectors=[one for one in lists if one is not None],
+                busy=contacted_since(campaigns, source.name, since),
+                name=name,
+                out=scratch,
             )
-            elsewhere = kept.isin(busy)
-            table = table[table["customer_id"].isin(kept[~elsewhere])].reset_index(drop=True)
-            steps = funnel(
-                lost=len(current),
-                objected=int(objected.sum()),
-                table=table,
-                control=decision.control,
-                elsewhere=int(elsewhere.sum()),
-            )
-            if not steps[SENT]:
+            if not drawn.steps[SENT]:
                 raise Refusal(
-                    f"campaign: nobody to send an offer to: {_in_words(steps)}; nothing is written"
+                    f"campaign: nobody to send an offer to: {_in_words(drawn.steps)}; nothing is "
+                    "written"
                 )
-            log = campaign_log(decision, table, name)
-            sheet = send_sheet(decision, table, current, name)
-            sent = current[current["customer_id"].isin(sheet["customer_id"])]
-            unlike = send_list_drift(run.features, sent, decision.control)
             summary = {
                 **facts,
                 "drawn_at": moments.now().isoformat(),
-                **_summary(decision, log, sheet, steps),
-                "notes": [*_notes(decision, params, sheet), *filter(None, [unlike])],
+                **_summary(decision, drawn),
+                "notes": [*_notes(decision, params, drawn.sums), *filter(None, [drawn.unlike])],
             }
             with replace_folder(folder) as new:
-                log.to_parquet(new.path / LOG, index=False)
-                sheet.to_parquet(new.path / SEND, index=False)
+                write_log(drawn.logs, new.path / LOG)
+                write_sheet(drawn.sheets, new.path / SEND, machine, scratch)
                 write_offer_lists(new.path)
-                entries = pd.DataFrame({"step": list(steps), "customers": list(steps.values())})
-                save_table(entries, new.path / "funnel.csv")
+                steps = pd.Series(drawn.steps).rename_axis("step").reset_index(name="customers")
+                save_table(steps, new.path / "funnel.csv")
                 (new.path / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
                 new.extra.update(
-                    facts,
-                    drawn_at=summary["drawn_at"],
-                    model_version=str(table["model_version"].iloc[0]),
+                    facts, drawn_at=summary["drawn_at"], model_version=drawn.model_version
                 )
     return summary
 
@@ -209,56 +200,37 @@ def _refuse_other_source(source: Source, tables: Path) -> None:
         )
 
 
-def _in_other_campaigns(
-    campaigns: Place, source: Source, now: pd.Timestamp, cooldown_days: float
-) -> pd.Series:
-    """Customers whom another campaign contacted, or held out, within the cooldown before `now`."""
-    logs = read_logs(campaigns, source.name)
-    recent = logs["offered_at"] > now - pd.Timedelta(days=cooldown_days)
-    return logs.loc[recent, "customer_id"]
-
-
-def _summary(
-    decision: Decision,
-    log: pd.DataFrame,
-    sheet: pd.DataFrame,
-    steps: Mapping[str, int],
-) -> dict[str, Any]:
+def _summary(decision: Decision, drawn: Drawn) -> dict[str, Any]:
+    sums = drawn.sums.reindex(list(decision.offers), fill_value=0)
     offers = {}
-    for name in decision.offers:
-        mine = sheet[sheet["offer"] == name]
-        entry: dict[str, float] = {
-            "customers": len(mine),
-            "exploring": int(mine["explores"].sum()),
-            "returns": float(mine["return_probability"].sum()),
-            "returns_without": float(mine["return_probability_without"].sum()),
+    for name, mine in sums.to_dict("index").items():
+        entry = {
+            "customers": int(mine["customers"]),
+            "exploring": int(mine["explores"]),
+            "returns": float(mine["return_probability"]),
+            "returns_without": float(mine["return_probability_without"]),
         }
-        for column in ("expected_cost", "expected_gain"):
-            if column in mine:
-                entry[column] = float(mine[column].sum())
-        offers[name] = entry
-    return {
-        "funnel": dict(steps),
-        "held_out": int((log["offer"] == decision.control).sum()),
-        "offers": offers,
-    }
+        money = [column for column in ("expected_cost", "expected_gain") if column in mine]
+        offers[name] = entry | {column: float(mine[column]) for column in money}
+    return {"funnel": dict(drawn.steps), "held_out": drawn.held_out, "offers": offers}
 
 
-def _notes(decision: Decision, params: Recommend, sheet: pd.DataFrame) -> list[str]:
+def _notes(decision: Decision, params: Recommend, sums: pd.DataFrame) -> list[str]:
     """What the limits allow and what is used of them, and what weakens the forecasts."""
     notes = []
     if params.budget is not None:
-        spent = sheet["expected_cost"].sum() if "expected_cost" in sheet else 0.0
+        spent = sums["expected_cost"].sum() if "expected_cost" in sums else 0.0
         notes.append(f"expected cost {spent:,.0f} of a budget of {params.budget:,.0f}")
     for name, most in params.capacity.items():
-        notes.append(f"{name}: {(sheet['offer'] == name).sum():,} of {most:,}")
+        used = sums["customers"].get(name, 0)
+        notes.append(f"{name}: {used:,} of {most:,}")
     if decision.draws.exploration == 0 and decision.draws.exploration_share > 0:
         notes.append("nobody explores: every offer has a capacity")
-    if "beyond_experiment" in sheet and sheet["beyond_experiment"].any():
-        beyond = sheet[sheet["beyond_experiment"]]
-        note = f"{len(beyond):,} customers left longer ago than nine in ten of the experiment's"
-        if "expected_gain" in sheet:
-            share = beyond["expected_gain"].sum() / sheet["expected_gain"].sum()
+    if "beyond_experiment" in sums and sums["beyond_experiment"].any():
+        beyond = sums["beyond_experiment"].sum()
+        note = f"{beyond:,} customers left longer ago than nine in ten of the experiment's"
+        if "expected_gain" in sums:
+            share = sums["gain_beyond"].sum() / sums["expected_gain"].sum()
             note += f"; {share:.0%} of the expected gain rests on them"
         notes.append(note)
     return notes

@@ -20,32 +20,29 @@ from ..models.decision.eligibility import Rules
 from ..models.decision.policy_tree import sent_by
 from ..models.decision.recommend import sent_offers
 from ..models.evaluation.budget import budget_curve, qini_curves
-from ..models.evaluation.fairness import by_group, groups_of
+from ..models.evaluation.fairness import by_group
 from ..models.evaluation.policies import compare, rule_prices
 from ..models.evaluation.probability import grade_probabilities
 from ..models.formula.calibration import amounts_table, reliability_table
 from .job.progress import say, step
 from .settings.objectives import graded
-from .settings.params import Evaluate
+from .settings.params import Evaluate, Machine
 from .settings.sources import Experiment, Source
-from .storage.atomic import replace_file, replace_folder, verify
+from .storage.atomic import replace_file, replace_folder, scratch_beside, verify
 from .storage.policy_tree import read_policy_tree
-from .storage.stage_outputs import LEAVERS, read_recommendations, why_skipped
+from .storage.stage_outputs import LEAVERS, why_skipped
 from .storage.trained_models import read_decision
-from .tables.protected import read_protected
+from .tables.protected import count_protected
 from .tables.safe_csv import save_table
 
 VALUE_BINS = 10
 FEWEST_LEAVERS = 100
-NOT_OF_FAIRNESS = (  # columns of the list, by the beginnings of their names
-    *("return_", "value_", "months_", "expected_profit_", "priority", "strategy", "holdout"),
-    *("assigned_offer", "propensity", "excluded_by", "beyond_", "reasons", "model_version"),
-)
 
 
 def evaluate(
     source: Source,
     params: Evaluate,
+    machine: Machine,
     *,
     churn: Path,
     winback: Path,
@@ -72,8 +69,12 @@ def evaluate(
                     source.experiment, params, winback, decided, new.path, graded_policies
                 )
         if source.protected:
-            with step("offers by protected group"):
-                figures |= _fairness(source, params, tables, recommendations, new.path)
+            with (
+                step("offers by protected group"),
+                scratch_beside(plots, "protected") as scratch,
+            ):
+                counts = count_protected(source, tables, recommendations, machine, scratch)
+                figures |= _fairness(counts, params.level, new.path)
     replace_file(metrics, _json(figures))
     replace_file(headline, _json(headline_of(figures)))
     replace_file(policies, _json(graded_policies))
@@ -253,25 +254,12 @@ def _values(rows: pd.DataFrame, experiment: Experiment) -> pd.DataFrame | None:
     return pd.concat(tables, ignore_index=True) if tables else None
 
 
-def _fairness(
-    source: Source, params: Evaluate, tables: Path, recommendations: Path, plots: Path
-) -> dict[str, Any]:
+def _fairness(counts: Mapping[str, pd.DataFrame], level: float, plots: Path) -> dict[str, Any]:
     """Counts and the lowest ratio, without names, since metrics travel; the table by group."""
-    customers = read_recommendations(recommendations, without=NOT_OF_FAIRNESS)
-    protected = read_protected(tables, source.protected, customers)
-    if protected is None:
-        return {}
-    if source.experiment is None:  # then nobody is a candidate for an offer
-        customers = customers.drop(columns=["recommended_offer", "expected_incremental_profit"])
-    control = source.experiment.control if source.experiment else ""
     found = []
-    for name, values in protected.items():
-        groups = groups_of(values)
-        if groups is None:
-            say(f"{name}: has too many values for groups; it is left out of fairness")
-            continue
-        rows = by_group(customers, groups, control=control, level=params.level)
-        found.append(pd.DataFrame({"column": str(name)}, index=rows.index).join(rows))
+    for name, groups in counts.items():
+        rows = by_group(groups, level=level)
+        found.append(pd.DataFrame({"column": name}, index=rows.index).join(rows))
     if not found:
         return {}
     table = pd.concat(found, ignore_index=True)

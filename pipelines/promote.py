@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from ..models.decision.recommend import is_lost
+from ..models.evaluation.drift import counted
 from ..models.evaluation.gates import Gate
 from ..models.formula.answers import Answers, answer
 from .job.exit_codes import Refusal, Vetoed
@@ -20,7 +21,7 @@ from .job.progress import say
 from .promotion_gates import UNOPPOSED, Match, gates_of
 from .registry.aliases import finish_moving, move_aliases
 from .registry.opened_model import GATE, by_alias, open_model, registry
-from .scoring.send_list_drift import send_list_drift
+from .scoring.send_list_drift import send_list_drift, tested_customers
 from .settings.params import Promote
 from .settings.sources import Source
 from .storage.mlflow_home import MODEL_NAME
@@ -116,7 +117,9 @@ def _tell_send_list(
     answers = match.challenger.answers
     offered = answer(Answers(None, answers.winback, answers.decision), today)["recommended_offer"]
     sent = today[offered.notna() & (offered != control)]
-    told = send_list_drift(match.features, sent, control) or "like the experiment"
+    tested = tested_customers(match.features, control)
+    told = send_list_drift(tested, counted(tested, sent)) if len(sent) else ""
+    told = told or "like the experiment"
     client.set_model_version_tag(MODEL_NAME, challenger.version, SEND_LIST, told)
     say(f"today's send list: {told}")
 

@@ -5,7 +5,7 @@ Each chapter reads the files of one stage; a chapter without files is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .reporting.experiment import experiment
 from .reporting.fairness import fairness
 from .reporting.first_screen import cards, warnings
 from .reporting.html import Block, Chapter, picture, render, table, text
+from .reporting.listed import Listed, Terms, read_listed
 from .reporting.lost import lost
 from .reporting.models import churn, comeback
 from .reporting.one_customer import one_customer
@@ -26,10 +27,10 @@ from .reporting.summary import Findings, Inputs, summary
 from .settings.objectives import chosen_objective
 from .settings.params import Params, Report
 from .settings.sources import Source
-from .storage.atomic import StoreError, replace_file, verify
-from .storage.stage_outputs import read_dictionary, read_json, read_recommendations, why_skipped
+from .storage.atomic import StoreError, replace_file, scratch_beside, verify
+from .storage.stage_outputs import read_dictionary, read_json, why_skipped
+from .tables.sorted_customers import sorted_customers
 
-NOT_SHOWN = ("expected_profit_", "as_of", "assigned_offer", "propensity", "model_version")
 BENCHMARKS = pd.DataFrame(
     [
         ("selling to an active customer", "60-70%"),
@@ -43,7 +44,7 @@ BENCHMARKS = pd.DataFrame(
 
 def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary_out: Path) -> None:
     """Write the page and the summary."""
-    findings = _findings(source, inputs, params.recommend.objective, params.evaluate.level)
+    findings = _findings(source, params, inputs, out)
     far = distances(inputs.features, warn=params.report.drift_warn, alarm=params.report.drift_alarm)
     with step("report"):
         chapters = [
@@ -64,7 +65,7 @@ def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary
         say(f"left out of the report: {part}")
 
 
-def _findings(source: Source, inputs: Inputs, objective: str | None, level: float) -> Findings:
+def _findings(source: Source, params: Params, inputs: Inputs, out: Path) -> Findings:
     manifest = verify(inputs.features)
     for folder in (inputs.tables, inputs.churn, inputs.plots):
         verify(folder)
@@ -91,11 +92,27 @@ def _findings(source: Source, inputs: Inputs, objective: str | None, level: floa
         metrics=metrics,
         policies=policies_found,
         decision=decision,
-        recommendations=read_recommendations(inputs.recommendations, without=NOT_SHOWN),
+        listed=_listed(source, params, inputs, decision, out),
         skipped=skipped,
-        objective=chosen_objective(source, objective, decision),
-        level=level,
+        objective=chosen_objective(source, params.recommend.objective, decision),
+        level=params.evaluate.level,
     )
+
+
+def _listed(
+    source: Source, params: Params, inputs: Inputs, decision: Mapping[str, Any], out: Path
+) -> Listed:
+    """What the list says, beside the reasons and the past of its customers."""
+    terms = None
+    if decision and source.experiment is not None:
+        tested = pd.read_parquet(inputs.features / "winback.parquet", columns=["offer", "returned"])
+        control = source.experiment.control
+        alone = float(tested.loc[tested["offer"] == control, "returned"].mean())
+        terms = Terms(source.experiment.offers, control, alone)
+    with scratch_beside(out, "sorted") as scratch:
+        current = sorted_customers(inputs.features / "current.parquet", params.machine, scratch)
+        first = max(1, params.report.rows)
+        return read_listed(inputs.recommendations, current, terms, first=first)
 
 
 def _chapters(
@@ -107,7 +124,7 @@ def _chapters(
 ) -> Iterator[tuple[str, str, list[Block]]]:
     yield "campaign", "The campaign", list(campaign(params, findings))
     if not findings.decision:
-        yield "lost", "Whom to win back", list(lost(inputs, findings))
+        yield "lost", "Whom to win back", list(lost(findings))
     if len(findings.policies):
         yield "one", "One customer", list(one_customer(inputs, findings))
         yield "policies", "Which policy earns most", list(policies(inputs, findings))

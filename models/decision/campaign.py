@@ -7,6 +7,7 @@ per customer to contact.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import pandas as pd
@@ -140,21 +141,40 @@ def send_sheet(
     return sheet.loc[order.index].reset_index(drop=True)
 
 
-def funnel(
-    *, lost: int, objected: int, table: pd.DataFrame, control: str, elsewhere: int
-) -> Mapping[str, int]:
+def stops(table: pd.DataFrame, control: str) -> Counter[str]:
+    """Where those who were asked end up; the counts of parts of a list add up.
+
+    Parameters
+    ----------
+    table
+        (n, ...) the list of `recommend`.
+    control
+        Name of no offer.
+
+    Returns
+    -------
+    Counter
+        Customers by the rule that stopped them, "held out at random", and "sent".
+    """
+    asked = table[table["recommended_offer"].notna()]
+    why = asked.loc[asked["recommended_offer"] == control, "excluded_by"].value_counts()
+    ended = Counter({str(rule): int(rows) for rule, rows in why.items()})
+    ended[HELD_OUT] = int(asked["holdout"].sum())
+    ended[SENT] = int((asked["assigned_offer"] != control).sum())
+    return ended
+
+
+def funnel(*, lost: int, objected: int, elsewhere: int, ended: Counter[str]) -> Mapping[str, int]:
     """From all lost customers to those who are sent an offer: who is left out, by reason.
 
     Parameters
     ----------
     lost, objected
         Lost customers of today, and how many of them objected.
-    table
-        The list without objectors and without customers of other campaigns.
-    control
-        Name of no offer.
     elsewhere
         Customers left out since another campaign contacted them.
+    ended
+        `stops` of the list without these two.
 
     Returns
     -------
@@ -162,16 +182,13 @@ def funnel(
         "lost" first; then what was left out, by rule in the order of size; "held out at random";
         "sent". All but the first add up to it.
     """
-    asked = table[table["recommended_offer"].notna()]
-    why = asked.loc[asked["recommended_offer"] == control, "excluded_by"]
-    held, sent = int(asked["holdout"].sum()), int((asked["assigned_offer"] != control).sum())
+    rules = {rule: rows for rule, rows in ended.items() if rule not in (HELD_OUT, SENT)}
     left_out = {
         OBJECTED: objected,
         OTHER_CAMPAIGN: elsewhere,
-        NO_FORECAST: lost - objected - elsewhere - len(asked),
-        **{str(rule): int(rows) for rule, rows in why.value_counts().items()},
+        NO_FORECAST: lost - objected - elsewhere - ended.total(),
+        **rules,
     }
     ordered = sorted(left_out.items(), key=lambda entry: -entry[1])
-    return {"lost": lost, **{rule: rows for rule, rows in ordered if rows}, HELD_OUT: held} | {
-        SENT: sent
-    }
+    steps = {"lost": lost, **{rule: rows for rule, rows in ordered if rows}}
+    return steps | {HELD_OUT: ended[HELD_OUT], SENT: ended[SENT]}

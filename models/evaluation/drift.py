@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -81,6 +82,15 @@ def counted(reference: pd.DataFrame, current: pd.DataFrame) -> Counts:
         value is missing) and its rows.
     """
     return {str(name): _counts(reference[name], current[name]) for name in reference.columns}
+
+
+def added(parts: Iterable[Counts]) -> Counts:
+    """The counts of all rows, from those of their parts."""
+    sums: dict[str, Counter[int | str | None]] = {}
+    for part in parts:
+        for feature, pairs in part.items():
+            sums.setdefault(feature, Counter()).update(dict(pairs))
+    return {feature: list(bins.items()) for feature, bins in sums.items()}
 
 
 def distances(

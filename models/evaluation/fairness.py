@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..intervals import wilson_interval
 from ..offers import of_own_offer
-from .slices import levels
+from .slices import cuts_of, levels_at
 
 FEWEST_CUSTOMERS = 30  # lost customers of a group that is judged
 LEAST_RATIO = 0.8
@@ -24,19 +24,22 @@ COLUMNS = (
 )
 
 
-def groups_of(values: pd.Series) -> pd.Series | None:
-    """Group of each customer: a text as it is, numbers and dates in bands; None if too many."""
-    if pd.api.types.is_datetime64_any_dtype(values):
-        values = values.dt.year.astype("float64")
-    labels = pd.Series(levels(values, values), index=values.index, dtype="object")
-    named = labels.where(labels.isna(), labels.astype("str")).fillna(NOT_STATED)
-    return named if named.nunique() <= MOST_GROUPS else None
+def bands_of(values: pd.Series) -> np.ndarray | None:
+    """Where numbers and dates of all customers are cut into groups; None for others."""
+    return None if pd.api.types.is_bool_dtype(values) else cuts_of(_plain(values))
 
 
-def by_group(
-    customers: pd.DataFrame, groups: pd.Series, *, control: str, level: float = 0.95
-) -> pd.DataFrame:
-    """Offers, what they are expected to bring, and the risk to leave, by group of customers.
+def groups_of(values: pd.Series, bands: np.ndarray | None) -> pd.Series:
+    """Group of each customer, of a part or of all: a text as it is, numbers and dates in bands."""
+    values = _plain(values)
+    if bands is None and pd.api.types.is_float_dtype(values):
+        values = values.map("{:.15g}".format, na_action="ignore")  # 1, whether others are missing
+    labels = pd.Series(levels_at(bands, values), index=values.index, dtype="object")
+    return labels.where(labels.isna(), labels.astype("str")).fillna(NOT_STATED)
+
+
+def counted(customers: pd.DataFrame, groups: pd.Series, *, control: str) -> pd.DataFrame:
+    """Offers and risks by group of customers; those of parts of the list add up.
 
     Parameters
     ----------
@@ -48,6 +51,33 @@ def by_group(
         Group of each of these rows.
     control
         The name of no offer.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By group, numbers of customers: lost, the candidates, offered of them, gain_known, active.
+        Sums: uplift of the recommended offer, gain of candidates, churn_risk.
+    """
+    offer = _column(customers, "recommended_offer")
+    candidate = offer.notna()
+    offered = candidate & (offer != control)
+    risk = _column(customers, "churn_probability").astype("float64")
+    gain = _column(customers, "expected_incremental_profit").astype("float64").where(candidate)
+    uplift = pd.Series(0.0, index=customers.index)
+    uplift[offered] = of_own_offer(customers[offered], offer[offered], "uplift_")
+    facts = {"lost": candidate, "offered": offered, "uplift": uplift}
+    facts |= {"gain": gain, "gain_known": gain.notna()}
+    facts |= {"active": risk.notna(), "churn_risk": risk}
+    return pd.DataFrame(facts).groupby(groups.rename("group")).sum()
+
+
+def by_group(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+    """Offers, what they are expected to bring, and the risk to leave, by group of customers.
+
+    Parameters
+    ----------
+    counts
+        See `counted`.
     level
         Of the intervals of the offer rate (Wilson 1927).
 
@@ -60,31 +90,11 @@ def by_group(
         have one; gain, mean expected gain in money of a candidate; active, churn_risk. Figures of
         fewer than `FEWEST_CUSTOMERS` customers are NaN, and such groups are not judged.
     """
-    offer = _column(customers, "recommended_offer")
-    candidate = offer.notna()
-    offered = candidate & (offer != control)
-    risk = _column(customers, "churn_probability").astype("float64")
-    gain = _column(customers, "expected_incremental_profit").astype("float64")
-    uplift = np.full(len(customers), np.nan)
-    uplift[offered] = of_own_offer(customers[offered], offer[offered], "uplift_")
-    facts = pd.DataFrame(
-        {
-            "group": groups.to_numpy(),
-            "lost": candidate.to_numpy(),
-            "offer_rate": np.where(candidate, offered, np.nan),
-            "uplift": uplift,
-            "gain": np.where(candidate, gain, np.nan),
-            "active": risk.notna().to_numpy(),
-            "churn_risk": risk.to_numpy(),
-        }
-    )
-    table = facts.groupby("group").agg(
-        lost=("lost", "sum"),
-        offer_rate=("offer_rate", "mean"),
-        uplift=("uplift", "mean"),
-        gain=("gain", "mean"),
-        active=("active", "sum"),
-        churn_risk=("churn_risk", "mean"),
+    table = counts[["lost", "active"]].assign(
+        offer_rate=counts["offered"] / counts["lost"],
+        uplift=counts["uplift"] / counts["offered"],
+        gain=counts["gain"] / counts["gain_known"],
+        churn_risk=counts["churn_risk"] / counts["active"],
     )
     few = table["lost"] < FEWEST_CUSTOMERS
     table.loc[few, ["offer_rate", "uplift", "gain"]] = np.nan
@@ -96,6 +106,15 @@ def by_group(
     table["ratio"] = table["offer_rate"] / highest if highest > 0 else np.nan
     table["alert"] = table["ratio"] < LEAST_RATIO
     return table.reset_index()[[name for name in COLUMNS if name != "column"]]
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    """Numbers as such, dates by their years, all else as it is."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return values.dt.year.astype("float64")
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return values.astype("float64")
+    return values
 
 
 def _column(customers: pd.DataFrame, name: str) -> pd.Series:

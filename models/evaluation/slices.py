@@ -22,9 +22,20 @@ def slice_levels(
 
 def levels(reference: pd.Series, values: pd.Series) -> np.ndarray:
     """Level of each row: a text as it is, a number in bands cut at the reference's quartiles."""
+    return levels_at(cuts_of(reference), values)
+
+
+def cuts_of(reference: pd.Series) -> np.ndarray | None:
+    """Where a number is cut into bands, at its quartiles; None for a text or few values."""
     if not pd.api.types.is_numeric_dtype(reference) or reference.nunique() <= FINEST_SLICE:
+        return None
+    return np.unique(reference.quantile([0.25, 0.5, 0.75]).to_numpy())
+
+
+def levels_at(cuts: np.ndarray | None, values: pd.Series) -> np.ndarray:
+    """Level of each row: its band between the cuts, or the value as it is."""
+    if cuts is None:
         return values.astype("object").to_numpy()
-    cuts = np.unique(reference.quantile([0.25, 0.5, 0.75]).to_numpy())
     names = [f"up to {cuts[0]:.4g}"]
     names += [f"{low:.4g} to {high:.4g}" for low, high in pairwise(cuts)]
     names.append(f"above {cuts[-1]:.4g}")

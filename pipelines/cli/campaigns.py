@@ -14,9 +14,11 @@ LISTED = ("features", "tables", "decision", "recommendations")
 def _campaign(given: Namespace) -> Result:
     from ..campaign import ListInputs, campaign, campaign_text
 
+    settings = params()
     summary = campaign(
         source(),
-        params().recommend,
+        settings.recommend,
+        settings.machine,
         ListInputs(**{name: getattr(given, name) for name in LISTED}),
         campaigns=given.campaigns,
         name=given.name,

@@ -98,9 +98,11 @@ def _recommend(given: Namespace) -> None:
 def _evaluate(given: Namespace) -> None:
     from ..evaluate import evaluate
 
+    settings = params()
     evaluate(
         source(),
-        params().evaluate,
+        settings.evaluate,
+        settings.machine,
         churn=given.churn,
         winback=given.winback,
         decision=given.decision,

@@ -13,8 +13,9 @@ from ..settings.params import Report
 from ..storage.policy_tree import read_policy_tree
 from . import charts, words
 from .html import Block, picture, table, text
+from .listed import GAIN, RISK
 from .phrasing import meanings
-from .summary import Findings, Inputs, sent, top
+from .summary import Findings, Inputs, sent
 
 OBJECTIVES = {
     "profit": "profit",
@@ -45,7 +46,7 @@ STRATEGIES = {  # what to do, by Buttle's strategy
 
 def campaign(params: Report, findings: Findings) -> Iterator[Block]:
     """What to send to whom, whom not and why."""
-    customers = findings.recommendations
+    listed = findings.listed
     for part, why in findings.skipped.items():
         subject = {"churn": "No churn model", "winback": "No win-back offers"}[part]
         yield text(f"{subject}: {why}.")
@@ -53,31 +54,32 @@ def campaign(params: Report, findings: Findings) -> Iterator[Block]:
     if findings.decision:
         yield from _funnel(findings, offered)
     if len(offered):
-        yield from _by_offer(offered)
+        yield from _by_offer(findings, offered)
         yield _list(
-            top(offered, "expected_incremental_profit", params.rows),
+            listed.gaining.head(params.rows),
             {
                 "customer_id": "customer id",
                 "recommended_offer": "offer",
-                "expected_incremental_profit": "expected gain",
+                GAIN: "expected gain",
                 "priority": "priority",
                 "reasons": "why",
             },
             title="First on the list",
             formats={"expected gain": ",.2f"},
         )
-    yield from _segments(customers)
-    if "churn_probability" in customers:
-        risky = top(customers, "churn_probability", params.rows)
+    yield from _segments(listed.cells)
+    if RISK in listed.cells:
         yield _list(
-            risky.dropna(subset=["churn_probability"]).assign(
+            listed.risky.head(params.rows)
+            .dropna(subset=[RISK])
+            .assign(
                 strategy=lambda rows: rows["strategy"].map(
                     lambda name: f"{name}: {STRATEGIES.get(name, '')}"
                 )
             ),
             {
                 "customer_id": "customer id",
-                "churn_probability": "leaves",
+                RISK: "leaves",
                 "priority": "priority",
                 "strategy": "strategy",
                 "reasons": "why",
@@ -89,33 +91,35 @@ def campaign(params: Report, findings: Findings) -> Iterator[Block]:
 
 def _funnel(findings: Findings, offered: pd.DataFrame) -> Iterator[Block]:
     """From everybody who was asked to whoever is sent an offer, and the rule that stopped each."""
-    candidates = findings.recommendations[["recommended_offer", "holdout", "reasons"]]
-    candidates = candidates[candidates["recommended_offer"].notna()]
+    cells = findings.listed.cells
+    candidates = cells[cells["recommended_offer"].notna()]
     if candidates.empty:
         return
-    stopped = candidates[
-        (candidates["recommended_offer"] == findings.decision["control"]) & ~candidates["holdout"]
-    ]
-    rules = stopped["reasons"].map(words.rule).value_counts()
-    lines = {"asked": len(candidates)} | rules.to_dict()
-    if held := int(candidates["holdout"].sum()):
+    count, sending = candidates["customers"].sum(), offered["customers"].sum()
+    rules = candidates[candidates["rule"] != ""].groupby("rule")["customers"].sum()
+    rules = rules.sort_values(ascending=False, kind="stable")
+    lines = {"asked": count} | {str(rule): stopped for rule, stopped in rules.items()}
+    if held := candidates.loc[candidates["holdout"], "customers"].sum():
         lines["held out at random, to measure by"] = held
-    lines["sent an offer"] = len(offered)
+    lines["sent an offer"] = sending
     yield picture(
         charts.bars(
             list(lines), list(lines.values()), unit="customers", mark=("asked", "sent an offer")
         ),
-        f"{len(offered):,} of {len(candidates):,} customers are sent an offer",
+        f"{sending:,} of {count:,} customers are sent an offer",
         "From everybody on top to whoever is sent an offer, and in between the first rule that "
         "stopped the others (limits in params.yaml, recommend).",
     )
 
 
-def _by_offer(offered: pd.DataFrame) -> Iterator[Block]:
-    rows = offered.groupby("recommended_offer", sort=False).agg(
-        customers=("customer_id", "size"),
-        expected_gain=("expected_incremental_profit", "sum"),
-        gain_per_customer=("expected_incremental_profit", "mean"),
+def _by_offer(findings: Findings, offered: pd.DataFrame) -> Iterator[Block]:
+    sums = offered.groupby("recommended_offer")[["customers", GAIN, "gain_known"]].sum()
+    rows = pd.DataFrame(
+        {
+            "customers": sums["customers"],
+            "expected_gain": sums[GAIN],
+            "gain_per_customer": sums[GAIN] / sums["gain_known"],
+        }
     )
     yield table(
         rows.sort_values("customers", ascending=False).rename_axis("offer").reset_index(),
@@ -123,18 +127,16 @@ def _by_offer(offered: pd.DataFrame) -> Iterator[Block]:
         folded=True,
         formats={"customers": ",.0f", "expected_gain": ",.0f", "gain_per_customer": ",.2f"},
     )
-    effects = {
-        name.removeprefix("uplift_"): offered[name]
-        for name in map(str, offered.columns)
-        if name.startswith("uplift_")
-    }
-    least = min(float(values.min()) for values in effects.values())
+    effects, edges = findings.listed.effects, findings.listed.edges
     yield picture(
         charts.histogram(
-            pd.DataFrame(effects), unit="predicted effect on the return", percent=True
+            effects.rename(columns=lambda name: name.removeprefix("uplift_")),
+            edges,
+            unit="predicted effect on the return",
+            percent=True,
         ),
         "Offers help some customers much more than others"
-        + ("" if least >= 0 else ", and a few not at all"),
+        + ("" if edges[0] >= 0 else ", and a few not at all"),
         "Predicted rise of the chance to return, for the customers on the list, by offer.",
     )
 
@@ -146,8 +148,8 @@ def _list(
     return table(shown, title=title, formats={"customer id": "d", **formats})
 
 
-def _segments(customers: pd.DataFrame) -> Iterator[Block]:
-    counts = customers.groupby(["strategy", "priority"]).size().unstack(fill_value=0)
+def _segments(cells: pd.DataFrame) -> Iterator[Block]:
+    counts = cells.groupby(["strategy", "priority"])["customers"].sum().unstack(fill_value=0)
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     most = str(counts.index[0])
     meant = counts.index.map(lambda name: f"{name}: {STRATEGIES.get(name, '')}")

@@ -207,12 +207,11 @@ def heatmap(table: pd.DataFrame, *, rows: str, columns: str, value: str, spec: s
     return to_svg(figure)
 
 
-def histogram(table: pd.DataFrame, *, unit: str, percent: bool = False) -> str:
-    """How the numbers of each column spread, a panel per column, zero marked."""
+def histogram(table: pd.DataFrame, edges: np.ndarray, *, unit: str, percent: bool = False) -> str:
+    """How many customers (columns) are between the edges, a panel per column, zero marked."""
     figure, panels = small_multiples(table.shape[1], height=2.1, square=False)
-    edges = np.histogram_bin_edges(table.to_numpy().ravel(), bins=30)
     for name, axes, colour in zip(table.columns, panels, colours(table.shape[1]), strict=True):
-        axes.hist(table[name], bins=edges, color=colour, alpha=0.6)
+        axes.hist(edges[:-1], bins=edges, weights=table[name], color=colour, alpha=0.6)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_title(short(name), fontsize=10, color=INK)
         if percent:

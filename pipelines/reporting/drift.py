@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...models.evaluation.drift import drift
@@ -40,17 +38,17 @@ def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.Data
         `models.evaluation.drift.drift` of the active against churn.parquet and of the lost against
         winback.parquet; what has no training set or nobody today is left out.
     """
+    current = features / "current.parquet"
     names = [entry["name"] for entry in read_dictionary(features)]
-    groups = pq.read_table(features / "current.parquet", columns=["population"]).column(0)
     tables = {}
     for population, (part, _) in LEARNED_FROM.items():
-        members = np.flatnonzero(pc.equal(groups, population).to_numpy())
         path = features / f"{part}.parquet"
-        if not len(members) or not path.exists() or not pq.read_metadata(path).num_rows:
+        if not path.exists() or not pq.read_metadata(path).num_rows:
             continue
         before = even_rows(path, most=ROWS, columns=names)
-        today = even_rows(features / "current.parquet", most=ROWS, columns=names, among=members)
-        tables[population] = drift(before, today, warn=warn, alarm=alarm)
+        today = even_rows(current, most=ROWS, columns=names, population=population)
+        if len(today):
+            tables[population] = drift(before, today, warn=warn, alarm=alarm)
     return tables
 
 
@@ -68,7 +66,8 @@ def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
         f"stability index, an effect size: from {params.drift_warn:g} on look at the feature, from "
         f"{params.drift_alarm:g} on do not trust the answer before you know why. The shift is in "
         "standard deviations of the training set. Features that count from the beginning of the "
-        "data grow older with it."
+        f"data grow older with it. Where a side has more than {ROWS:,} rows, so many of them, "
+        "evenly spaced, are compared."
     )
     for population, rows in tables.items():
         counts = rows["level"].value_counts()

@@ -7,19 +7,17 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
-from ...models.decision.carry_over import gain_in_log_odds
 from ...models.intervals import count_reach, mean_estimate
 from ..storage.atomic import verify
 from ..tables.safe_csv import read_table
 from . import words
 from .fairness import unequal
 from .html import Card
+from .listed import GAIN, REASON, RISK
 from .phrasing import meanings, raising
 from .summary import Findings, Inputs, decided_for, ours_of, sent
 
-REASON = "departure_reason"
 LEAST_LEAN = 0.05  # of the share of a reason, from which an offer leans on it
 NO_EXPERIMENT = "Nobody can tell: there is no randomized experiment in this source"
 
@@ -30,26 +28,26 @@ def cards(findings: Findings, inputs: Inputs) -> list[Card]:
         _leaving(findings, inputs),
         _returning(findings, inputs),
         _worth(findings, inputs),
-        _offers(findings, inputs),
+        _offers(findings),
         _strategy(findings),
     ]
 
 
 def _leaving(findings: Findings, inputs: Inputs) -> Card:
     question = "Who is about to leave?"
-    customers = findings.recommendations
-    if "churn_probability" not in customers or findings.source.churn is None:
+    cells = findings.listed.cells
+    if RISK not in cells or findings.source.churn is None:
         why = findings.skipped.get(
             "churn", "this source does not say when a customer counts as lost"
         )
         return Card(question, "Not known", f"No churn model: {why}.")
-    risk = customers["churn_probability"].dropna().sort_values(ascending=False)
-    top = risk.head(max(1, len(risk) // 10))
-    held = top.sum() / risk.sum() if risk.sum() else 0.0
-    reach = count_reach(risk, level=findings.level)
+    active, leaving = cells["at_risk"].sum(), cells[RISK].sum()
+    held = findings.listed.top_tenth / leaving if leaving else 0.0
+    reach = count_reach(cells["risk_variance"].sum(), level=findings.level)
+    mean = leaving / active if active else float("nan")
     answer = (
-        f"of {len(risk):,} active customers ({risk.mean():.1%}) are expected to leave "
-        f"{findings.source.churn.within} ({risk.sum() - reach:,.0f} to {risk.sum() + reach:,.0f} "
+        f"of {active:,} active customers ({mean:.1%}) are expected to leave "
+        f"{findings.source.churn.within} ({leaving - reach:,.0f} to {leaving + reach:,.0f} "
         f"by chance alone). The tenth at highest risk holds {held:.0%} of them: start there."
     )
     grades = read_table(inputs.churn / "metrics.csv")
@@ -61,7 +59,7 @@ def _leaving(findings: Findings, inputs: Inputs) -> Card:
     where = "On later dates" if _later(inputs) else "On customers held out"
     return Card(
         question,
-        f"{risk.sum():,.0f} customers",
+        f"{leaving:,.0f} customers",
         answer,
         (
             *_signs(inputs),
@@ -104,7 +102,7 @@ def _returning(findings: Findings, inputs: Inputs) -> Card:
     offers = sent(findings)
     if len(offers):
         chances = _with_own_offer(offers, "return_probability_")
-        own = offers[f"return_probability_{experiment.control}"].mean()
+        own = offers[f"return_probability_{experiment.control}"].sum() / offers["answered"].sum()
         details.append(
             f"The customers on the list: {own:.1%} alone, {chances:.1%} with the offer we send "
             "(predicted)."
@@ -121,10 +119,9 @@ def _returning(findings: Findings, inputs: Inputs) -> Card:
 
 
 def _lost_alone(findings: Findings) -> str:
-    lost = findings.recommendations
-    if "churn_probability" in lost:
-        lost = lost[lost["churn_probability"].isna()]
-    return f"{len(lost):,} customers count as lost; the list orders them by what they were worth."
+    cells = findings.listed.cells
+    lost = cells["customers"].sum() - cells["at_risk"].sum()
+    return f"{lost:,} customers count as lost; the list orders them by what they were worth."
 
 
 def _worth(findings: Findings, inputs: Inputs) -> Card:
@@ -195,10 +192,10 @@ def _with_own_offer(offers: pd.DataFrame, stem: str) -> float:
         if f"{stem}{name}" not in rows:
             return float("nan")
         total += float(rows[f"{stem}{name}"].sum())
-    return total / len(offers) if len(offers) else float("nan")
+    return total / offers["customers"].sum() if len(offers) else float("nan")
 
 
-def _offers(findings: Findings, inputs: Inputs) -> Card:
+def _offers(findings: Findings) -> Card:
     question = "Which offer for whom, at what cost?"
     offers, experiment = sent(findings), findings.source.experiment
     if not findings.decision or experiment is None:
@@ -211,50 +208,52 @@ def _offers(findings: Findings, inputs: Inputs) -> Card:
         return Card(question, "No offer", "Under the rules no customer is worth an offer.")
     cost = 0.0
     parts = []
-    given = _given_reasons(inputs, offers)
+    given = _given_reasons(offers)
     for name, rows in offers.groupby("recommended_offer"):
         terms = experiment.offers[str(name)]
-        paid = float(terms.expected_cost(rows[f"return_probability_{name}"]).sum())
-        cost += paid
-        each = f" at {words.amount(paid / len(rows), findings.source)} each" if paid else ""
-        parts.append((len(rows), f"{words.plain(name)} to {len(rows):,}{each}{given[str(name)]}"))
+        customers = rows["customers"].sum()
+        paid = float(terms.expected_cost(rows[f"return_probability_{name}"].sum() / customers))
+        cost += paid * customers
+        each = f" at {words.amount(paid, findings.source)} each" if paid else ""
+        parts.append((customers, f"{words.plain(name)} to {customers:,}{each}{given[str(name)]}"))
     listed = "; ".join(said for _, said in sorted(parts, reverse=True))
-    gain = float(offers["expected_incremental_profit"].sum())
+    count, gain = offers["customers"].sum(), float(offers[GAIN].sum())
     details = []
     if cost:
         details.append(
             f"Expected cost {words.amount(cost, findings.source)}, "
-            f"{words.amount(cost / len(offers), findings.source)} per customer."
+            f"{words.amount(cost / count, findings.source)} per customer."
         )
     if gain == gain and gain:
         details.append(
             f"Expected gain over sending nothing {words.amount(gain, findings.source)}, net of "
             "costs."
         )
-    held = int(findings.recommendations["holdout"].sum())
+    cells = findings.listed.cells
+    held = cells.loc[cells["holdout"], "customers"].sum()
     details.append(f"{held:,} more get nothing, at random, to measure the campaign by.")
-    return Card(
-        question, f"{len(offers):,} offers", f"{listed[0].upper()}{listed[1:]}.", tuple(details)
-    )
+    return Card(question, f"{count:,} offers", f"{listed[0].upper()}{listed[1:]}.", tuple(details))
 
 
-def _given_reasons(inputs: Inputs, offers: pd.DataFrame) -> dict[str, str]:
+def _given_reasons(offers: pd.DataFrame) -> dict[str, str]:
     """For each offer the stated reason that is most overrepresented among those who get it."""
     told = dict.fromkeys(offers["recommended_offer"].unique(), "")
-    file = inputs.features / "current.parquet"
-    if REASON not in pq.read_schema(file).names:
+    if REASON not in offers:
         return told
-    rows = offers[["customer_id", "recommended_offer"]].merge(
-        pd.read_parquet(file, columns=["customer_id", REASON]), on="customer_id"
-    )
-    usual = rows[REASON].value_counts(normalize=True)
-    for name, mine in rows.groupby("recommended_offer"):
-        own = mine[REASON].value_counts(normalize=True)
+    usual = _shares(offers)
+    for name, mine in offers.groupby("recommended_offer"):
+        own = _shares(mine)
         more = (own - usual).dropna()
         if len(more) and more.max() > LEAST_LEAN:
             reason = str(more.idxmax())
             told[name] = f" ({own[reason]:.0%} of them left over {words.plain(reason)})"
     return told
+
+
+def _shares(offers: pd.DataFrame) -> pd.Series:
+    """Share of each reason among the customers who stated one."""
+    counts = offers.groupby(REASON)["customers"].sum()
+    return counts / counts.sum()
 
 
 def _strategy(findings: Findings) -> Card:
@@ -304,21 +303,21 @@ def _per(findings: Findings) -> str:
 
 def warnings(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iterator[str]:
     """What weakens the claims: support of the experiment, drift, leavers outside."""
-    customers = findings.recommendations
+    cells = findings.listed.cells
     if findings.source.simulate is not None:
         yield "The customers are simulated; no figure is a fact about a real business."
-    if "churn_probability" in customers:
+    if RISK in cells:
         yield from _undated(findings, inputs)
     if findings.decision:
-        asked = customers["recommended_offer"].notna()
-        beyond = (customers.loc[asked, "excluded_by"] == "least_experiment_rows").sum()
-        if beyond:
+        asked = cells.loc[cells["recommended_offer"].notna(), "customers"].sum()
+        unlike = cells["unlike"].sum()
+        if unlike:
             yield (
-                f"{beyond:,} of {asked.sum():,} customers ({beyond / asked.sum():.0%}) are "
+                f"{unlike:,} of {asked:,} customers ({unlike / asked:.0%}) are "
                 "unlike those of the experiment; they get no offer, since nobody knows what one "
                 "does."
             )
-        yield from _beyond(asked, findings, inputs)
+        yield from _beyond(findings)
     yield from unequal(inputs)
     if "leavers" in findings.metrics:
         grades = findings.metrics["leavers"]
@@ -356,33 +355,26 @@ def _undated(findings: Findings, inputs: Inputs) -> Iterator[str]:
             yield f"{note}."
 
 
-def _beyond(asked: pd.Series, findings: Findings, inputs: Inputs) -> Iterator[str]:
-    """The part of the expected gain that rests on customers unlike most of the experiment."""
-    customers = findings.recommendations
-    if "beyond_experiment" not in customers:
+def _beyond(findings: Findings) -> Iterator[str]:
+    """The part of the expected gain that rests on customers unlike most of the experiment.
+
+    Beside it their gain if effects were carried in log odds instead of points of probability.
+    """
+    cells = findings.listed.cells
+    if "beyond" not in cells or not cells["beyond"].any():
         return
-    gain = customers.loc[asked, "expected_incremental_profit"].fillna(0.0).clip(lower=0.0)
-    beyond = customers.loc[asked, "beyond_experiment"] & (gain > 0)
-    if beyond.any():
-        rows = customers.loc[gain.index[beyond]]
-        yield (
-            f"{gain[beyond].sum() / gain.sum():.0%} of the expected gain comes from "
-            f"{beyond.sum():,} customers who left longer ago than nine in ten of those in the "
-            "experiment: there the forecast is carried further than it was tested. "
-            + _carried_otherwise(rows, gain[beyond].sum(), findings, inputs)
-        )
-
-
-def _carried_otherwise(rows: pd.DataFrame, gain: float, findings: Findings, inputs: Inputs) -> str:
-    """Their gain if effects were carried in log odds instead of points of probability."""
-    experiment = findings.source.experiment
-    if experiment is None or f"value_{experiment.control}" not in rows:
-        return ""
-    tested = pd.read_parquet(inputs.features / "winback.parquet", columns=["offer", "returned"])
-    base = float(tested.loc[tested["offer"] == experiment.control, "returned"].mean())
-    other = gain_in_log_odds(rows, offers=experiment.offers, control=experiment.control, base=base)
-    added, carried = (words.amount(money, findings.source) for money in (gain, float(other.sum())))
-    return (
-        f"If an offer adds as many points there as in the experiment, they bring {added}; if it "
-        f"multiplies the odds as there, {carried}."
+    added = cells["gain_beyond"].sum()
+    said = (
+        f"{added / cells['gain_positive'].sum():.0%} of the expected gain comes from "
+        f"{cells['beyond'].sum():,} customers who left longer ago than nine in ten of those in the "
+        "experiment: there the forecast is carried further than it was tested. "
     )
+    if "carried" in cells:
+        points, odds = (
+            words.amount(float(money), findings.source) for money in (added, cells["carried"].sum())
+        )
+        said += (
+            f"If an offer adds as many points there as in the experiment, they bring {points}; if "
+            f"it multiplies the odds as there, {odds}."
+        )
+    yield said

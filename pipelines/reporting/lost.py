@@ -5,32 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from . import charts, words
 from .html import Block, picture, table, text
-from .summary import Findings, Inputs
-
-PAST = ("margin_total", "spend_total")  # what they were worth, the first that is known
-DISCOUNT = r"rule of thumb by lapse: (\d+)% off"
+from .listed import PAST
+from .summary import Findings
 
 
-def lost(inputs: Inputs, findings: Findings) -> Iterator[Block]:
+def lost(findings: Findings) -> Iterator[Block]:
     """Who comes first, what they were worth, and the rule of thumb."""
-    file = inputs.features / "current.parquet"
-    known = [name for name in PAST if name in pq.read_schema(file).names]
-    members = pd.read_parquet(file, columns=["customer_id", "population", *known])
-    members = members[members["population"] == "lost"]
-    rows = findings.recommendations.merge(members, on="customer_id", suffixes=("", "_known"))
+    cells = findings.listed.cells
+    rows = cells[cells["population"] == "lost"]
     if rows.empty:
         return
-    past = next((name for name in PAST if name in rows and rows[name].notna().any()), None)
+    count = rows["customers"].sum()
+    past = next((name for name in PAST if name in rows and rows[f"{name}_known"].any()), None)
     yield text(
-        f"{len(rows):,} customers count as lost. No randomized experiment says what an offer does "
+        f"{count:,} customers count as lost. No randomized experiment says what an offer does "
         "to them, so none is recommended. Start with those of priority A, and send an offer to a "
         "random half of them: the next run then tells what it brought."
     )
-    groups = rows.groupby("priority").size().reindex(["A", "B", "C"], fill_value=0)
+    groups = rows.groupby("priority")["customers"].sum().reindex(["A", "B", "C"], fill_value=0)
     yield picture(
         charts.bars(
             [f"{letter}: {PRIORITIES[letter]}" for letter in groups.index],
@@ -38,7 +33,7 @@ def lost(inputs: Inputs, findings: Findings) -> Iterator[Block]:
             unit="lost customers",
             mark=(f"A: {PRIORITIES['A']}",),
         ),
-        f"{groups['A']:,} of {len(rows):,} lost customers come first",
+        f"{groups['A']:,} of {count:,} lost customers come first",
     )
     if past is not None:
         noun = "margin" if past == "margin_total" else "spending"
@@ -56,8 +51,8 @@ def lost(inputs: Inputs, findings: Findings) -> Iterator[Block]:
             if whole > 0
             else f"No {noun} of theirs is known",
         )
-    discounts = rows["reasons"].str.extract(DISCOUNT)[0].dropna()
-    counts = discounts.astype(int).value_counts().sort_index()
+    counts = rows.groupby("discount")["customers"].sum()
+    counts = counts.rename(int).sort_index()
     if len(counts):
         yield table(
             pd.DataFrame({"discount": [f"{step}%" for step in counts.index], "customers": counts}),

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ...models.decision.strategy import departure_class
 from ...models.evaluation.budget import PERSONAL
@@ -15,6 +14,7 @@ from ..storage.atomic import verify
 from ..tables.safe_csv import read_table
 from . import charts
 from .html import Block, picture, table, text
+from .listed import REASON
 from .phrasing import meanings, raising
 from .summary import Findings, Inputs
 
@@ -48,7 +48,6 @@ GRADES = {
     "ece": "calibration error",
 }
 SHOWN_DRIVERS = 12
-REASON = "departure_reason"
 
 
 def comeback(inputs: Inputs, findings: Findings) -> Iterator[Block]:
@@ -82,7 +81,7 @@ def comeback(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     )
     yield from _never_offered(inputs, findings)
     yield from _return_drivers(inputs, findings)
-    yield from _reasons(inputs, findings)
+    yield from _reasons(findings)
     if (inputs.plots / "value_reliability.csv").exists():
         yield picture(
             charts.reliability(
@@ -195,24 +194,21 @@ def _named(drivers: pd.DataFrame, inputs: Inputs) -> tuple[list[str], list[float
     return raising(first, meanings(inputs.features)), list(first["importance"])
 
 
-def _reasons(inputs: Inputs, findings: Findings) -> Iterator[Block]:
+def _reasons(findings: Findings) -> Iterator[Block]:
     """Today's lost customers by the reason that they gave."""
-    file = inputs.features / "current.parquet"
+    cells = findings.listed.cells
     uplifts = [f"uplift_{name}" for name in findings.decision["offers"]]
     own = f"return_probability_{findings.decision['control']}"
-    if REASON not in pq.read_schema(file).names or uplifts[0] not in findings.recommendations:
+    if REASON not in cells or uplifts[0] not in cells:
         return
-    current = pd.read_parquet(file, columns=["customer_id", "population", REASON])
-    lost = current.loc[current["population"] == "lost", ["customer_id", REASON]]
-    rows = findings.recommendations[["customer_id", own, *uplifts]].merge(lost, on="customer_id")
-    if rows.empty:
+    lost = cells[cells["population"] == "lost"]
+    if lost.empty:
         return
-    rows = rows.rename(
-        columns={own: "returns alone"} | {name: name.replace("_", " ") for name in uplifts}
-    )
-    rows["reason"] = rows[REASON].astype("object").fillna("not stated")
-    means = rows.drop(columns=["customer_id", REASON]).groupby("reason").mean()
-    means.insert(0, "customers", rows.groupby("reason").size())
+    names = {own: "returns alone"} | {name: name.replace("_", " ") for name in uplifts}
+    reasons = lost[REASON].astype("object").fillna("not stated").rename("reason")
+    sums = lost.groupby(reasons)[["customers", "answered", *names]].sum()
+    means = sums[list(names)].div(sums["answered"], axis=0).rename(columns=names)
+    means.insert(0, "customers", sums["customers"])
     means = means.sort_values("customers", ascending=False, kind="stable").reset_index()
     means.insert(1, "class", departure_class(means["reason"]))
     yield table(

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pandas as pd
+
 from ...models.formula.explain import OFFER
 from ..storage.stage_outputs import read_dictionary
 from ..storage.trained_models import read_answers
 from ..tables.customer_row import customer_row
 from . import charts, words
 from .html import Block, picture, text
-from .summary import Findings, Inputs, sent, top
+from .listed import GAIN
+from .summary import Findings, Inputs
 from .waterfall import take_apart
 
 
 def one_customer(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     """Why the first customer of the list gets this offer, part by part."""
-    offered = sent(findings).dropna(subset=["expected_incremental_profit"])
-    if offered.empty:
+    offered = findings.listed.gaining
+    if offered.empty or pd.isna(offered[GAIN].iloc[0]):
         return
-    first = top(offered, "expected_incremental_profit", 1).iloc[0]
+    first = offered.iloc[0]
     known = customer_row(inputs.features / "current.parquet", str(first["customer_id"]))
     if known is None:
         return

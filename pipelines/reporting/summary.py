@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..settings.sources import Source
 from . import words
+from .listed import GAIN, RISK, Listed, is_sent
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Findings:
     metrics: Mapping[str, Any]
     policies: pd.DataFrame
     decision: Mapping[str, Any]
-    recommendations: pd.DataFrame
+    listed: Listed
     skipped: Mapping[str, str]
     objective: str
     level: float
@@ -52,27 +53,29 @@ def summary(findings: Findings, *, report: Path) -> str:
 
 
 def _lines(findings: Findings) -> Iterator[str]:
-    customers = findings.recommendations
+    cells = findings.listed.cells
     for part, why in findings.skipped.items():
         yield f"{part:<10}left out: {why}"
-    if "churn_probability" in customers:
-        risk = customers["churn_probability"].dropna()
+    if RISK in cells:
         model = findings.metrics["churn"]["churn"]
         yield (
-            f"active    {len(risk):,} customers, {risk.sum():,.0f} expected to leave "
-            f"(AUC {model['auc']:.3f}, lift in the top tenth {model['lift_10']:.2f})"
+            f"active    {cells['at_risk'].sum():,} customers, {cells[RISK].sum():,.0f} expected to "
+            f"leave (AUC {model['auc']:.3f}, lift in the top tenth {model['lift_10']:.2f})"
         )
     if not findings.decision:
         return
     decided = decided_for(findings)
     offers = sent(findings)
-    candidates = customers["recommended_offer"].notna().sum()
-    who = "lost" if "churn_probability" in customers else "asked"
-    yield f"{who:<10}{candidates:,} customers, {len(offers):,} of them to be sent an offer"
+    candidates = cells.loc[cells["recommended_offer"].notna(), "customers"].sum()
+    who = "lost" if RISK in cells else "asked"
+    yield (
+        f"{who:<10}{candidates:,} customers, {offers['customers'].sum():,} of them to be sent an "
+        "offer"
+    )
     for name, rows in offers.groupby("recommended_offer"):
-        gain = rows["expected_incremental_profit"].sum()
+        gain = rows[GAIN].sum()
         worth = f", expected gain {gain:,.0f}" if gain == gain and gain != 0 else ""
-        yield f"          {name:<14}{len(rows):>8,} customers{worth}"
+        yield f"          {name:<14}{rows['customers'].sum():>8,} customers{worth}"
     ours = ours_of(findings)
     yield (
         f"policy    {_unit(findings)} {_amount(ours['value_per_customer'], findings)} "
@@ -96,20 +99,9 @@ def decided_for(findings: Findings) -> Mapping[str, Any]:
 
 
 def sent(findings: Findings) -> pd.DataFrame:
-    """Customers who are to be sent an offer: not the holdout, not those who get none."""
-    customers = findings.recommendations
-    if not findings.decision:
-        return customers.iloc[:0]
-    offer = customers["recommended_offer"]
-    return customers[
-        offer.notna() & (offer != findings.decision["control"]) & ~customers["holdout"]
-    ]
-
-
-def top(rows: pd.DataFrame, by: str, count: int) -> pd.DataFrame:
-    """The rows with the largest values of a column, of equal ones the smaller id first."""
-    keys = rows[[by, "customer_id"]].sort_values([by, "customer_id"], ascending=[False, True])
-    return rows.loc[keys.index[:count]]
+    """Cells of the customers who are to be sent an offer."""
+    cells = findings.listed.cells
+    return cells[is_sent(cells, findings.decision["control"])] if findings.decision else cells[:0]
 
 
 def ours_of(findings: Findings) -> dict[str, Any]:

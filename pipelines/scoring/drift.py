@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,13 +9,13 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...models.evaluation.drift import counted, distances
+from ...models.evaluation import drift
 from ...models.formula.answers import input_columns
 from ..job.exit_codes import DriftBeyondLimit
 from ..registry.opened_model import Opened, populations
 from . import input_rows as batch
 
-Counts: TypeAlias = Mapping[str, Mapping[str, Sequence[tuple[int | str | None, int]]]]
+Counts: TypeAlias = Mapping[str, drift.Counts]
 NOT_CHECKED = {"level": "not checked", "why": "the model carries no reference"}
 
 
@@ -48,7 +47,7 @@ def counts(opened: Opened, rows: pa.Table) -> Counts:
     today = today.astype(dict.fromkeys(texts, "str"))
     groups, reference_groups = populations(today), populations(opened.reference)
     return {
-        label: counted(
+        label: drift.counted(
             opened.reference.loc[reference_groups == label, list(columns)], today[groups == label]
         )
         for label in sorted(set(groups.unique()) & set(reference_groups.unique()))
@@ -57,16 +56,11 @@ def counts(opened: Opened, rows: pa.Table) -> Counts:
 
 def added(parts: Iterable[Counts]) -> Counts:
     """The counts of all rows, from those of their parts."""
-    sums: dict[str, dict[str, Counter[int | str | None]]] = {}
+    sums: dict[str, drift.Counts] = {}
     for part in parts:
-        for label, features in part.items():
-            for feature, pairs in features.items():
-                bins = sums.setdefault(label, {}).setdefault(feature, Counter())
-                bins.update(dict(pairs))
-    return {
-        label: {feature: list(bins.items()) for feature, bins in sums[label].items()}
-        for label in sorted(sums)
-    }
+        for label, found in part.items():
+            sums[label] = drift.added([sums.get(label, {}), found])
+    return {label: sums[label] for label in sorted(sums)}
 
 
 def distance(opened: Opened, counts: Counts, *, limit: float) -> dict[str, Any]:
@@ -83,7 +77,7 @@ def distance(opened: Opened, counts: Counts, *, limit: float) -> dict[str, Any]:
     worst: dict[str, Any] = {"level": "ok", "distance": 0.0}
     for label, counted_there in counts.items():
         before = opened.reference.loc[groups == label, list(counted_there)]
-        first = distances(before, counted_there).iloc[0]
+        first = drift.distances(before, counted_there).iloc[0]
         if first["distance"] > worst["distance"]:
             worst = {
                 "level": str(first["level"]),

@@ -95,7 +95,7 @@ def forecast_parts(
         files.append(out / f"forecasts-{len(files):05d}.parquet")
         kept.to_parquet(files[-1], index=False, use_dictionary=False)
     objected = np.concatenate(hits)
-    refuse_everybody(objected)
+    refuse_everybody(int(objected.sum()), len(objected))
     return ForecastParts(tuple(files), tuple(outputs.columns), objected)
 
 

@@ -6,34 +6,37 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...models.evaluation.drift import ALARM, drift
+from ...models.evaluation.drift import ALARM, Counts, distances
 from ..storage.stage_outputs import feature_names
 from ..tables.comparable_rows import comparable
 
 
-def send_list_drift(features: Path, sent: pd.DataFrame, control: str) -> str:
+def tested_customers(features: Path, control: str) -> pd.DataFrame:
+    """Features of the customers who told what offers do, from a folder of features.
+
+    `control` is the name of no offer.
+    """
+    tested = comparable(pd.read_parquet(features / "winback.parquet"), control)
+    return tested[feature_names(features, tested)]
+
+
+def send_list_drift(tested: pd.DataFrame, sent: Counts) -> str:
     """One sentence where features differ strongly, empty where none does.
 
     Parameters
     ----------
-    features
-        Folder of features, with winback.parquet.
+    tested
+        (n, features) see `tested_customers`.
     sent
-        (n, ...) features of the customers who are sent an offer.
-    control
-        Name of no offer.
+        `drift.counted` of the same features of the customers who are sent an offer.
     """
-    if sent.empty:
-        return ""
-    tested = comparable(pd.read_parquet(features / "winback.parquet"), control)
-    names = feature_names(features, sent)
-    distances = drift(tested[names], sent[names])
-    apart = distances[distances["level"] == "alarm"]
+    compared = distances(tested, sent)
+    apart = compared[compared["level"] == "alarm"]
     if apart.empty:
         return ""
     most = ", ".join(f"{row.feature} {row.distance:.2f}" for row in apart.head(3).itertuples())
     return (
-        f"{len(apart)} of {len(names)} features of those sent differ strongly from the customers "
-        f"that the effects were learned on (population stability index above {ALARM:g}; most: "
-        f"{most})"
+        f"{len(apart)} of {len(compared)} features of those sent differ strongly from the "
+        f"customers that the effects were learned on (population stability index above {ALARM:g}; "
+        f"most: {most})"
     )

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -154,38 +152,10 @@ def suppressions_of(source: Source, tables: Path, as_of: datetime) -> Suppressio
     return read_suppressions(path, as_of=as_of, max_age_days=None)
 
 
-def objectors(source: Source, tables: Path, customers: pd.DataFrame) -> np.ndarray:
-    """(rows,) bool: who is on the list of the source's tables; customer_id and as_of are read.
-
-    Raises
-    ------
-    SuppressionsUnusable
-        As `suppressions_of`, or if it names everybody.
-    """
-    listed = suppressions_of(source, tables, customers["as_of"].max())
-    if listed is None:
-        return np.zeros(len(customers), dtype=bool)
-    return listed_among(listed, customers)
-
-
-def listed_among(listed: Suppressions, customers: pd.DataFrame) -> np.ndarray:
-    """(rows,) bool: which customers are on the list.
-
-    Raises
-    ------
-    SuppressionsUnusable
-        If all are, or ids there have another type.
-    """
-    ids = pa.chunked_array([pa.array(customers["customer_id"])])
-    hit = np.asarray(listed.hit(ids).to_numpy(), dtype=bool)
-    refuse_everybody(hit)
-    return hit
-
-
-def refuse_everybody(hit: np.ndarray) -> None:
-    """Raise where a list names all of the customers (rows,); see `listed_among`."""
-    if len(hit) and hit.all():
+def refuse_everybody(objected: int, customers: int) -> None:
+    """Raise `SuppressionsUnusable` where a list names all of the customers."""
+    if objected == customers > 0:
         raise SuppressionsUnusable(
-            f"suppressions: all {len(hit):,} customers of today are on the list, so there "
+            f"suppressions: all {customers:,} customers of today are on the list, so there "
             "is nobody to decide on; check the table's query"
         )

@@ -26,11 +26,18 @@ def write_offer_lists(folder: Path) -> None:
     """`send-<offer>.csv` for each offer of `send.parquet`; safe to open in a spreadsheet."""
     for file in folder.glob("send-*.csv"):
         file.unlink()
-    sheet = pq.read_table(folder / SEND)
-    for name in sorted(pc.unique(sheet["offer"]).to_pylist()):
-        rows = sheet.filter(pc.equal(sheet["offer"], name))
+    reader = pq.ParquetFile(folder / SEND)
+    groups = range(reader.num_row_groups)
+    offers = {
+        offer
+        for group in groups
+        for offer in pc.unique(reader.read_row_group(group, ["offer"])["offer"]).to_pylist()
+    }
+    for name in sorted(offers):
+        tables = map(reader.read_row_group, groups)
+        rows = (table.filter(pc.equal(table["offer"], name)) for table in tables)
         file = folder / f"send-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.csv"
-        write_rows(sheet.schema, [rows], file)
+        write_rows(reader.schema_arrow, rows, file)
 
 
 @contextmanager
@@ -72,12 +79,11 @@ def read_summary(campaign: Place) -> dict[str, Any]:
         return dict(json.loads(file.read_bytes()))
 
 
-def read_logs(campaigns: Place, source: str) -> pd.DataFrame:
-    """All rows of the logs of a source, columns `LOGGED`; no rows without a campaign."""
+def contacted_since(campaigns: Place, source: str, moment: pd.Timestamp) -> pd.Index:
+    """Customers in the logs of a source's campaigns after a moment, each once."""
     with log_files(campaigns, source) as files:
-        logs = [pd.read_parquet(file, columns=list(LOGGED)) for file in files.values()]
-    if not logs:
-        return pd.DataFrame({name: pd.Series(dtype="object") for name in LOGGED}).astype(
-            {"offered_at": "datetime64[us]"}
-        )
-    return pd.concat(logs, ignore_index=True)
+        recent = [
+            pd.read_parquet(file, columns=["customer_id"], filters=[("offered_at", ">", moment)])
+            for file in files.values()
+        ]
+    return pd.Index(pd.concat(recent)["customer_id"].unique() if recent else [])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 
@@ -16,7 +17,7 @@ def even_rows(
     *,
     most: int,
     columns: Sequence[str] | None = None,
-    among: np.ndarray | None = None,
+    population: str | None = None,
 ) -> pd.DataFrame:
     """At most so many rows of a file, evenly spaced, in their order: the same ones every time.
 
@@ -26,18 +27,26 @@ def even_rows(
         A file of no more rows is read whole.
     columns
         Those to read, in that order; None reads all.
-    among
-        (n,) rising positions of the rows to choose from; None chooses from all.
+    population
+        Rows whose column population says so are chosen from; None chooses from all.
     """
     reader = pq.ParquetFile(file)
-    places = np.arange(reader.metadata.num_rows) if among is None else among
+    groups = range(reader.num_row_groups)
     kept = list(columns) if columns is not None else reader.schema_arrow.names
-    evenly = np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int)
-    wanted, parts, first = places[evenly], [reader.schema_arrow.empty_table().select(kept)], 0
-    for group in range(reader.num_row_groups):
-        after = first + reader.metadata.row_group(group).num_rows
-        here = wanted[(wanted >= first) & (wanted < after)] - first
+    ends = np.cumsum([0, *(len(_places(reader, group, population)) for group in groups)])
+    wanted = np.linspace(0, ends[-1] - 1, min(most, int(ends[-1]))).round().astype(int)
+    parts = [reader.schema_arrow.empty_table().select(kept)]
+    for group in groups:
+        here = wanted[(wanted >= ends[group]) & (wanted < ends[group + 1])] - ends[group]
         if len(here):
-            parts.append(reader.read_row_group(group, columns=kept).select(kept).take(here))
-        first = after
+            rows = reader.read_row_group(group, columns=kept).select(kept)
+            parts.append(rows.take(_places(reader, group, population)[here]))
     return pa.concat_tables(parts).to_pandas()
+
+
+def _places(reader: pq.ParquetFile, group: int, population: str | None) -> np.ndarray:
+    """Rows of a row group to choose from."""
+    if population is None:
+        return np.arange(reader.metadata.row_group(group).num_rows)
+    said = reader.read_row_group(group, columns=["population"]).column(0)
+    return np.flatnonzero(pc.equal(said, population).to_numpy(zero_copy_only=False))

@@ -1,18 +1,84 @@
-"""Protected columns of the attributes, as last known: read for reports, never for a model."""
+"""Protected columns of the attributes, as last known: read for reports, never for a model.
+
+What the list says is counted by their groups, a part of the customers at a time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...models.evaluation.fairness import MOST_GROUPS, bands_of, counted, groups_of
+from ..job.progress import say
+from ..settings.params import Machine
+from ..settings.sources import Source
+from .engine import open_duckdb
+from .list_parts import list_parts, listed_columns, moment_of
+from .parts import beside, parts_of
 
-def read_protected(
-    tables: Path, names: Sequence[str], customers: pd.DataFrame
-) -> pd.DataFrame | None:
-    """The protected columns that there are, aligned with customers; None without any.
+LATEST = """
+copy (
+    select customer_id, {columns} from read_parquet($file, file_row_number = true)
+    where {known}
+    qualify row_number() over (partition by customer_id order by {order} file_row_number desc) = 1
+    order by customer_id
+) to $out (format parquet)
+"""
+
+
+def count_protected(
+    source: Source, tables: Path, recommendations: Path, machine: Machine, scratch: Path
+) -> dict[str, pd.DataFrame]:
+    """`fairness.counted` of the list by group of each protected column that there is.
+
+    A column with too many values is no group but an id; it is said to be left out.
+
+    Parameters
+    ----------
+    recommendations
+        The list.
+    machine, scratch
+        Limits of DuckDB, which sorts the columns, and a folder for them.
+    """
+    known = latest_protected(
+        tables,
+        source.protected,
+        as_of=moment_of(recommendations),
+        machine=machine,
+        scratch=scratch,
+    )
+    if known is None:
+        return {}
+    asked, control = ["churn_probability"], ""
+    if source.experiment is not None:  # else nobody is a candidate for an offer
+        control = source.experiment.control
+        asked += ["recommended_offer", "expected_incremental_profit"]
+        asked += [f"uplift_{offer}" for offer in source.experiment.offers]
+    asked = [name for name in asked if name in listed_columns(recommendations)]
+    names = [name for name in pq.read_schema(known).names if name != "customer_id"]
+    bands = {name: bands_of(_numbers(recommendations, known, name)) for name in names}
+    counts: dict[str, pd.DataFrame] = {}
+    today = parts_of(known, ["customer_id", *names])
+    for customers, facts in beside(list_parts(recommendations, asked), today):
+        for name in list(bands):
+            groups = counted(customers, groups_of(facts[name], bands[name]), control=control)
+            before = [counts[name]] if name in counts else []
+            counts[name] = pd.concat([*before, groups]).groupby(level="group").sum()
+            if len(counts[name]) > MOST_GROUPS:
+                say(f"{name}: has too many values for groups; it is left out of fairness")
+                del counts[name], bands[name]
+    return counts
+
+
+def latest_protected(
+    tables: Path, names: Sequence[str], *, as_of: datetime, machine: Machine, scratch: Path
+) -> Path | None:
+    """A file of the protected columns that there are, in the order of the ids; None without any.
 
     Parameters
     ----------
@@ -20,8 +86,12 @@ def read_protected(
         Folder of the tables.
     names
         The columns under `protected:` of the source.
-    customers
-        `customer_id` and `as_of` (naive UTC); of each the latest row known by then is taken.
+    as_of
+        Of each customer the latest row known by then (naive UTC) is taken.
+    machine
+        Limits of DuckDB, which sorts.
+    scratch
+        Folder of the file.
     """
     file = tables / "attributes.parquet"
     present = pq.read_schema(file).names if names and file.is_file() else []
@@ -29,10 +99,21 @@ def read_protected(
     if not found:
         return None
     dated = "known_at" in present
-    kept = ["customer_id", *(["known_at"] if dated else []), *found]
-    rows = pd.read_parquet(file, columns=kept)
-    if dated:
-        rows = rows[~(rows["known_at"] > customers["as_of"].max())]
-        rows = rows.sort_values("known_at", kind="stable", na_position="first")
-    latest = rows.drop_duplicates("customer_id", keep="last").set_index("customer_id")
-    return latest[found].reindex(customers["customer_id"]).set_index(customers.index)
+    query = LATEST.format(
+        columns=", ".join('"' + name.replace('"', '""') + '"' for name in found),
+        known=f"known_at is null or known_at <= timestamp '{as_of}'" if dated else "true",
+        order="known_at desc nulls last," if dated else "",
+    )
+    out = scratch / "protected.parquet"
+    with open_duckdb(machine.memory_limit, machine.threads, spill=scratch) as connection:
+        connection.execute(query, {"file": str(file), "out": str(out)})
+    return out
+
+
+def _numbers(recommendations: Path, known: Path, name: str) -> pd.Series:
+    """A column of all customers of the list if it holds numbers or dates, else nothing."""
+    kind = pq.read_schema(known).field(name).type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_timestamp(kind)):
+        return pd.Series(dtype="str")
+    pairs = beside(list_parts(recommendations, []), parts_of(known, ["customer_id", name]))
+    return pd.concat([facts[name] for _, facts in pairs], ignore_index=True)

@@ -18,6 +18,7 @@ from winback.pipelines.fingerprint import hash_raw
 from winback.pipelines.settings.sources import load_source
 from winback.pipelines.storage.places import local_copy, replace_folder
 from winback.pipelines.storage.shared_files import below
+from winback.pipelines.tables import parts
 from winback.pipelines.tables.campaign_files import log_files
 
 OFFERS = ["discount", "upgrade", "bundle"]
@@ -105,6 +106,25 @@ def test_there_is_a_csv_per_offer_with_the_same_rows(folder):
     for name, rows in sheet.groupby("offer"):
         listed = pd.read_csv(folder / f"send-{name}.csv")
         assert listed["customer_id"].tolist() == rows["customer_id"].tolist()
+
+
+def test_parts_of_any_size_give_the_same_campaign(project, folder, monkeypatch):
+    monkeypatch.setattr(parts, "PART_ROWS", 97)
+    done = run_in(project, "winback", "campaign", "--name", "spring", "--campaigns", "data/cut")
+    assert done.returncode == 0, done.stderr
+    for file in ("log.parquet", "send.parquet"):
+        again = pd.read_parquet(project / "data/cut/spring" / file)
+        pd.testing.assert_frame_equal(again, pd.read_parquet(folder / file))
+    for file in sorted(folder.glob("*.csv")):
+        assert (project / "data/cut/spring" / file.name).read_bytes() == file.read_bytes()
+    again, before = (
+        json.loads((place / "summary.json").read_text())
+        for place in (project / "data/cut/spring", folder)
+    )
+    assert again["funnel"] == before["funnel"]
+    assert again["notes"] == before["notes"]
+    for offer, figures in before["offers"].items():
+        assert again["offers"][offer] == pytest.approx(figures)
 
 
 def test_the_same_campaign_again_stays_and_another_of_its_name_is_refused(project, folder):

@@ -76,7 +76,7 @@ def test_a_report_of_hostile_names_shows_them_and_runs_nothing():
             points.assign(who=LIVE * 2), rows="who", columns="offer", value="observed", spec=".2f"
         ),
         charts.steps(points, x="lo", y="hi", by="offer", x_unit=LIVE[0], y_unit=LIVE[1]),
-        charts.histogram(pd.DataFrame([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], columns=LIVE), unit="x"),
+        charts.histogram(pd.DataFrame([[1, 2, 3, 4, 5, 6]], columns=LIVE), [0.0, 1.0], unit="x"),
     ]
     blocks = [
         page.table(frame, title=LIVE[1], folded=True),

@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.evaluation.fairness import MOST_GROUPS, NOT_STATED, by_group, groups_of
+from winback.models.evaluation.fairness import (
+    NOT_STATED,
+    bands_of,
+    by_group,
+    counted,
+    groups_of,
+)
 
 
 def listed(group, offered, *, lost, gain=6.0):
@@ -26,7 +32,7 @@ def active(group, risk, *, rows):
 
 def judged(*parts):
     rows = pd.concat(parts, ignore_index=True)
-    return by_group(rows, rows.pop("group"), control="none").set_index("group")
+    return by_group(counted(rows, rows.pop("group"), control="none")).set_index("group")
 
 
 def test_rates_and_ratio_are_those_of_the_list_and_four_fifths_is_the_limit():
@@ -61,18 +67,31 @@ def test_where_nobody_gets_an_offer_nobody_is_judged():
 
 def test_a_list_without_offers_has_risks_alone():
     rows = active("a", 0.3, rows=40)
-    table = by_group(rows, rows.pop("group"), control="").set_index("group")
+    table = by_group(counted(rows, rows.pop("group"), control="")).set_index("group")
     assert table["lost"]["a"] == 0
     assert table["churn_risk"]["a"] == pytest.approx(0.3)
 
 
-def test_numbers_and_dates_are_groups_in_bands_and_ids_are_no_groups():
-    ages = groups_of(pd.Series([*range(20, 80), np.nan]))
+def grouped(values):
+    return groups_of(values, bands_of(values))
+
+
+def test_numbers_and_dates_are_groups_in_bands():
+    ages = grouped(pd.Series([*range(20, 80), np.nan]))
     assert ages.nunique() == 5
     assert ages.iloc[-1] == NOT_STATED
-    born = groups_of(pd.Series(pd.date_range("1950-01-01", periods=60, freq="YE")))
+    born = grouped(pd.Series(pd.date_range("1950-01-01", periods=60, freq="YE")))
     assert born.nunique() == 4
-    assert set(groups_of(pd.Series([True, False, None]))) == {"True", "False", NOT_STATED}
-    mails = pd.Series([f"{number}@example.org" for number in range(MOST_GROUPS + 1)])
-    assert groups_of(mails) is None
-    assert groups_of(mails.iloc[:3]).tolist() == mails.iloc[:3].tolist()
+    assert set(grouped(pd.Series([True, False, None]))) == {"True", "False", NOT_STATED}
+    assert set(grouped(pd.Series([True, False]))) == {"True", "False"}
+    assert set(grouped(pd.Series([1, 2]))) == {"1", "2"}
+    assert set(grouped(pd.Series([1, 2.5, np.nan]))) == {"1", "2.5", NOT_STATED}
+    mails = pd.Series([f"{number}@example.org" for number in range(3)])
+    assert grouped(mails).tolist() == mails.tolist()
+
+
+def test_counts_of_parts_add_up_to_those_of_all():
+    rows = pd.concat([listed("a", 50, lost=100), active("b", 0.2, rows=40)], ignore_index=True)
+    whole = counted(rows, rows["group"], control="none")
+    parts = [counted(part, part["group"], control="none") for part in (rows[:70], rows[70:])]
+    pd.testing.assert_frame_equal(pd.concat(parts).groupby(level=0).sum(), whole)

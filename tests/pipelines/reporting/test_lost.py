@@ -3,8 +3,10 @@
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 
+from winback.pipelines.reporting.listed import read_listed
 from winback.pipelines.reporting.lost import lost
 
 
@@ -17,9 +19,15 @@ def test_they_have_a_chapter_without_an_experiment(tmp_path):
             "spend_total": [75.0, 20.0, 5.0, 900.0],
         }
     ).to_parquet(tmp_path / "current.parquet")
-    listed = pd.DataFrame(
+    pd.DataFrame(
         {
             "customer_id": people,
+            "as_of": pd.Timestamp("2024-01-01"),
+            "recommended_offer": pd.Series([None] * 4, dtype="str"),
+            "holdout": False,
+            "model_version": "1",
+            "expected_incremental_profit": np.nan,
+            "strategy": "win back",
             "priority": ["A", "B", "C", "A"],
             "reasons": [
                 "no experiment says what to offer; rule of thumb by lapse: 15% off",
@@ -28,9 +36,9 @@ def test_they_have_a_chapter_without_an_experiment(tmp_path):
                 "",
             ],
         }
-    )
-    findings = SimpleNamespace(recommendations=listed, source=SimpleNamespace(currency="$"))
-    blocks = list(lost(SimpleNamespace(features=tmp_path), findings))
+    ).to_parquet(tmp_path / "list.parquet", index=False)
+    listed = read_listed(tmp_path / "list.parquet", tmp_path / "current.parquet", None, first=1)
+    blocks = list(lost(SimpleNamespace(listed=listed, source=SimpleNamespace(currency="$"))))
     said = " ".join(block.text + block.headline for block in blocks)
     assert "3 customers count as lost" in said
     assert "1 of 3 lost customers come first" in said

@@ -6,7 +6,13 @@ import pytest
 
 from winback.pipelines.tables.even_rows import even_rows
 
-ROWS = pd.DataFrame({"one": np.arange(1_000), "two": [f"t{n % 7}" for n in range(1_000)]})
+ROWS = pd.DataFrame(
+    {
+        "one": np.arange(1_000),
+        "two": [f"t{n % 7}" for n in range(1_000)],
+        "population": ["lost" if 500 <= n < 700 else "active" for n in range(1_000)],
+    }
+)
 
 
 @pytest.fixture(params=[1_000, 64])
@@ -28,7 +34,7 @@ def test_of_more_rows_evenly_spaced_ones_are_read(file):
     assert found["one"].iloc[[0, -1]].tolist() == [0, 999]
 
 
-def test_they_may_be_chosen_among_some(file):
-    among = np.arange(500, 700)
-    assert even_rows(file, most=2, among=among)["one"].tolist() == [500, 699]
-    assert even_rows(file, most=2, among=among[:0]).empty
+def test_they_may_be_chosen_from_a_population(file):
+    assert even_rows(file, most=2, population="lost")["one"].tolist() == [500, 699]
+    assert even_rows(file, most=1_000, population="lost")["one"].tolist() == [*range(500, 700)]
+    assert even_rows(file, most=2, population="dormant").empty

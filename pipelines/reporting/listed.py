@@ -1,0 +1,221 @@
+"""The customers of the list, counted: all that the report says of them, read part by part.
+
+Memory does not depend on the number of customers. Counts and sums are of all of them. Only what the
+tenth at highest risk holds is taken from risks in steps of 1/65,536, finer than it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ...models.decision.carry_over import gain_in_log_odds
+from ...models.offers import Offer
+from ..tables.list_parts import list_parts, listed_columns
+from ..tables.parts import beside, parts_of
+from . import words
+
+REASON = "departure_reason"
+PAST = ("margin_total", "spend_total")  # what customers were worth, the first that is known
+KEYS = ("recommended_offer", "holdout", "priority", "strategy", "population", REASON)
+TOLD = ("rule", "discount")  # keys made of the reasons
+GAIN, RISK = "expected_incremental_profit", "churn_probability"
+FORECASTS = ("return_probability_", "uplift_", "months_", "value_")
+DISCOUNT = r"rule of thumb by lapse: (\d+)% off"
+BINS = 30  # of the effects
+STEPS = 65_536  # of the risks
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What offers cost, how no offer is named, and the experiment's share of returns without."""
+
+    offers: Mapping[str, Offer]
+    control: str
+    alone: float
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What is known of all customers of the list.
+
+    Attributes
+    ----------
+    cells
+        A row for all customers who are alike in `KEYS`, in rule (which stopped those who get no
+        offer, else empty) and discount (the rule of thumb in percent, as text). Numbers of
+        customers: customers; at_risk, answered, gain_known and <past>_known, of whom a risk, a
+        chance to return, a gain and a past is known; unlike, asked and of a kind that the
+        experiment hardly has; beyond, asked, with a gain, and gone for longer than most in it.
+        Sums of what is known: the forecasts, the gain and the past by their names; risk_variance,
+        of p (1 - p); gain_positive; gain_beyond, and carried, the same with effects carried in log
+        odds. What the list does not tell has no column.
+    gaining, risky
+        The first of those who are sent an offer, by gain, and of the active, by risk.
+    top_tenth
+        Sum of the risks of the tenth at highest risk.
+    effects
+        (bins, offers) how many of those who are sent an offer have such a predicted effect.
+    edges
+        (bins + 1,) of the effects.
+    """
+
+    cells: pd.DataFrame
+    gaining: pd.DataFrame
+    risky: pd.DataFrame
+    top_tenth: float
+    effects: pd.DataFrame
+    edges: np.ndarray
+
+
+def read_listed(file: Path, current: Path, terms: Terms | None, *, first: int) -> Listed:
+    """Count the customers of a list.
+
+    Parameters
+    ----------
+    current
+        Features of the same customers, in the order of their ids.
+    terms
+        None where no offer is recommended.
+    first
+        How many of the first are kept.
+
+    Raises
+    ------
+    StoreError
+        As `list_parts`.
+    """
+    there, known = listed_columns(file), pq.read_schema(current).names
+    asked = [name for name in there if name.startswith(FORECASTS) or name in (*KEYS, GAIN, RISK)]
+    asked += [name for name in ("reasons", "excluded_by", "beyond_experiment") if name in there]
+    more = [name for name in ("population", REASON, *PAST) if name in known]
+    cells: list[pd.DataFrame] = []
+    gaining: list[pd.DataFrame] = []
+    risky: list[pd.DataFrame] = []
+    risks = np.zeros((2, STEPS))
+    today = parts_of(current, ["customer_id", *more])
+    for part, facts in beside(list_parts(file, asked), today):
+        rows = part.join(facts[more])
+        cells = [_added([*cells, _cells(rows, terms)])]
+        if RISK in rows:
+            risky = [_leading(risky, rows, RISK, first)]
+            risks += _stepwise(rows[RISK].dropna().to_numpy())
+        if terms is not None:
+            sent = rows[is_sent(rows, terms.control)]
+            gaining = [_leading(gaining, sent, GAIN, first)]
+    effects = [name for name in there if name.startswith("uplift_")]
+    counts, edges = _effects(file, effects, terms) if terms else (pd.DataFrame(), np.zeros(0))
+    return Listed(
+        cells=cells[0],
+        gaining=gaining[0] if gaining else pd.DataFrame(),
+        risky=risky[0] if risky else pd.DataFrame(),
+        top_tenth=_highest(risks, max(1, int(cells[0]["at_risk"].sum()) // 10)),
+        effects=counts,
+        edges=edges,
+    )
+
+
+def is_sent(rows: pd.DataFrame, control: str) -> pd.Series:
+    """Who is to be sent an offer: not the holdout, not those who get none."""
+    offer = rows["recommended_offer"]
+    return offer.notna() & (offer != control) & ~rows["holdout"]
+
+
+def top(rows: pd.DataFrame, by: str, count: int) -> pd.DataFrame:
+    """The rows with the largest values of a column, of equal ones the smaller id first."""
+    keys = rows[[by, "customer_id"]].sort_values([by, "customer_id"], ascending=[False, True])
+    return rows.loc[keys.index[:count]]
+
+
+def _leading(before: list[pd.DataFrame], rows: pd.DataFrame, by: str, count: int) -> pd.DataFrame:
+    return top(pd.concat([*before, top(rows, by, count)], ignore_index=True), by, count)
+
+
+def _cells(rows: pd.DataFrame, terms: Terms | None) -> pd.DataFrame:
+    """The cells of a part of the customers."""
+    facts: dict[str, Any] = {name: rows[name] for name in KEYS if name in rows}
+    facts |= dict.fromkeys(TOLD, "") | {"customers": 1}
+    facts |= {"at_risk": 0, "gain_known": rows[GAIN].notna(), GAIN: rows[GAIN]}
+    if RISK in rows:
+        risk = rows[RISK]
+        facts |= {"at_risk": risk.notna(), RISK: risk, "risk_variance": risk * (1 - risk)}
+    facts |= {str(name): rows[name] for name in rows if str(name).startswith(FORECASTS)}
+    for name in PAST:
+        if name in rows:
+            facts |= {name: rows[name], f"{name}_known": rows[name].notna()}
+    if terms is None:
+        facts["discount"] = rows["reasons"].str.extract(DISCOUNT)[0]
+    else:
+        facts |= _decided(rows, terms)
+    return _added([pd.DataFrame(facts, index=rows.index)])
+
+
+def _decided(rows: pd.DataFrame, terms: Terms) -> dict[str, Any]:
+    """What is counted of customers for whom there are offers."""
+    asked = rows["recommended_offer"].notna()
+    stopped = (rows["recommended_offer"] == terms.control) & ~rows["holdout"]
+    reasons = rows["reasons"].where(stopped, "")
+    alone = f"return_probability_{terms.control}"
+    facts: dict[str, Any] = {
+        "rule": reasons.map({reason: words.rule(reason) for reason in reasons.unique()}),
+        "answered": rows[alone].notna() if alone in rows else 0,
+        "unlike": asked & (rows["excluded_by"] == "least_experiment_rows"),
+    }
+    if "beyond_experiment" in rows:
+        gain = rows[GAIN].where(asked).fillna(0.0).clip(lower=0.0)
+        beyond = asked & rows["beyond_experiment"] & (gain > 0)
+        facts |= {"gain_positive": gain, "beyond": beyond, "gain_beyond": gain.where(beyond)}
+        if f"value_{terms.control}" in rows:
+            carried = pd.Series(np.nan, rows.index)
+            carried[beyond] = gain_in_log_odds(
+                rows[beyond], offers=terms.offers, control=terms.control, base=terms.alone
+            )
+            facts["carried"] = carried
+    return facts
+
+
+def _added(cells: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The cells of all parts, from those of each."""
+    keys = [name for name in (*KEYS, *TOLD) if name in cells[0]]
+    return pd.concat(cells).groupby(keys, dropna=False, observed=True).sum().reset_index()
+
+
+def _stepwise(risks: np.ndarray) -> np.ndarray:
+    """(2, STEPS) how many risks are in each step, and their sum."""
+    steps = np.minimum((risks * STEPS).astype(int), STEPS - 1)
+    return np.array([np.bincount(steps, weights, STEPS) for weights in (None, risks)])
+
+
+def _highest(risks: np.ndarray, count: int) -> float:
+    """Sum of the `count` largest risks, those of the last step as if they were alike."""
+    known, sums = risks[:, ::-1]
+    whole = int(np.searchsorted(np.cumsum(known), count, side="right"))
+    rest = count - known[:whole].sum()
+    mean = sums[whole] / known[whole] if rest and whole < STEPS else 0.0
+    return float(sums[:whole].sum() + rest * mean)
+
+
+def _effects(file: Path, columns: Sequence[str], terms: Terms) -> tuple[pd.DataFrame, np.ndarray]:
+    """Customers who are sent an offer by predicted effect, and the edges of its bins."""
+    asked = ("recommended_offer", "holdout", *columns)
+
+    def sent() -> Iterator[np.ndarray]:
+        for rows in list_parts(file, asked):
+            mine = rows.loc[is_sent(rows, terms.control), list(columns)]
+            if len(mine):
+                yield mine.to_numpy()
+
+    ends: list[float] = []
+    for effects in sent():
+        ends = [min([*ends[:1], effects.min()]), max([*ends[1:], effects.max()])]
+    edges = np.histogram_bin_edges(ends, bins=BINS)
+    counts = np.zeros((BINS, len(columns)), dtype=int)
+    for effects in sent():
+        counts += np.column_stack([np.histogram(one, bins=edges)[0] for one in effects.T])
+    return pd.DataFrame(counts, columns=list(columns)), edges

@@ -120,10 +120,10 @@ def campaign(
             return _standing(folder, facts)
         with step(f"campaign {name}"), scratch_beside(here, "parts") as scratch:
             lists = [suppressions_of(source, run.tables, as_of)]
-            if suppressions is not None:
-                with local_copy(suppressions, "suppressions") as file:
-                    newer = read_suppressions(file, as_of=as_of, max_age_days=max_age_days)
-                lists.append(newer)
+            with local_copy(suppressions, "suppressions") as newer:
+                if newer is not None:
+                    known = read_suppressions(newer, as_of=as_of, max_age_days=max_age_days)
+                    lists.append(known)
             since = as_of - pd.Timedelta(days=params.cooldown_days)
             drawn = draw_campaign(
                 decision,

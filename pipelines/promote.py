@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from ..models.decision.recommend import is_lost
-from ..models.evaluation.drift import counted
+from ..models.evaluation.drift import bins_of, counted
 from ..models.evaluation.gates import Gate
 from ..models.formula.answers import Answers, answer
 from .job.exit_codes import Refusal, Vetoed
@@ -118,7 +118,7 @@ def _tell_send_list(
     offered = answer(Answers(None, answers.winback, answers.decision), today)["recommended_offer"]
     sent = today[offered.notna() & (offered != control)]
     tested = tested_customers(match.features, control)
-    told = send_list_drift(tested, counted(tested, sent)) if len(sent) else ""
+    told = send_list_drift(tested, counted(bins_of(tested), sent)) if len(sent) else ""
     told = told or "like the experiment"
     client.set_model_version_tag(MODEL_NAME, challenger.version, SEND_LIST, told)
     say(f"today's send list: {told}")

@@ -17,6 +17,7 @@ MOST_VALUES = 20
 
 Pairs: TypeAlias = Sequence[tuple[int | str | None, int]]
 Counts: TypeAlias = Mapping[str, Pairs]
+Bins: TypeAlias = Mapping[str, np.ndarray | None]
 
 
 def drift(
@@ -64,7 +65,8 @@ def drift(
             f"drift: both sets need rows, found {len(reference)} and {len(current)}; "
             "check the source"
         )
-    table = distances(reference, counted(reference, current), warn=warn, alarm=alarm)
+    counts = counted(bins_of(reference), current)
+    table = distances(reference, counts, warn=warn, alarm=alarm)
     sides = [(reference[name], current[name]) for name in table["feature"]]
     table["shift"] = [_shift_of(before, after) for before, after in sides]
     table["missing_reference"] = [float(before.isna().mean()) for before, _ in sides]
@@ -72,8 +74,16 @@ def drift(
     return table[["feature", "distance", "shift", "missing_reference", "missing_current", "level"]]
 
 
-def counted(reference: pd.DataFrame, current: pd.DataFrame) -> Counts:
-    """Rows of `current` in each bin of the reference, by feature: those of its parts add up.
+def bins_of(reference: pd.DataFrame) -> Bins:
+    """Where the bins of each feature end, rising; None for a category, whose texts are bins."""
+    return {
+        str(name): _edges(_numbers(values)) if _is_number(values) else None
+        for name, values in reference.items()
+    }
+
+
+def counted(bins: Bins, current: pd.DataFrame) -> Counts:
+    """Rows of `current` in each bin of a reference, by feature: those of its parts add up.
 
     Returns
     -------
@@ -81,7 +91,7 @@ def counted(reference: pd.DataFrame, current: pd.DataFrame) -> Counts:
         By feature a list of pairs: the bin (a number, the text of a category, or None where the
         value is missing) and its rows.
     """
-    return {str(name): _counts(reference[name], current[name]) for name in reference.columns}
+    return {name: _counts(edges, current[name]) for name, edges in bins.items()}
 
 
 def added(parts: Iterable[Counts]) -> Counts:
@@ -97,16 +107,16 @@ def distances(
     reference: pd.DataFrame, counts: Counts, *, warn: float = WARN, alarm: float = ALARM
 ) -> pd.DataFrame:
     """As `drift` does, feature, distance and level only, from counts of the other side."""
-    own = counted(reference, reference)
+    own = counted(bins_of(reference), reference)
     rows = [(name, _stability_index(own[name], counts[name])) for name in own]
     table = pd.DataFrame(rows, columns=["feature", "distance"])
     table["level"] = [LEVELS[step] for step in np.digitize(table["distance"], [warn, alarm])]
     return table.sort_values(["distance", "feature"], ascending=[False, True], ignore_index=True)
 
 
-def _counts(before: pd.Series, after: pd.Series) -> list[tuple[int | str | None, int]]:
-    if _is_number(before):
-        placed = _placed(_numbers(after), _edges(_numbers(before)))
+def _counts(edges: np.ndarray | None, after: pd.Series) -> list[tuple[int | str | None, int]]:
+    if edges is not None:
+        placed = _placed(_numbers(after), edges)
         values, counts = np.unique(placed, return_counts=True)
         bins: list[int | str | None] = [None if value < 0 else int(value) for value in values]
         return list(zip(bins, counts.tolist(), strict=True))

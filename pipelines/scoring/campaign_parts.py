@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from ...models.decision.campaign import campaign_log, funnel, send_sheet, stops
 from ...models.decision.decision import Decision
 from ...models.decision.recommend import is_lost
-from ...models.evaluation.drift import Counts, added, counted
+from ...models.evaluation.drift import Counts, added, bins_of, counted
 from ..settings.params import Machine
 from ..tables.engine import open_duckdb
 from ..tables.list_parts import list_parts, listed_columns
@@ -90,6 +90,7 @@ def draw_campaign(
         If the list of recommendations is unusable.
     """
     tested = tested_customers(features, decision.control)
+    bins = bins_of(tested)
     lost, named, elsewhere, objected = 0, np.zeros(len(objectors), dtype=int), 0, 0
     ended, held_out, version = Counter[str](), 0, ""
     unlike: Counts = {}
@@ -105,6 +106,8 @@ def draw_campaign(
         lost, named = lost + len(facts), named + hits.sum(axis=1)
         objected, elsewhere = objected + int(hits.any(axis=0).sum()), elsewhere + int(away.sum())
         kept = ~hits.any(axis=0) & ~away & rows["holdout"].notna().to_numpy()
+        if not kept.any():
+            continue
         table = rows[kept].infer_objects().reset_index(drop=True)
         ended += stops(table, decision.control)
         log = campaign_log(decision, table, name)
@@ -116,7 +119,7 @@ def draw_campaign(
             log.to_parquet(logs[-1], index=False)
         if len(sheet):
             sent = facts[facts["customer_id"].isin(sheet["customer_id"])]
-            unlike = added([unlike, counted(tested, sent)])
+            unlike = added([unlike, counted(bins, sent)])
             sums = [_added([*sums, _summed(sheet)])]
             sheets.append(out / f"sheet-{len(sheets):05d}.parquet")
             sheet.to_parquet(sheets[-1], index=False)

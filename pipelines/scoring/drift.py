@@ -48,7 +48,8 @@ def counts(opened: Opened, rows: pa.Table) -> Counts:
     groups, reference_groups = populations(today), populations(opened.reference)
     return {
         label: drift.counted(
-            opened.reference.loc[reference_groups == label, list(columns)], today[groups == label]
+            drift.bins_of(opened.reference.loc[reference_groups == label, list(columns)]),
+            today[groups == label],
         )
         for label in sorted(set(groups.unique()) & set(reference_groups.unique()))
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..models.offers import STAYS
 from .job.progress import say, step
 from .reporting import charts
 from .reporting.campaign import campaign, policies
@@ -22,14 +23,16 @@ from .reporting.html import Block, Chapter, picture, render, table, text
 from .reporting.lost import lost
 from .reporting.models import churn, comeback
 from .reporting.one_customer import one_customer
+from .reporting.retention import retention
 from .reporting.summary import Findings, Inputs, summary
 from .settings.objectives import chosen_objective
 from .settings.params import Params, Report
-from .settings.sources import Source
+from .settings.sources import Experiment, Source
 from .storage.atomic import StoreError, replace_file, verify
 from .storage.stage_outputs import read_dictionary, read_json, read_recommendations, why_skipped
 
 NOT_SHOWN = ("expected_profit_", "as_of", "assigned_offer", "propensity", "model_version")
+OF_OFFER = (STAYS, "uplift_", "value_", "months_", "expected_profit_")
 BENCHMARKS = pd.DataFrame(
     [
         ("selling to an active customer", "60-70%"),
@@ -77,6 +80,12 @@ def _findings(source: Source, inputs: Inputs, objective: str | None, level: floa
         decision = read_json(inputs.decision / "decision.json", dict)
     metrics = read_json(inputs.metrics, dict)
     policies_found = pd.DataFrame(read_json(inputs.policies, list))
+    listed = read_recommendations(inputs.recommendations, without=NOT_SHOWN)
+    kept, evidence = pd.DataFrame(), decision
+    if source.retention_experiment is not None and not why_skipped(inputs.winback, "retention"):
+        verify(inputs.decision)
+        listed, kept = _apart(listed, source.retention_experiment)
+        evidence = decision or read_json(inputs.decision / "decision.json", dict)["retention"]
     graded = {"winback", "policy", "rules"} if decision else set[str]()
     for file, missing in (
         (inputs.metrics, graded - {*metrics}),
@@ -91,11 +100,25 @@ def _findings(source: Source, inputs: Inputs, objective: str | None, level: floa
         metrics=metrics,
         policies=policies_found,
         decision=decision,
-        recommendations=read_recommendations(inputs.recommendations, without=NOT_SHOWN),
+        recommendations=listed,
         skipped=skipped,
-        objective=chosen_objective(source, objective, decision),
+        objective=chosen_objective(source, objective, evidence),
         level=level,
+        kept=kept,
     )
+
+
+def _apart(listed: pd.DataFrame, experiment: Experiment) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The list without the offers that keep active customers, and the rows that have them."""
+    chance = f"{STAYS}{experiment.control}"
+    mine = listed[chance].notna()
+    kept = listed[mine]
+    names = (f"{stem}{name}" for stem in OF_OFFER for name in experiment.offer_names)
+    listed = listed.drop(columns=[name for name in names if name in listed])
+    listed.loc[mine, ["recommended_offer", "excluded_by"]] = None
+    listed.loc[mine, "expected_incremental_profit"] = float("nan")
+    listed.loc[mine, "holdout"] = False
+    return listed, kept
 
 
 def _chapters(
@@ -113,6 +136,9 @@ def _chapters(
         yield "policies", "Which policy earns most", list(policies(inputs, findings))
         yield "experiment", "What the experiment says", list(experiment(source, inputs, findings))
         yield "return", "Who comes back", list(comeback(inputs, findings))
+    if len(findings.kept):
+        title = "Active customers: whom an offer keeps"
+        yield "retention", title, list(retention(inputs, findings))
     if "churn" in findings.metrics:
         yield "churn", "Who is about to leave", list(churn(inputs))
         if (inputs.features / "sensitivity.parquet").exists():

@@ -24,6 +24,7 @@ from .world import (
     REASONS,
     RETENTION_FACTORS,
     SERVICE,
+    SLEEPS_BELOW,
     World,
 )
 
@@ -218,8 +219,14 @@ def _of_retention(
     since = start + month * MONTH - world.retention_at
     acts = (since >= 0) & (since < world.churn_horizon_days * DAY)
     acts &= (start < world.retention_at) & (lives.number[alive] == 1)
-    offer = people.retention_offer[lives.customer[alive]]
-    return np.asarray(RETENTION_FACTORS[np.where(acts, offer, 0)])
+    customer = lives.customer[alive]
+    offer = np.where(acts, people.retention_offer[customer], 0)
+    return np.asarray(RETENTION_FACTORS[_sleeps(people, customer), offer])
+
+
+def _sleeps(people: People, customer: np.ndarray) -> np.ndarray:
+    """1 for customers who hardly use what they pay for, and whom an offer wakes; else 0."""
+    return (people.usage[customer] < SLEEPS_BELOW).astype(np.int64)
 
 
 def next_moods(people: People, customer: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -278,7 +285,7 @@ def churn_probability(
             moods = next_moods(people, lives.customer, moods)
             message = lives.contact_chance
         if step == 1:
-            table *= RETENTION_FACTORS[offer][:, None]
+            table *= RETENTION_FACTORS[_sleeps(people, lives.customer), offer].T
         price = table[:, PRICE]
         now = month + step
         after_welcome = welcome & (now >= WELCOME_MONTHS) & (now < WELCOME_MONTHS + 3)

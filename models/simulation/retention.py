@@ -1,9 +1,10 @@
 """An experiment among the active customers of the simulated world, before they leave.
 
-Everything in it is our choice. A rebate keeps customers who leave for price or for a competitor; it
-reminds those who are upset about the service of what they pay, and they leave because of it: the
-minority of "Retention futility" (Ascarza, Journal of Marketing Research 55(1), 2018), who are most
-at risk. A call soothes them, and disturbs the others. Offers act for as long as churn looks ahead.
+Everything in it is our choice. A rebate keeps those who would leave for price or for a competitor,
+a call those who would leave for the service; customers who need it no more are most at risk, and no
+offer keeps them. A quarter of the customers hardly use what they pay for: any offer reminds them of
+that, and more of them leave ("Retention futility", Ascarza, Journal of Marketing Research 55(1),
+2018). Offers act for as long as churn looks ahead.
 """
 
 from __future__ import annotations

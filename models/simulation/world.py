@@ -33,13 +33,14 @@ VALUE_OF_RETURN: Mapping[str, float] = MappingProxyType(
 )
 
 RETENTION_OFFERS = ("nothing", "rebate", "call")
-RETENTION_COST = (0.0, 30.0, 0.0)  # for each customer who stays
-# What each offer makes of the hazard of each reason; the first leaves all as they are.
+RETENTION_COST = (0.0, 8.0, 0.0)  # for each customer who stays
+SLEEPS_BELOW = -0.7  # of the trait usage: a quarter of the customers
+# What each offer makes of the hazard of each reason, for customers who use the service, and for
+# those who hardly do; nothing leaves all as they are.
 RETENTION_FACTORS = np.array(
     [
-        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
-        [0.35, 1.9, 1.9, 0.35, 1.0, 1.0],
-        [1.2, 0.65, 0.65, 1.2, 1.0, 1.0],
+        [[1.0] * 6, [0.1, 1.0, 1.0, 0.1, 1.0, 1.0], [1.0, 0.5, 0.5, 1.0, 1.0, 1.0]],
+        [[1.0] * 6, [2.5, 2.5, 2.5, 2.5, 1.0, 1.0], [1.5, 1.5, 1.5, 1.5, 1.0, 1.0]],
     ]
 )
 

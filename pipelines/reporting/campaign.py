@@ -47,7 +47,11 @@ def campaign(params: Report, findings: Findings) -> Iterator[Block]:
     """What to send to whom, whom not and why."""
     customers = findings.recommendations
     for part, why in findings.skipped.items():
-        subject = {"churn": "No churn model", "winback": "No win-back offers"}[part]
+        subject = {
+            "churn": "No churn model",
+            "winback": "No win-back offers",
+            "retention": "No offers to active customers",
+        }[part]
         yield text(f"{subject}: {why}.")
     offered = sent(findings)
     if findings.decision:

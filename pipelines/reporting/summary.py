@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,11 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Findings:
-    """Results of the stages as the report reads them."""
+    """Results of the stages as the report reads them.
+
+    `recommendations` tells nothing of the offers that keep active customers; `kept` has the rows of
+    these customers, and is empty without an experiment among them.
+    """
 
     source: Source
     as_of: pd.Timestamp
@@ -41,6 +45,7 @@ class Findings:
     skipped: Mapping[str, str]
     objective: str
     level: float
+    kept: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def summary(findings: Findings, *, report: Path) -> str:
@@ -62,6 +67,8 @@ def _lines(findings: Findings) -> Iterator[str]:
             f"active    {len(risk):,} customers, {risk.sum():,.0f} expected to leave "
             f"(AUC {model['auc']:.3f}, lift in the top tenth {model['lift_10']:.2f})"
         )
+    if len(findings.kept):
+        yield from _kept(findings)
     if not findings.decision:
         return
     decided = decided_for(findings)
@@ -86,6 +93,20 @@ def _lines(findings: Findings) -> Iterator[str]:
         f"          {_amount(gain, findings)} [{_amount(low, findings)}, "
         f"{_amount(high, findings)}] {more} than {decided['best_single']} for all"
         + ("" if decided["personalize"] else ", which is what is sent under the rules")
+    )
+
+
+def _kept(findings: Findings) -> Iterator[str]:
+    """How many active customers are to be sent an offer, and what choosing by uplift gains."""
+    offers = findings.kept[~findings.kept["holdout"]]["recommended_offer"].dropna()
+    control = findings.source.retention.control if findings.source.retention else ""
+    figures = findings.metrics["retention"]["policy"][findings.objective]
+    lead, low, high = (
+        _amount(figures[f"uplift_over_risk{end}"], findings) for end in ("", "_lo", "_hi")
+    )
+    yield (
+        f"keep      {(offers != control).sum():,} of them to be sent an offer; chosen by uplift, "
+        f"not by risk: {lead} [{low}, {high}] per held-out customer"
     )
 
 

@@ -24,8 +24,8 @@ from ..models.evaluation.fairness import by_group, groups_of
 from ..models.evaluation.policies import compare, rule_prices
 from ..models.evaluation.probability import grade_probabilities
 from ..models.evaluation.retention import BY_RISK, BY_UPLIFT, by_share, chosen_by, single_offer
-from ..models.formula.answers import RETENTION
 from ..models.formula.calibration import amounts_table, reliability_table
+from ..models.formula.formula import RETENTION
 from ..models.offers import STAYS, chances_of
 from .job.progress import say, step
 from .settings.objectives import graded

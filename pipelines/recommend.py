@@ -31,7 +31,7 @@ from ..models.decision.reasons import sentences
 from ..models.decision.recommend import facts_of, weigh
 from ..models.decision.recommend import recommend as decide
 from ..models.decision.strategy import lapse_discount
-from ..models.formula.answers import RETENTION
+from ..models.formula.formula import RETENTION
 from .job.progress import say, step
 from .scoring.first_reasons import First, why_first
 from .scoring.forecast_parts import forecast_parts

@@ -26,8 +26,8 @@ from mlflow.types import ColSpec, DataType, Schema
 
 from ..models.decision.decision import DECISION_FILE
 from ..models.decision.recommend import DECISION_COLUMNS
-from ..models.formula.answers import RETENTION, Answers, answer, input_columns
-from ..models.formula.formula import FORMULA_FILE
+from ..models.formula.answers import Answers, answer, input_columns
+from ..models.formula.formula import FORMULA_FILE, RETENTION
 from .job.exit_codes import ModelRefused
 from .job.progress import say, step
 from .registry.aliases import finish_moving

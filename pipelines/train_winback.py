@@ -25,9 +25,8 @@ from ..models.decision.policy_tree import fit_policy_tree, tree_to_json
 from ..models.evaluation.held_out import held_out, kept_apart, value_is_known
 from ..models.evaluation.policies import Graded, decide
 from ..models.evaluation.unseen import remember_offers
-from ..models.formula.answers import RETENTION
 from ..models.formula.explain import family_importance, importance
-from ..models.formula.formula import Formula, evaluate
+from ..models.formula.formula import RETENTION, Formula, evaluate
 from ..models.groups import group_labels, shared_labels
 from ..models.offers import RETURNS, STAYS, chances_of
 from ..models.returns.returns import WinbackModel, fit_winback

@@ -14,9 +14,7 @@ import pandas as pd
 
 from ..decision.decision import DECISION_FILE, Decision, decision_columns, decision_from_json
 from ..decision.recommend import recommend
-from .formula import Formula, evaluate, from_files
-
-RETENTION = "retention/"  # folder, among the files of the win-back model
+from .formula import RETENTION, Formula, evaluate, from_files
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ...models.decision.decision import DECISION_FILE
-from ...models.formula.answers import RETENTION, Answers, answer, input_columns, load_answers
-from ...models.formula.formula import FORMULA_FILE
+from ...models.formula.answers import Answers, answer, input_columns, load_answers
+from ...models.formula.formula import FORMULA_FILE, RETENTION
 from ..job.exit_codes import ModelRefused
 from ..storage.atomic import file_hash
 from ..storage.mlflow_home import tracking_uri

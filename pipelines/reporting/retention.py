@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ...models.evaluation.effect_groups import effects_by_predicted
-from ...models.formula.answers import RETENTION
+from ...models.formula.formula import RETENTION
 from ..settings.objectives import graded
 from ..settings.sources import Experiment
 from ..tables.safe_csv import read_table

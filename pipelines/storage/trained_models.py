@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 from ...models.decision.decision import DECISION_FILE, Decision, decision_from_json
-from ...models.formula.answers import RETENTION, Answers, load_answers
-from ...models.formula.formula import FORMULA_FILE
+from ...models.formula.answers import Answers, load_answers
+from ...models.formula.formula import FORMULA_FILE, RETENTION
 from .atomic import MANIFEST, StoreError, read_verified
 
 MODEL_FILES = {FORMULA_FILE, DECISION_FILE, f"{RETENTION}{FORMULA_FILE}"}

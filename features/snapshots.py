@@ -94,8 +94,17 @@ def churn_snapshots(
     active = population_at(tables, dates, definition).filter(
         nw.col("lost") == 0, matured(days=definition.maturity_days, now=now)
     )
-    days = definition.lead_days + definition.horizon_days
-    first_lost = _first_lost(departures, active, days)
+    first_lost = (
+        outcomes(
+            departures.select("customer_id", "lost_at"),
+            active,
+            time="lost_at",
+            after_days=0,
+            days=definition.lead_days + definition.horizon_days,
+        )
+        .group_by(*KEYS)
+        .agg(nw.col("lost_at").min())
+    )
     labelled = active.select(*KEYS).join(first_lost, on=list(KEYS), how="left")
     stays, lost_at = nw.col("lost_at").is_null(), nw.col("lost_at")
     reachable = labelled.filter(stays | (lost_at >= nw.col("as_of") + definition.lead_days * DAY))
@@ -172,8 +181,9 @@ def retention_snapshots(
 ) -> nw.LazyFrame:
     """Offers to customers who were active then, with as_of = offered_at, and who stayed.
 
-    A customer stayed who was not lost in `[as_of, as_of + horizon_days)`. Whoever leaves within the
-    lead time has left too: an experiment counts everybody who was drawn. What the source itself
+    A customer stayed who was at no time lost in `[as_of, as_of + horizon_days)`. Whoever leaves
+    within the lead time has left too, and whoever had left unnoticed: an experiment counts
+    everybody who was drawn. What the source itself
     says of a return is not used. Only offers whose outcome is certain by `now` are kept, and only
     customers who, as known at as_of, were active: both are settled before anything comes of the
     offer.
@@ -209,11 +219,11 @@ def retention_snapshots(
     active = _present(tables, sent, definition).filter(
         nw.col("lost") == 0, matured(days=over, now=now)
     )
-    lost = _first_lost(departures, active, definition.horizon_days)
+    left = _away_within(departures, active, definition.horizon_days)
     stays = nw.col("lost_at").is_null()
     answered = (
         offers.join(active.select(*KEYS), on=list(KEYS), how="inner")
-        .join(lost, on=list(KEYS), how="left")
+        .join(left, on=list(KEYS), how="left")
         .with_columns(
             returned=nw.when(stays).then(1).otherwise(0).cast(nw.Int8),
             returned_at=nw.when(stays).then(nw.col("as_of") + definition.horizon_days * DAY),
@@ -222,11 +232,15 @@ def retention_snapshots(
     return _valued(tables, answered, definition, now, value_horizon_days, costs)
 
 
-def _first_lost(departures: nw.LazyFrame, snapshots: nw.LazyFrame, days: int) -> nw.LazyFrame:
-    """Snapshots of customers lost within so many days, with the first lost_at."""
-    lost = departures.select("customer_id", "lost_at")
-    within = outcomes(lost, snapshots, time="lost_at", after_days=0, days=days)
-    return within.group_by(*KEYS).agg(nw.col("lost_at").min())
+def _away_within(departures: nw.LazyFrame, snapshots: nw.LazyFrame, days: int) -> nw.LazyFrame:
+    """Snapshots of customers who are lost at some time within so many days, with a lost_at."""
+    joined = departures.join(snapshots.select(*KEYS), on="customer_id", how="inner")
+    back_before = nw.col("returned_at") <= nw.col("as_of")
+    away = joined.filter(
+        nw.col("lost_at") < nw.col("as_of") + days * DAY,
+        nw.col("returned_at").is_null() | ~back_before,
+    )
+    return away.group_by(*KEYS).agg(nw.col("lost_at").min())
 
 
 def _valued(

@@ -102,6 +102,7 @@ def register(
         source,
         as_of=features["as_of"],
         decision=answers.decision if answers.winback else None,
+        retention=answers.decision.retention if answers.decision else None,
         churn=run.churn,
         policies=run.policies,
     )

@@ -110,7 +110,7 @@ def _policies(
         "gain_lo": "gain, low",
         "gain_hi": "gain, high",
     }
-    spec = "+.4f" if objective == "returns" else "+,.2f"
+    spec = ",.4f" if objective == "returns" else ",.2f"
     yield table(
         rows[list(names)]
         .assign(policy=rows["policy"].map(words.policy_name))

@@ -1,12 +1,9 @@
 """An experiment among active customers, from raw tables to the report, against the truth."""
 
-import json
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_in, small_project, winback
+from conftest import run_in, small_project
 
 from winback.models.evaluation.retention import BY_RISK, BY_UPLIFT, chosen_by
 from winback.models.simulation.simulate import simulate

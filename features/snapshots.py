@@ -48,7 +48,11 @@ def population_at(
     everyone = _everyone(tables, definition)
     one_row = tables["customers"].select(nw.len().alias("customers"))
     moments = nw.concat([one_row.select(as_of=nw.lit(d, dtype=nw.Int64)) for d in dates])
-    snapshots = everyone.join(moments, how="cross")
+    return _present(tables, everyone.join(moments, how="cross"), definition)
+
+
+def _present(tables: Tables, snapshots: nw.LazyFrame, definition: ChurnDefinition) -> nw.LazyFrame:
+    """Those of the snapshots, with first_seen_at, that are of customers by then, with lost."""
     present = snapshots.filter(happened("first_seen_at")).select(*KEYS)
     status = status_at(tables, present, definition)
     if status is None:
@@ -164,7 +168,90 @@ def offer_snapshots(
     sent = distinct(offers, *KEYS)
     answered = _returns(tables, offers, sent, return_window_days)
     certain = matured(days=return_window_days, now=now) | ~nw.col("stated_returned").is_null()
-    answered = answered.filter(certain)
+    return _valued(tables, answered.filter(certain), definition, now, value_horizon_days, costs)
+
+
+def retention_snapshots(
+    tables: Tables,
+    *,
+    now: int,
+    definition: ChurnDefinition,
+    value_horizon_days: int,
+    costs: Mapping[str, int] | None = None,
+) -> nw.LazyFrame:
+    """Offers to customers who were active then, with as_of = offered_at, and who stayed.
+
+    A customer stayed who was at no time lost in `[as_of, as_of + horizon_days)`. Whoever leaves
+    within the lead time has left too, and whoever had left unnoticed: an experiment counts
+    everybody who was drawn. What the source itself
+    says of a return is not used. Only offers whose outcome is certain by `now` are kept, and only
+    customers who, as known at as_of, were active: both are settled before anything comes of the
+    offer.
+
+    Parameters
+    ----------
+    tables
+        With the offers of the retention experiment alone.
+    costs
+        See `offer_snapshots`.
+
+    Returns
+    -------
+    LazyFrame
+        The columns of `offer_snapshots`: returned is 1 for whoever stayed, and returned_at is then
+        the end of the horizon, so that value and second_days count what comes after it.
+
+    Raises
+    ------
+    ValueError
+        If no table says who left.
+    """
+    departures = departures_under(tables, definition)
+    if departures is None:
+        raise ValueError(
+            "retention: no table says who left; add departures or orders to the source, or leave "
+            "retention out"
+        )
+    offers = _plain_offers(tables["offers"])
+    everyone = _everyone(tables, definition)
+    sent = distinct(offers, *KEYS).join(everyone, on="customer_id", how="inner")
+    over = definition.maturity_days - definition.lead_days
+    active = _present(tables, sent, definition).filter(
+        nw.col("lost") == 0, matured(days=over, now=now)
+    )
+    left = _away_within(departures, active, definition.horizon_days)
+    stays = nw.col("lost_at").is_null()
+    answered = (
+        offers.join(active.select(*KEYS), on=list(KEYS), how="inner")
+        .join(left, on=list(KEYS), how="left")
+        .with_columns(
+            returned=nw.when(stays).then(1).otherwise(0).cast(nw.Int8),
+            returned_at=nw.when(stays).then(nw.col("as_of") + definition.horizon_days * DAY),
+        )
+    )
+    return _valued(tables, answered, definition, now, value_horizon_days, costs)
+
+
+def _away_within(departures: nw.LazyFrame, snapshots: nw.LazyFrame, days: int) -> nw.LazyFrame:
+    """Snapshots of customers who are lost at some time within so many days, with a lost_at."""
+    joined = departures.join(snapshots.select(*KEYS), on="customer_id", how="inner")
+    back_before = nw.col("returned_at") <= nw.col("as_of")
+    away = joined.filter(
+        nw.col("lost_at") < nw.col("as_of") + days * DAY,
+        nw.col("returned_at").is_null() | ~back_before,
+    )
+    return away.group_by(*KEYS).agg(nw.col("lost_at").min())
+
+
+def _valued(
+    tables: Tables,
+    answered: nw.LazyFrame,
+    definition: ChurnDefinition,
+    now: int,
+    value_horizon_days: int,
+    costs: Mapping[str, int] | None,
+) -> nw.LazyFrame:
+    """Offers with an outcome, and what came of it: the columns of `offer_snapshots`."""
     valued = _with_value(tables, answered, value_horizon_days, now)
     return _with_second_lifetime(tables, valued, definition, now).select(
         *KEYS,

@@ -44,6 +44,12 @@ class Offer:
 
 
 NO_OFFER = Offer()  # what the control costs
+RETURNS, STAYS = "return_probability_", "stay_probability_"  # of the lost, of the active
+
+
+def chances_of(columns: Any, control: str) -> str:
+    """What the probabilities per offer begin with in these forecasts: `STAYS` or `RETURNS`."""
+    return STAYS if f"{STAYS}{control}" in columns else RETURNS
 
 
 def with_control(offers: Mapping[str, Offer], control: str) -> dict[str, Offer]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..models.formula.answers import Answers
 from ..models.formula.explain import OFFER
+from ..models.offers import RETURNS, STAYS
 from .job.exit_codes import Refusal
 from .job.result import Result
 from .job.terminal import columns, paint
@@ -26,7 +27,8 @@ from .storage.stage_outputs import read_dictionary
 from .storage.trained_models import models_version, read_answers
 from .tables.customer_row import customer_row
 
-PER_OFFER = ("return_probability", "uplift", "value", "months", "expected_profit")
+CHANCES = {RETURNS: "returns", STAYS: "stays"}
+PER_OFFER = ("uplift_", "value_", "months_", "expected_profit_")  # beside the chance
 
 
 def customer(
@@ -100,13 +102,12 @@ def _objected(identity: str, file: Path) -> bool:
 
 
 def _explained(row: pd.Series, answers: Answers) -> list[str]:
-    """The outputs to take apart: the risk, or the return with the best offer and its effect."""
+    """The outputs to take apart: the risk, and the chance with the best offer and its effect."""
     outputs = []
     if answers.churn is not None and pd.notna(row.get("churn_probability")):
         outputs.append("churn_probability")
     offer = row.get("recommended_offer")
-    if answers.winback is not None and pd.notna(offer):
-        outputs += [f"return_probability_{offer}", f"uplift_{offer}"]
+    outputs += [f"{stem}{offer}" for stem in (RETURNS, STAYS, "uplift_") if pd.notna(offer)]
     return [name for name in outputs if name in row.index]
 
 
@@ -140,6 +141,10 @@ def _title(output: str, source: Source) -> str:
         return "Why this risk of leaving"
     if source.experiment and output == f"return_probability_{source.experiment.control}":
         return "Why this chance of returning without an offer"
+    if source.retention and output == f"{STAYS}{source.retention.control}":
+        return "Why this chance of staying without an offer"
+    if output.startswith(STAYS):
+        return f"Why this chance of staying with {words.plain(output.removeprefix(STAYS))}"
     offer = words.plain(output.removeprefix("return_probability_").removeprefix("uplift_"))
     if output.startswith("uplift_"):
         return f"Why {offer} changes the chance by so much"
@@ -147,17 +152,19 @@ def _title(output: str, source: Source) -> str:
 
 
 def _offers(row: pd.Series, source: Source) -> list[tuple[str, ...]]:
-    """A line an offer: chance of returning, effect, value and length of a return, profit, gain."""
-    stem = "return_probability_"
-    names = [str(name).removeprefix(stem) for name in row.index if str(name).startswith(stem)]
-    if not names or pd.isna(row[stem + names[0]]):
+    """A line an offer: chance, effect, value and length of a return or stay, profit, gain."""
+    known = [str(name) for name in row.index if pd.notna(row[name])]
+    stem = next((one for one in CHANCES if any(name.startswith(one) for name in known)), None)
+    if stem is None:
         return []
-    control = source.experiment.control if source.experiment else names[0]
+    names = [name.removeprefix(stem) for name in known if name.startswith(stem)]
+    experiment = source.experiment if stem == RETURNS else source.retention
+    control = experiment.control if experiment else names[0]
     lines: list[tuple[str, ...]] = [
-        ("offer", "returns", "effect", "worth", "months", "expected profit", "gain")
+        ("offer", CHANCES[stem], "effect", "worth", "months", "expected profit", "gain")
     ]
     for name in names:
-        figures = [row.get(f"{stem}_{name}") for stem in PER_OFFER]
+        figures = [row.get(f"{one}{name}") for one in (stem, *PER_OFFER)]
         chance, effect, value, months, profit = figures
         gain = None if profit is None else profit - row[f"expected_profit_{control}"]
         lines.append(

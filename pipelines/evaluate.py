@@ -23,7 +23,10 @@ from ..models.evaluation.budget import budget_curve, qini_curves
 from ..models.evaluation.fairness import by_group
 from ..models.evaluation.policies import compare, rule_prices
 from ..models.evaluation.probability import grade_probabilities
+from ..models.evaluation.retention import BY_RISK, BY_UPLIFT, by_share, chosen_by, single_offer
 from ..models.formula.calibration import amounts_table, reliability_table
+from ..models.formula.formula import RETENTION
+from ..models.offers import STAYS, chances_of
 from .job.progress import say, step
 from .settings.objectives import graded
 from .settings.params import Evaluate, Machine
@@ -68,6 +71,11 @@ def evaluate(
                 figures |= _winback(
                     source.experiment, params, winback, decided, new.path, graded_policies
                 )
+        kept = source.retention_experiment
+        if kept is not None and not why_skipped(winback, "retention"):
+            with step("grades of what keeps active customers, on held-out ones"):
+                decided = read_decision(decision)
+                figures |= _retention(kept, params, winback, decided, new.path)
         if source.protected:
             with (
                 step("offers by protected group"),
@@ -171,6 +179,48 @@ def _winback(
     return {"winback": response, "policy": by_objective, "rules": by_rule} | apart
 
 
+def _retention(
+    experiment: Experiment, params: Evaluate, folder: Path, decision: Decision, plots: Path
+) -> dict[str, Any]:
+    """Policies for active customers, and whom to choose: by risk or by effect."""
+    kept = decision.retention
+    assert kept is not None  # stage recommend has decided on them if there are models
+    rows = pd.read_parquet(folder / RETENTION / "held_out.parquet")
+    risk = 1 - rows[f"{STAYS}{experiment.control}"].to_numpy()
+    tables, shares, figures = [], [], {}
+    for objective, decided in kept.by_objective.items():
+        judged = graded(rows, rows, experiment, objective)
+        single = single_offer(judged, decided["best_single"])
+        rivals = chosen_by(judged, risk=risk, single=single)
+        table = compare(
+            judged,
+            personalize=decided["personalize"],
+            best_single=decided["best_single"],
+            deployed=sent_offers(_for_objective(kept, objective), rows, rows),
+            rivals=rivals,
+            level=params.level,
+        ).assign(objective=objective)
+        tables.append(table)
+        (lead,) = rule_prices(
+            judged, rivals[BY_RISK], {BY_UPLIFT: rivals[BY_UPLIFT]}, level=params.level
+        ).to_dict("records")
+        figures[objective] = _headline(table, decided) | {
+            "sent_by_risk": single,
+            "contacted": float((rivals[BY_UPLIFT] != experiment.control).mean()),
+            "uplift_over_risk": lead["cost_per_customer"],
+            "uplift_over_risk_lo": lead["lo"],
+            "uplift_over_risk_hi": lead["hi"],
+        }
+        if objective != "roi":
+            curve = by_share(judged, risk=risk, single=single, level=params.level)
+            shares.append(curve.assign(objective=objective))
+    response, reliability = _response(rows, experiment)
+    written = {"policies": pd.concat(tables), "shares": pd.concat(shares)}
+    for name, frame in (written | {"reliability": reliability}).items():
+        save_table(frame, plots / f"retention_{name}.csv")
+    return {"retention": {"stay": response, "policy": figures}}
+
+
 def _for_objective(decision: Decision, objective: str) -> Decision:
     """The decision under another objective, without the prices of limits: they hold for its own."""
     if objective == decision.objective:
@@ -214,13 +264,14 @@ def _headline(table: pd.DataFrame, decided: Mapping[str, Any]) -> dict[str, Any]
 def _response(
     rows: pd.DataFrame, experiment: Experiment
 ) -> tuple[dict[str, dict[str, float]], pd.DataFrame]:
-    """Grades and reliability of the return probability, among those who got each offer."""
+    """Grades and reliability of the chance to return or stay, among those who got each offer."""
+    chances = chances_of(rows.columns, experiment.control)
     grades, tables = {}, []
     for name in experiment.offer_names:
         sent = rows[rows["offer"] == name]
         returned, chance = (
             sent["returned"].to_numpy(),
-            sent[f"return_probability_{name}"].to_numpy(),
+            sent[f"{chances}{name}"].to_numpy(),
         )
         grades[name] = _grades(returned, chance)
         tables.append(reliability_table(chance, returned).assign(offer=name))

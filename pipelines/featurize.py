@@ -2,8 +2,9 @@
 
 Writes `churn.parquet` (many as-of dates, matured labels), `winback.parquet` (one row per offer
 made, as it was known then, with what came of it), `leavers.parquet` (customers who left and were
-in no experiment), `current.parquet` (everybody now), the data dictionary, and how the churn rate
-depends on the definition. A part without the tables it needs is left out, and `_manifest.json`
+in no experiment), `retention.parquet` (one row per offer made to an active customer),
+`current.parquet` (everybody now), the data dictionary, and how the churn rate depends on the
+definition. A part without the tables it needs is left out, and `_manifest.json`
 says why.
 """
 
@@ -32,6 +33,7 @@ from ..features.snapshots import (
     churn_snapshots,
     current_snapshot,
     offer_snapshots,
+    retention_snapshots,
     snapshot_dates,
     with_groups,
 )
@@ -56,7 +58,7 @@ class Setting:
 
     connection: Any
     tables: Mapping[str, nw.LazyFrame]
-    control: str | None
+    controls: tuple[str, ...]
     now: int
     definition: ChurnDefinition
     windows_days: tuple[int, ...]
@@ -66,10 +68,11 @@ class Setting:
     kinds: tuple[str, ...]
 
     def feature_tables(self, tables: Mapping[str, nw.LazyFrame]) -> Mapping[str, nw.LazyFrame]:
-        """Tables for the features: `offers` without the rows of the control."""
-        if self.control is None or "offers" not in tables:
+        """Tables for the features: `offers` without the rows of the controls."""
+        if not self.controls or "offers" not in tables:
             return tables
-        return {**tables, "offers": tables["offers"].filter(nw.col("offer") != self.control)}
+        sent = [nw.col("offer") != control for control in self.controls]
+        return {**tables, "offers": tables["offers"].filter(*sent)}
 
 
 def featurize(
@@ -93,9 +96,12 @@ def featurize(
             with step("features of leavers who were in no experiment"):
                 lapse = median_lapse([new.path / "winback.parquet"])
                 if lapse is not None:
-                    last = last_offer(setting.tables["offers"])
+                    last = last_offer(offers_of(source.experiment, setting.tables)["offers"])
                     leavers = new.path / "leavers.parquet"
                     write_leavers(source.experiment, setting, leavers, lapse=lapse, last=last)
+        if source.retention is not None and "retention" not in skipped:
+            with step("features of the active customers who were made an offer"):
+                write_retention(source, setting, new.path / "retention.parquet")
         with step("features of today's customers"):
             write_today(setting, setting.now, new.path / "current.parquet")
         describe(new, source, params, setting, skipped, tables=manifest_digest(tables))
@@ -123,7 +129,7 @@ def describe(
 
 
 def left_out(source: Source, tables: Collection[str], *, offers_made: int) -> dict[str, str]:
-    """Which of churn and winback cannot be made of tables of these names, and why."""
+    """Which of churn, winback and retention cannot be made of tables of these names, and why."""
     skipped = {}
     if source.churn is None:
         skipped["churn"] = f"{source.path} does not say when a customer is lost (churn:)"
@@ -135,6 +141,10 @@ def left_out(source: Source, tables: Collection[str], *, offers_made: int) -> di
         skipped["winback"] = "there is no table of offers"
     elif not offers_made:
         skipped["winback"] = "the table of offers has no rows"
+    if source.retention is not None and not offers_made:
+        skipped["retention"] = "there are no offers"
+    elif source.retention is not None and "churn" in skipped:
+        skipped["retention"] = skipped["churn"]
     return skipped
 
 
@@ -201,7 +211,7 @@ def setting_of(
     return Setting(
         connection=connection,
         tables=tables,
-        control=None if source.experiment is None else source.experiment.control,
+        controls=tuple(one.control for one in (source.experiment, source.retention) if one),
         now=now,
         definition=source.churn or ChurnDefinition(),
         windows_days=params.windows_days,
@@ -245,23 +255,52 @@ def _dates(source: Source, params: Featurize, setting: Setting) -> tuple[int, ..
     return dates
 
 
+def offers_of(
+    experiment: Experiment, tables: Mapping[str, nw.LazyFrame]
+) -> Mapping[str, nw.LazyFrame]:
+    """Tables with the offers of one experiment alone: its names are its own."""
+    mine = nw.col("offer").is_in(list(experiment.offer_names))
+    return {**tables, "offers": tables["offers"].filter(mine)}
+
+
 def write_winback(experiment: Experiment, setting: Setting, path: Path) -> None:
-    """Write one row for each offer made."""
-    costs = {experiment.control: 0} | {
-        name: offer.cents_on_acceptance for name, offer in experiment.offers.items()
-    }
+    """Write one row for each offer made to win customers back."""
     _write(
         setting,
         lambda tables: offer_snapshots(
-            tables,
+            offers_of(experiment, tables),
             now=setting.now,
             definition=setting.definition,
             return_window_days=experiment.return_window_days,
             value_horizon_days=experiment.value_horizon_days,
-            costs=costs,
+            costs=_costs(experiment),
         ),
         path,
     )
+
+
+def write_retention(source: Source, setting: Setting, path: Path) -> None:
+    """Write one row for each offer made to an active customer."""
+    experiment = source.retention_experiment
+    assert experiment is not None
+    _write(
+        setting,
+        lambda tables: retention_snapshots(
+            offers_of(experiment, tables),
+            now=setting.now,
+            definition=setting.definition,
+            value_horizon_days=experiment.value_horizon_days,
+            costs=_costs(experiment),
+        ),
+        path,
+    )
+
+
+def _costs(experiment: Experiment) -> dict[str, int]:
+    """Cents on acceptance by name."""
+    return {experiment.control: 0} | {
+        name: offer.cents_on_acceptance for name, offer in experiment.offers.items()
+    }
 
 
 def median_lapse(winback: Iterable[Any]) -> int | None:
@@ -290,7 +329,7 @@ def write_leavers(
     _write(
         setting,
         lambda tables: leaver_snapshots(
-            tables,
+            offers_of(experiment, tables),
             now=setting.now,
             definition=setting.definition,
             last_offered_at=last,

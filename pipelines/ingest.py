@@ -139,11 +139,10 @@ def check_tables(source: Source, tables: Mapping[str, Any], *, row: str = "") ->
     ContractError
         With everything that is wrong.
     """
-    experiment = source.experiment
     require(
         tables,
         as_of=source.as_of or moments.now(),
-        offers=experiment.offer_names if experiment else None,
+        offers=source.offer_names,
         known_afterwards=source.known_afterwards,
         label=source.churn.column if source.churn else None,
         row=row,
@@ -186,7 +185,10 @@ def _simulate(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) 
         connection.register("incoming", frame)
         _create(connection, name, "select * from incoming", (), f"{source.path}: simulate")
         connection.unregister("incoming")
-    return {"customers": simulated.truth, "active": simulated.active}
+    known = {"customers": simulated.truth, "active": simulated.active}
+    if simulated.retention is not None:
+        known["retention"] = simulated.retention
+    return known
 
 
 def _create(

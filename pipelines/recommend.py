@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,6 +31,7 @@ from ..models.decision.reasons import sentences
 from ..models.decision.recommend import facts_of, weigh
 from ..models.decision.recommend import recommend as decide
 from ..models.decision.strategy import lapse_discount
+from ..models.formula.formula import RETENTION
 from .job.progress import say, step
 from .scoring.first_reasons import First, why_first
 from .scoring.forecast_parts import forecast_parts
@@ -73,7 +75,13 @@ def recommend(
     listed = suppressions_of(source, tables, as_of)
     models = read_answers(churn, winback)
     evidence = json.loads((winback / OFFERS_FILE).read_text()) if models.winback else {}
-    objective = chosen_objective(source, params.objective, evidence)
+    kept = json.loads((winback / RETENTION / OFFERS_FILE).read_text()) if models.retention else {}
+    objective = chosen_objective(source, params.objective, evidence or kept)
+    if kept and objective not in kept["by_objective"]:
+        raise ValueError(
+            f"recommend: objective '{objective}' needs more than is known of the offers of "
+            f"retention; they support {', '.join(kept['by_objective'])}. Set recommend.objective"
+        )
     with scratch_beside(out, "parts") as scratch:
         current = sorted_customers(features / "current.parquet", machine, scratch)
         with step(f"forecasts for {pq.read_metadata(current).num_rows:,} customers"):
@@ -84,6 +92,7 @@ def recommend(
             learned = learn_decision(
                 customers,
                 experiment=_experiment(source, evidence, features),
+                retention=_retention(source, kept),
                 objective=objective,
                 rules=Rules(
                     lost_limit=params.lost_limit,
@@ -169,6 +178,15 @@ def _experiment(source: Source, evidence: Mapping[str, Any], features: Path) -> 
     )
 
 
+def _retention(source: Source, evidence: Mapping[str, Any]) -> OfferEvidence | None:
+    experiment = source.retention_experiment
+    if experiment is None or not evidence:
+        return None
+    return OfferEvidence(
+        experiment.control, experiment.offers, evidence["by_objective"], tested=None
+    )
+
+
 def _reasons(
     decision: Decision,
     customers: pd.DataFrame,
@@ -179,12 +197,20 @@ def _reasons(
 ) -> list[str]:
     facts = facts_of(decision, customers)
     unknown = pd.Series(np.nan, index=customers.index)
-    return sentences(
-        decision,
-        weigh(decision, customers, outputs),
+    said = partial(
+        sentences,
         risk=outputs.get("churn_probability", unknown).to_numpy(),
         percent=lapse_discount(
             facts["lapse_days"], days=params.lapse_days, percent=params.lapse_discount_percent
         ),
         strategy=strategy,
     )
+    lines = said(decision, weigh(decision, customers, outputs))
+    if decision.retention is None or "population" not in customers.columns:
+        return lines
+    weighed = weigh(decision.retention, customers, outputs)
+    kept = said(decision.retention, weighed)
+    return [
+        "; ".join(filter(None, [risk, line])) if of_active else risk
+        for risk, line, of_active in zip(lines, kept, weighed.candidate, strict=True)
+    ]

@@ -27,7 +27,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from ..models.decision.decision import DECISION_FILE
 from ..models.decision.recommend import DECISION_COLUMNS
 from ..models.formula.answers import Answers, answer, input_columns
-from ..models.formula.formula import FORMULA_FILE
+from ..models.formula.formula import FORMULA_FILE, RETENTION
 from .job.exit_codes import ModelRefused
 from .job.progress import say, step
 from .registry.aliases import finish_moving
@@ -85,7 +85,7 @@ def register(
     """
     key = private_key(sign_with) if sign_with else None
     answers = read_answers(run.churn, run.winback, run.decision)
-    if answers.churn is None and answers.winback is None:
+    if not answers.formulas:
         raise ValueError("register: there is no model to register; run `winback run` first")
     changed = uncommitted(source.path)
     if changed and not allow_dirty:
@@ -102,6 +102,7 @@ def register(
         source,
         as_of=features["as_of"],
         decision=answers.decision if answers.winback else None,
+        retention=answers.decision.retention if answers.decision else None,
         churn=run.churn,
         policies=run.policies,
     )
@@ -180,6 +181,8 @@ def _gather(run: Finished, answers: Answers, customers: pd.DataFrame, models: Pa
     evidence = {}
     for part, folder in zip(PARTS, (run.churn, run.winback, run.decision), strict=True):
         _copy_model(folder, models / part)
+        if part == "winback" and answers.retention is not None:
+            _copy_model(folder / RETENTION, models / part / RETENTION)
         if (folder / FORMULA_FILE).exists():
             evidence[part] = _evidence(folder)
     (models / EVIDENCE).write_text(json.dumps(evidence, sort_keys=True))

@@ -19,14 +19,16 @@ from .reporting.experiment import experiment
 from .reporting.fairness import fairness
 from .reporting.first_screen import cards, warnings
 from .reporting.html import Block, Chapter, picture, render, table, text
+from .reporting.kept import read_kept
 from .reporting.listed import Listed, Terms, read_listed
 from .reporting.lost import lost
 from .reporting.models import churn, comeback
 from .reporting.one_customer import one_customer
+from .reporting.retention import retention
 from .reporting.summary import Findings, Inputs, summary
 from .settings.objectives import chosen_objective
 from .settings.params import Params, Report
-from .settings.sources import Source
+from .settings.sources import Experiment, Source
 from .storage.atomic import StoreError, replace_file, scratch_beside, verify
 from .storage.stage_outputs import read_dictionary, read_json, why_skipped
 from .tables.sorted_customers import sorted_customers
@@ -78,6 +80,12 @@ def _findings(source: Source, params: Params, inputs: Inputs, out: Path) -> Find
         decision = read_json(inputs.decision / "decision.json", dict)
     metrics = read_json(inputs.metrics, dict)
     policies_found = pd.DataFrame(read_json(inputs.policies, list))
+    kept, evidence = None, decision
+    retained = source.retention_experiment
+    if retained is not None and not why_skipped(inputs.winback, "retention"):
+        verify(inputs.decision)
+        kept = read_kept(inputs.recommendations, retained)
+        evidence = decision or read_json(inputs.decision / "decision.json", dict)["retention"]
     graded = {"winback", "policy", "rules"} if decision else set[str]()
     for file, missing in (
         (inputs.metrics, graded - {*metrics}),
@@ -92,15 +100,21 @@ def _findings(source: Source, params: Params, inputs: Inputs, out: Path) -> Find
         metrics=metrics,
         policies=policies_found,
         decision=decision,
-        listed=_listed(source, params, inputs, decision, out),
+        listed=_listed(source, params, inputs, decision, out, kept=retained if kept else None),
         skipped=skipped,
-        objective=chosen_objective(source, params.recommend.objective, decision),
+        objective=chosen_objective(source, params.recommend.objective, evidence),
         level=params.evaluate.level,
+        kept=kept,
     )
 
 
 def _listed(
-    source: Source, params: Params, inputs: Inputs, decision: Mapping[str, Any], out: Path
+    source: Source,
+    params: Params,
+    inputs: Inputs,
+    decision: Mapping[str, Any],
+    out: Path,
+    kept: Experiment | None,
 ) -> Listed:
     """What the list says, beside the reasons and the past of its customers."""
     terms = None
@@ -112,7 +126,7 @@ def _listed(
     with scratch_beside(out, "sorted") as scratch:
         current = sorted_customers(inputs.features / "current.parquet", params.machine, scratch)
         first = max(1, params.report.rows)
-        return read_listed(inputs.recommendations, current, terms, first=first)
+        return read_listed(inputs.recommendations, current, terms, first=first, kept=kept)
 
 
 def _chapters(
@@ -130,6 +144,9 @@ def _chapters(
         yield "policies", "Which policy earns most", list(policies(inputs, findings))
         yield "experiment", "What the experiment says", list(experiment(source, inputs, findings))
         yield "return", "Who comes back", list(comeback(inputs, findings))
+    if findings.kept is not None:
+        title = "Active customers: whom an offer keeps"
+        yield "retention", title, list(retention(inputs, findings))
     if "churn" in findings.metrics:
         yield "churn", "Who is about to leave", list(churn(inputs))
         if (inputs.features / "sensitivity.parquet").exists():

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from ..features.churn_definition import ChurnDefinition
 from ..models.offers import Offer
-from .settings.sources import Campaigns, Experiment, Source, TableQuery
+from .settings.sources import Campaigns, Experiment, Retention, Source, TableQuery
 from .settings.yaml_dataclasses import NO_KEY
 
 SECTIONS = {
@@ -20,8 +20,16 @@ SECTIONS = {
         "One for each table under `tables:`, each view under `views:`, and `campaigns.responses`.",
     ),
     "churn": (ChurnDefinition, "When a customer counts as lost."),
-    "experiment": (Experiment, "What was offered at random, and what it cost."),
-    "offers": (Offer, "Under `experiment.offers`, by name; the control is not listed."),
+    "experiment": (Experiment, "What lost customers were offered at random, and what it cost."),
+    "retention": (
+        Retention,
+        "What active customers were offered at random, and what it cost "
+        "([who stays](retention.md)).",
+    ),
+    "offers": (
+        Offer,
+        "Under `experiment.offers` and `retention.offers`, by name; the control is not listed.",
+    ),
     "campaigns": (Campaigns, "Where the campaigns lie, and what came of them."),
 }
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}

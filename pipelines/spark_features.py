@@ -33,9 +33,11 @@ from .featurize import (
     last_offer,
     left_out,
     median_lapse,
+    offers_of,
     setting_of,
     write_churn,
     write_leavers,
+    write_retention,
     write_today,
     write_winback,
 )
@@ -188,12 +190,13 @@ def featurize_on_spark(
 
         with step(f"features of {job.count} ranges of customers on Spark"):
             counts = [note["said"] for note in job.build("features", features)]
-        parts = [name for name in ("churn", "winback", "current") if name not in skipped]
+        made = ("churn", "winback", *(["retention"] if source.retention else []), "current")
+        parts = [name for name in made if name not in skipped]
         if "winback" not in skipped:
             with step("features of leavers who were in no experiment"):
                 (lapse,) = each(s, [job.files("winback")], _median)
                 if lapse is not None:
-                    last = _last(s, given)
+                    last = _last(s, source, given)
                     job.build("leavers", leavers)
                     parts.append("leavers")
         if stamps(tables) != seen:
@@ -235,6 +238,8 @@ def _parts(
             counts = [rows[name].to_pylist() for name in COUNTS]
     if source.experiment is not None and "winback" not in skipped:
         write_winback(source.experiment, setting, folder / "winback.parquet")
+    if source.retention is not None and "retention" not in skipped:
+        write_retention(source, setting, folder / "retention.parquet")
     write_today(setting, setting.now, folder / "current.parquet")
     return counts
 
@@ -292,9 +297,11 @@ def _median(files: Sequence[Place]) -> int | None:
     return median_lapse(one_by_one())
 
 
-def _last(spark: Any, given: OnSpark) -> int:
-    offers = spark_frame(spark, given.tables["offers"], ["offered_at"])
-    return last_offer(frames.canonical("offers", offers))
+def _last(spark: Any, source: Source, given: OnSpark) -> int:
+    assert source.experiment is not None
+    offers = spark_frame(spark, given.tables["offers"], ["offered_at", "offer"])
+    seen = {"offers": frames.canonical("offers", offers)}
+    return last_offer(offers_of(source.experiment, seen)["offers"])
 
 
 def _rows(given: OnSpark, name: str) -> int:

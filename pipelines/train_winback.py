@@ -6,13 +6,18 @@ hash, and on them the policies are graded later, as are the chances of leavers w
 experiment. Whether to send personal offers at all is decided on its out-of-fold rows. The second
 fit ships: it learns from everybody but the few who are kept apart from all models, and its
 out-of-fold rows, which are the most that there are, tell how evident the gain of that is.
+
+An experiment among active customers is learned from in the same way, in the folder `retention`:
+there a customer "returns" by staying.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -21,15 +26,16 @@ from ..models.evaluation.held_out import held_out, kept_apart, value_is_known
 from ..models.evaluation.policies import Graded, decide
 from ..models.evaluation.unseen import remember_offers
 from ..models.formula.explain import family_importance, importance
-from ..models.formula.formula import Formula, evaluate
+from ..models.formula.formula import RETENTION, Formula, evaluate
 from ..models.groups import group_labels, shared_labels
+from ..models.offers import RETURNS, STAYS, chances_of
 from ..models.returns.returns import WinbackModel, fit_winback
 from ..models.uplift.input_rows import sent_propensity
 from .job.progress import say, step
 from .settings.objectives import graded, objectives
 from .settings.params import Machine, TrainWinback
 from .settings.sources import Experiment, Source
-from .storage.atomic import NewFolder, replace_folder
+from .storage.atomic import replace_folder
 from .storage.stage_outputs import (
     LEAVERS,
     OFFERS_FILE,
@@ -45,6 +51,7 @@ from .tables.experiment_readout import (
 from .tables.safe_csv import save_table
 from .tables.training_rows import drawn_rows, training_rows
 
+OUTCOME = {"winback": "return", "retention": "staying"}
 LEAVERS_GRADED = 300_000  # about so many rows of a larger table give grades to the third digit
 
 
@@ -57,7 +64,7 @@ def train_winback(
     features: Path,
     out: Path,
 ) -> None:
-    """Read out the experiment, fit the win-back models, decide, and keep the held-out rows.
+    """Read out the experiments, fit the models of their offers, decide, keep the held-out rows.
 
     `apart_share` of the customers never reach a model that ships, nor the decision.
     """
@@ -68,65 +75,102 @@ def train_winback(
         if why or source.experiment is None:
             new.extra["skipped"] = {"winback": why}
             say(f"no win-back models: {why}")
-            return
-        frame, names = training_rows(features, "winback")
-        experiment = frame[of_experiment(frame)].reset_index(drop=True)
-        with step(f"readout of the experiment with {len(experiment):,} customers"):
-            readout = experiment_readout(
-                experiment,
-                source.experiment,
-                features=names,
-                smallest_p=params.smallest_srm_p,
-                seed=params.seed,
+        else:
+            model, unseen = _learn(
+                "winback", source.experiment, params, machine, apart_share, features, new.path
             )
-            write_readout(readout, new.path / "readout")
-        frame = comparable(frame, source.experiment.control)
-        if learned := int((~of_experiment(frame)).sum()):
-            say(f"{learned:,} customers of our campaigns join the experiment")
-        new.extra["unseen"] = remember_offers(frame, share=apart_share)
-        has_value = value_is_known(frame["value"], frame["returned"])
-        if not has_value.all():
-            say(f"{(~has_value).sum():,} offers are too recent for their value to be known yet")
-            frame = frame[has_value].copy()
-        frame["propensity"] = sent_propensity(
-            frame["offer"].to_numpy(), frame["propensity"], frame.index
+            new.extra["unseen"] = unseen
+            if (features / LEAVERS).exists():
+                leavers, _ = drawn_rows(
+                    features, "leavers", machine, most=LEAVERS_GRADED, seed=params.seed
+                )
+                answers = evaluate(model.formula, leavers, threads=machine.threads)
+                kept = pd.concat([leavers[["customer_id", "as_of", "returned"]], answers], axis=1)
+                kept.to_parquet(new.path / LEAVERS, index=False)
+        if source.retention_experiment is not None:
+            retained = why_skipped(features, "retention")
+            if retained:
+                new.extra["skipped"] = new.extra.get("skipped", {}) | {"retention": retained}
+                say(f"no models of retention: {retained}")
+                return
+            folder = new.path / RETENTION
+            folder.mkdir()
+            experiment = source.retention_experiment
+            _learn("retention", experiment, params, machine, apart_share, features, folder)
+
+
+def _learn(
+    part: str,
+    experiment: Experiment,
+    params: TrainWinback,
+    machine: Machine,
+    apart_share: float,
+    features: Path,
+    out: Path,
+) -> tuple[WinbackModel, dict[str, Any]]:
+    """Models, decisions and held-out rows of one experiment, into a folder.
+
+    Returns
+    -------
+    WinbackModel, dict
+        The graded model, and the memory of the customers from whom what ships has not learned.
+    """
+    frame, names = training_rows(features, part)
+    drawn = frame[of_experiment(frame)].reset_index(drop=True)
+    with step(f"readout of the experiment with {len(drawn):,} customers"):
+        readout = experiment_readout(
+            drawn,
+            experiment,
+            features=names,
+            smallest_p=params.smallest_srm_p,
+            seed=params.seed,
         )
-        together = group_labels(frame)
-        apart = kept_apart(together, share=apart_share)
-        tested = apart | held_out(together, share=params.test_share, seed=params.seed)
-        with step(f"graded models on {(~tested).sum():,} customers, {tested.sum():,} held out"):
-            model = _fit(frame[~tested], names, source.experiment, params, machine)
-        answers = evaluate(model.formula, frame[tested], threads=machine.threads)
-        kept = pd.concat([frame[tested], answers], axis=1)
-        kept.to_parquet(new.path / "held_out.parquet", index=False)
-        with step(f"models that ship, on {(~apart).sum():,} customers"):
-            shipped = _fit(frame[~apart], names, source.experiment, params, machine)
-        judged = _judged(model, frame[~tested], source.experiment)
-        ships = _judged(shipped, frame[~apart], source.experiment)
-        _decide(judged, ships, frame.loc[~tested, names], source.experiment, new)
-        write_formula(new.path, shipped.formula)
-        (new.path / "summary.json").write_text(
-            json.dumps(shipped.summary, indent=1, sort_keys=True)
-        )
-        with step("what drives return and the effects of the offers"):
-            families = {entry["name"]: entry["family"] for entry in read_dictionary(features)}
-            _explain(shipped.formula, frame[tested], families, source.experiment, machine, new)
-        if (features / LEAVERS).exists():
-            leavers, _ = drawn_rows(
-                features, "leavers", machine, most=LEAVERS_GRADED, seed=params.seed
-            )
-            answers = evaluate(model.formula, leavers, threads=machine.threads)
-            kept = pd.concat([leavers[["customer_id", "as_of", "returned"]], answers], axis=1)
-            kept.to_parquet(new.path / LEAVERS, index=False)
+        write_readout(readout, out / "readout")
+    frame = comparable(frame, experiment.control)
+    if learned := int((~of_experiment(frame)).sum()):
+        say(f"{learned:,} customers of our campaigns join the experiment")
+    unseen = remember_offers(frame, share=apart_share)
+    has_value = value_is_known(frame["value"], frame["returned"])
+    if not has_value.all():
+        say(f"{(~has_value).sum():,} offers are too recent for their value to be known yet")
+        frame = frame[has_value].copy()
+    frame["propensity"] = sent_propensity(
+        frame["offer"].to_numpy(), frame["propensity"], frame.index
+    )
+    together = group_labels(frame)
+    apart = kept_apart(together, share=apart_share)
+    tested = apart | held_out(together, share=params.test_share, seed=params.seed)
+    fit = partial(_fit, names=names, experiment=experiment, part=part, params=params)
+    with step(f"graded models on {(~tested).sum():,} customers, {tested.sum():,} held out"):
+        model = fit(frame[~tested], machine=machine)
+    answers = evaluate(model.formula, frame[tested], threads=machine.threads)
+    kept = pd.concat([frame[tested], answers], axis=1)
+    kept.to_parquet(out / "held_out.parquet", index=False)
+    with step(f"models that ship, on {(~apart).sum():,} customers"):
+        shipped = fit(frame[~apart], machine=machine)
+    judged = _judged(model, frame[~tested], experiment)
+    ships = _judged(shipped, frame[~apart], experiment)
+    _decide(judged, ships, frame.loc[~tested, names], experiment, out)
+    write_formula(out, shipped.formula)
+    (out / "summary.json").write_text(json.dumps(shipped.summary, indent=1, sort_keys=True))
+    with step(f"what drives {OUTCOME[part]} and the effects of the offers"):
+        families = {entry["name"]: entry["family"] for entry in read_dictionary(features)}
+        _explain(shipped.formula, frame[tested], families, experiment, machine, out)
+    return model, unseen
 
 
 def _fit(
     rows: pd.DataFrame,
+    *,
     names: list[str],
     experiment: Experiment,
+    part: str,
     params: TrainWinback,
     machine: Machine,
 ) -> WinbackModel:
+    horizon = experiment.value_horizon_days
+    if part == "retention":  # there value begins where the horizon of churn ends
+        horizon -= experiment.return_window_days
     return fit_winback(
         rows[names],
         offer=rows["offer"].to_numpy(),
@@ -138,7 +182,8 @@ def _fit(
         second_ended=rows["second_ended"].to_numpy(),
         offers=experiment.offers,
         control=experiment.control,
-        horizon_days=experiment.value_horizon_days,
+        horizon_days=horizon,
+        chances=STAYS if part == "retention" else RETURNS,
         folds=params.folds,
         seed=params.seed,
         threads=machine.threads,
@@ -158,7 +203,7 @@ def _decide(
     ships: Mapping[str, Graded],
     train: pd.DataFrame,
     experiment: Experiment,
-    new: NewFolder,
+    out: Path,
 ) -> None:
     """Write whether to send personal offers, and the rule of three questions beside them.
 
@@ -178,7 +223,7 @@ def _decide(
         "by_objective": decisions,
         "policy_tree": tree and tree_to_json(tree),
     }
-    (new.path / OFFERS_FILE).write_text(json.dumps(document, indent=1, sort_keys=True))
+    (out / OFFERS_FILE).write_text(json.dumps(document, indent=1, sort_keys=True))
 
 
 def _explain(
@@ -187,9 +232,9 @@ def _explain(
     families: Mapping[str, str],
     experiment: Experiment,
     machine: Machine,
-    new: NewFolder,
+    out: Path,
 ) -> None:
-    outputs = [f"return_probability_{experiment.control}"]
+    outputs = [f"{chances_of(formula.outputs, experiment.control)}{experiment.control}"]
     outputs += [f"uplift_{name}" for name in experiment.offers]
     tables = {
         "importance": importance(formula, rows, outputs=outputs, threads=machine.threads),
@@ -198,4 +243,4 @@ def _explain(
         ),
     }
     for name, table in tables.items():
-        save_table(table, new.path / f"{name}.csv")
+        save_table(table, out / f"{name}.csv")

@@ -248,7 +248,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "offers",
-            "a win-back offer, randomized or logged; the control counts as one",
+            "an offer to win back or to keep, randomized or logged; the control counts as one",
             (
                 _CUSTOMER,
                 Column("offered_at", "time", "when it was sent, or would have been"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..offers import Offer
 from .draws import Draws
@@ -54,6 +54,10 @@ class Decision:
         Who is held out or explores; thresholds; cut points of "active" and of "lost" customers.
     prices
         Those with which the last allocation kept to the budget and the capacities.
+    population
+        Whom it is on: customers who are "lost", or who are "active" and may be kept.
+    retention
+        The decision on active customers, where an experiment says what keeps them.
     """
 
     control: str
@@ -67,6 +71,8 @@ class Decision:
     strategy: StrategyLimits
     priority: Mapping[str, PriorityCuts]
     prices: Prices = Prices()
+    population: Literal["lost", "active"] = "lost"
+    retention: Decision | None = None
 
     @property
     def personalize(self) -> bool:
@@ -81,7 +87,16 @@ class Decision:
 
 def decision_to_json(decision: Decision) -> bytes:
     """The file that travels with the model, offers in their order, which settles ties."""
-    return (json.dumps(asdict(decision), indent=1) + "\n").encode()
+    return (json.dumps(_written(decision), indent=1) + "\n").encode()
+
+
+def _written(decision: Decision) -> dict[str, Any]:
+    """As JSON holds it; of active customers nothing stands there where nothing is known."""
+    body = asdict(decision)
+    del body["retention"]
+    if decision.population == "lost":
+        del body["population"]
+    return body | ({"retention": _written(decision.retention)} if decision.retention else {})
 
 
 def decision_from_json(body: bytes) -> Decision:
@@ -93,27 +108,31 @@ def decision_from_json(body: bytes) -> Decision:
         If a key is missing or unknown.
     """
     try:
-        read = json.loads(body)
-        rules, tested, draws = read["rules"], read["tested"], read["draws"]
-        reasons = rules["hopeless_reasons"]
-        rules |= {"hopeless_reasons": None if reasons is None else tuple(reasons)}
-        return Decision(
-            **read
-            | {
-                "offers": {name: Offer(**costs) for name, costs in read["offers"].items()},
-                "rules": Rules(**rules),
-                "facts": {name: tuple(columns) for name, columns in read["facts"].items()},
-                "tested": tested and KindsTested(**tested | {"edges": tuple(tested["edges"])}),
-                "draws": Draws(**draws | {"offers": tuple(draws["offers"])}),
-                "strategy": StrategyLimits(**read["strategy"]),
-                "priority": {name: PriorityCuts(**cuts) for name, cuts in read["priority"].items()},
-                "prices": Prices(**read["prices"]),
-            }
-        )
+        return _decision_of(json.loads(body))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{DECISION_FILE}: {error} does not fit this version; run winback recommend again"
         ) from error
+
+
+def _decision_of(read: dict[str, Any]) -> Decision:
+    rules, tested, draws = read["rules"], read["tested"], read["draws"]
+    reasons = rules["hopeless_reasons"]
+    rules |= {"hopeless_reasons": None if reasons is None else tuple(reasons)}
+    return Decision(
+        **read
+        | {
+            "offers": {name: Offer(**costs) for name, costs in read["offers"].items()},
+            "rules": Rules(**rules),
+            "facts": {name: tuple(columns) for name, columns in read["facts"].items()},
+            "tested": tested and KindsTested(**tested | {"edges": tuple(tested["edges"])}),
+            "draws": Draws(**draws | {"offers": tuple(draws["offers"])}),
+            "strategy": StrategyLimits(**read["strategy"]),
+            "priority": {name: PriorityCuts(**cuts) for name, cuts in read["priority"].items()},
+            "prices": Prices(**read["prices"]),
+            "retention": _decision_of(read["retention"]) if read.get("retention") else None,
+        }
+    )
 
 
 def decision_columns(decision: Decision) -> dict[str, bool]:

@@ -48,7 +48,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class OfferEvidence:
-    """What the experiment says: offers, the evidence per objective, and who was in it."""
+    """What an experiment says: offers, the evidence per objective, and who was in it."""
 
     control: str
     offers: Mapping[str, Offer]
@@ -80,6 +80,7 @@ def learn_decision(
     draws: Draws,
     new_days: float,
     high_risk: float,
+    retention: OfferEvidence | None = None,
 ) -> Decision:
     """The decision, with the prices that keep today's customers within the limits.
 
@@ -98,13 +99,17 @@ def learn_decision(
         Prices give customers who are alike the same answer, so that a few offers of a limit may
         stay unused; a campaign that must use all of it calls `allocation.allocate` with the whole
         population.
+    retention
+        What the experiment among active customers says, if there was one. Of the rules only those
+        on contacts, profit and harm hold for them. The limits hold for both populations together.
 
     Raises
     ------
     ValueError
         If the objective or an offer is unknown, or the control is among the offers.
     """
-    _check(experiment, objective, limits)
+    evidence = [experiment, *([retention] if retention else [])]
+    _check(evidence, objective, limits)
     rows, _ = next(iter(customers))
     decision = Decision(
         control=experiment.control,
@@ -118,9 +123,28 @@ def learn_decision(
         strategy=StrategyLimits(new_days, high_risk, high_value=np.inf),
         priority={},
     )
-    decision = replace(decision, prices=Prices(return_on_cost=_best_rate(decision, customers)))
-    decision = replace(decision, prices=_prices(decision, customers, limits))
-    return _with_cuts(decision, customers)
+    decisions = [decision]
+    if retention is not None:
+        decisions.append(
+            replace(
+                decision,
+                control=retention.control,
+                offers=retention.offers,
+                by_objective=retention.by_objective,
+                rules=replace(
+                    rules, lost_limit=None, hopeless_reasons=None, least_experiment_rows=None
+                ),
+                tested=None,
+                draws=replace(draws, offers=_explored(retention, limits)),
+                population="active",
+            )
+        )
+    decisions = [
+        replace(one, prices=Prices(return_on_cost=_best_rate(one, customers))) for one in decisions
+    ]
+    decision, *of_active = _priced(decisions, customers, limits)
+    decision = _with_cuts(decision, customers)
+    return replace(decision, retention=of_active[0]) if of_active else decision
 
 
 def _explored(experiment: OfferEvidence, limits: Limits) -> tuple[str, ...]:
@@ -143,24 +167,53 @@ def _best_rate(decision: Decision, customers: Iterable[Part]) -> float:
     return best_rate(*_gathered(worth, customers))
 
 
-def _prices(decision: Decision, customers: Iterable[Part], limits: Limits) -> Prices:
-    if (limits.budget is None and not limits.capacity) or not decision.offers:
-        return decision.prices
+def _priced(decisions: list[Decision], customers: Iterable[Part], limits: Limits) -> list[Decision]:
+    """The decisions with the prices of what is scarce, of which all of them take."""
+    names = [name for decision in decisions for name in decision.offers]
+    if (limits.budget is None and not limits.capacity) or not names:
+        return decisions
 
     def at_stake(rows: pd.DataFrame, outputs: pd.DataFrame) -> tuple[np.ndarray, ...]:
-        weighed = weigh(decision, rows, outputs)
-        gain, cost = stakes(decision, weighed.forecast, weighed.allowed)
-        sent = weighed.allowed[:, 1:].any(axis=1)
-        if "customer_id" in rows.columns:
-            sent &= draw(decision.draws, rows["customer_id"])[0] != True  # noqa: E712  objects
-        return gain[sent], cost[sent]
+        parts = [_at_stake(decision, rows, outputs) for decision in decisions]
+        gains, costs, first = [], [], 1
+        for gain, cost in parts:  # each population has columns of its own among all offers
+            mine = [0, *range(first, first + gain.shape[1] - 1)]
+            gains.append(np.full((len(gain), 1 + len(names)), -np.inf))
+            costs.append(np.zeros((len(gain), 1 + len(names))))
+            gains[-1][:, mine], costs[-1][:, mine] = gain, cost
+            first += gain.shape[1] - 1
+        return np.concatenate(gains), np.concatenate(costs)
 
-    most = [(limits.capacity or {}).get(name, np.inf) for name in decision.offers]
+    most = [(limits.capacity or {}).get(name, np.inf) for name in names]
     money, option_prices = limit_prices(
         *_gathered(at_stake, customers), budget=limits.budget, capacity=[np.inf, *most]
     )
-    prices = dict(zip(decision.offers, map(float, option_prices[1:]), strict=True))
-    return replace(decision.prices, money=money, offers=prices)
+    price = dict(zip(names, map(float, option_prices[1:]), strict=True))
+    return [
+        replace(
+            decision,
+            prices=replace(
+                decision.prices,
+                money=money,
+                offers={name: price[name] for name in decision.offers},
+            ),
+        )
+        for decision in decisions
+    ]
+
+
+def _at_stake(
+    decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and money of the options of those who may be sent one."""
+    if not decision.offers:
+        return np.zeros((0, 1)), np.zeros((0, 1))
+    weighed = weigh(decision, rows, outputs)
+    gain, cost = stakes(decision, weighed.forecast, weighed.allowed)
+    sent = weighed.allowed[:, 1:].any(axis=1)
+    if "customer_id" in rows.columns:
+        sent &= draw(decision.draws, rows["customer_id"])[0] != True  # noqa: E712  objects
+    return gain[sent], cost[sent]
 
 
 def _with_cuts(decision: Decision, customers: Iterable[Part]) -> Decision:
@@ -195,20 +248,21 @@ def _gathered(
     return tuple(np.concatenate(parts) for parts in arrays)
 
 
-def _check(experiment: OfferEvidence, objective: str, limits: Limits) -> None:
-    offers = experiment.offers
+def _check(evidence: Iterable[OfferEvidence], objective: str, limits: Limits) -> None:
+    offers = [name for one in evidence for name in one.offers]
     if objective not in OBJECTIVES:
         raise ValueError(
             f"recommend: objective must be one of {', '.join(OBJECTIVES)}, found '{objective}'"
         )
-    if experiment.control in offers:
-        raise ValueError(
-            f"recommend: the control '{experiment.control}' must not be among the offers"
-        )
     unknown = [name for name in (limits.capacity or {}) if name not in offers]
-    for decided in experiment.by_objective.values():
-        best = decided["best_single"]
-        unknown += [best] if best not in (experiment.control, *offers) else []
+    for experiment in evidence:
+        if experiment.control in offers:
+            raise ValueError(
+                f"recommend: the control '{experiment.control}' must not be among the offers"
+            )
+        for decided in experiment.by_objective.values():
+            best = decided["best_single"]
+            unknown += [best] if best not in (experiment.control, *experiment.offers) else []
     if unknown:
         raise ValueError(
             f"recommend: '{unknown[0]}' is no offer of this source; it has {', '.join(offers)}"

@@ -30,18 +30,19 @@ def sentences(
     strategy
         (rows,) what `strategy.strategies` says; the sentence never speaks against it.
     """
-    forecast, objective = weighed.forecast, decision.objective
+    forecast = weighed.forecast
     rules = _words(decision.rules)
     lines = []
     for row, option in enumerate(weighed.chosen):
         if not weighed.candidate[row]:
             line = _risk(risk[row])
-            if strategy[row] == "harvest" and risk[row] >= decision.strategy.high_risk:
+            harvest = strategy[row] == "harvest" and decision.retention is None
+            if harvest and risk[row] >= decision.strategy.high_risk:
                 line += "; among the less valuable, so no money is spent on keeping it"
         elif weighed.excluded_by[row]:
             line = rules[weighed.excluded_by[row]]
         elif option:
-            line = _praise(forecast, row, int(option), objective)
+            line = _praise(decision, forecast, row, int(option))
             if not decision.personalize:
                 line += "; the best single offer, personal ones are not expected to earn more"
         elif not decision.offers:
@@ -55,10 +56,11 @@ def sentences(
         elif not decision.personalize:
             line = "no offer to all: none beat it"
         elif (forecast.uplift[row, 1:] < 0).all():
-            line = "do not disturb: every offer makes a return less likely"
+            outcome = "staying" if decision.population == "active" else "a return"
+            line = f"do not disturb: every offer makes {outcome} less likely"
         else:
             best = 1 + int(np.argmax(forecast.gain[row, 1:]))
-            gain = _amount(forecast.gain[row, best], objective)
+            gain = _amount(forecast.gain[row, best], decision)
             line = f"not worth it: {forecast.names[best]} would gain {gain}"
         lines.append(line)
     return lines
@@ -77,14 +79,16 @@ def _risk(risk: float) -> str:
     return "" if np.isnan(risk) else f"{100 * risk:.0f} in 100 like this one leave"
 
 
-def _praise(forecast: Forecast, row: int, option: int, objective: str) -> str:
+def _praise(decision: Decision, forecast: Forecast, row: int, option: int) -> str:
     before, after = forecast.probability[row, 0], forecast.probability[row, option]
-    gain = _amount(forecast.gain[row, option], objective)
+    gain = _amount(forecast.gain[row, option], decision)
+    act = "stay" if decision.population == "active" else "return"
     return (
-        f"{forecast.names[option]}: {100 * after:.0f} in 100 return instead of {100 * before:.0f}, "
+        f"{forecast.names[option]}: {100 * after:.0f} in 100 {act} instead of {100 * before:.0f}, "
         f"gain {gain}"
     )
 
 
-def _amount(gain: float, objective: str) -> str:
-    return f"{gain:+.3f} returns" if objective == "returns" else f"{gain:+.2f}"
+def _amount(gain: float, decision: Decision) -> str:
+    outcome = "customers kept" if decision.population == "active" else "returns"
+    return f"{gain:+.3f} {outcome}" if decision.objective == "returns" else f"{gain:+.2f}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..offers import expected_costs, with_control
+from ..offers import RETURNS, STAYS, expected_costs, with_control
 from ..total_return import best_at
 from .decision import Decision, decision_columns
 from .draws import draw, offer_probabilities
@@ -31,6 +31,14 @@ DECISION_COLUMNS = {  # whether it is text (str), a number (float) or true/false
     "propensity": float,
     "excluded_by": str,
 }
+OF_OFFERS = (  # what the decision on active customers says in the place of that on the lost
+    "recommended_offer",
+    "expected_incremental_profit",
+    "holdout",
+    "assigned_offer",
+    "propensity",
+    "excluded_by",
+)
 SMALLEST_GAIN = 1e-9  # of the single offer that is sent to all, whatever the customer's forecast
 
 
@@ -54,7 +62,7 @@ class Weighed:
     forecast
         Of each option, NaN for customers who are no candidates.
     candidate
-        (rows,) bool: lost customers with a forecast.
+        (rows,) bool: customers of the decision's population with a forecast.
     excluded_by
         (rows,) name of the first hard rule that excludes, or empty.
     allowed
@@ -86,7 +94,8 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
     Returns
     -------
     DataFrame
-        `DECISION_COLUMNS`, same rows. `recommended_offer` is missing for active customers;
+        `DECISION_COLUMNS`, same rows. `recommended_offer` is missing for active customers, unless
+        an experiment says what keeps them; whoever is offered something then is to be protected.
         `holdout` is true for those who get nothing instead; `assigned_offer` is what to send: the
         recommended offer, the control if held out, or the offer that the customer explores. Both
         are missing where an offer is recommended to a customer without id. `propensity` is the
@@ -98,6 +107,23 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
     ValueError
         If a column is missing that the decision reads, or an output of the models.
     """
+    decided = _recommend(decision, rows, outputs)
+    kept = decision.retention
+    if kept is None or "population" not in rows.columns or f"{STAYS}{kept.control}" not in outputs:
+        return decided
+    active = ~is_lost(rows)
+    of_active = _recommend(kept, rows, outputs)
+    for name in OF_OFFERS:
+        decided[name] = of_active[name].where(active, decided[name])
+    offered = of_active["recommended_offer"].notna() & (
+        of_active["recommended_offer"] != kept.control
+    )
+    decided.loc[active & offered, "strategy"] = "protect"
+    return decided
+
+
+def _recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> pd.DataFrame:
+    """`recommend` for the population of one decision."""
     facts = facts_of(decision, rows)
     weighed = weigh(decision, rows, outputs)
     names, chosen, candidate = weighed.forecast.names, weighed.chosen, weighed.candidate
@@ -176,10 +202,11 @@ def weigh(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> Weig
     """Rules first, then the objective at the prices of what is scarce; see `recommend`."""
     facts = facts_of(decision, rows)
     candidate = is_lost(rows)
+    if decision.population == "active" and "population" in rows.columns:
+        candidate = ~candidate
     if decision.offers:
-        candidate = candidate & ~np.isnan(
-            _known_numbers(outputs, f"return_probability_{decision.control}")
-        )
+        chance = f"{_chances(decision)}{decision.control}"
+        candidate = candidate & ~np.isnan(_known_numbers(outputs, chance))
     forecast = _forecast(decision, outputs)
     excluded = excluded_by(decision.rules, facts)
     allowed = _allowed(decision, forecast, candidate & (excluded == ""))
@@ -219,7 +246,7 @@ def _forecast(decision: Decision, outputs: pd.DataFrame) -> Forecast:
     if not decision.offers:
         nothing = np.zeros((len(outputs), 1))
         return Forecast(names, nothing, nothing, nothing, nothing)
-    probability = _option_columns(outputs, "return_probability_", names)
+    probability = _option_columns(outputs, _chances(decision), names)
     effects = _option_columns(outputs, "uplift_", names[1:])
     uplift = np.column_stack([np.zeros(len(outputs)), effects])
     gain = uplift
@@ -228,6 +255,10 @@ def _forecast(decision: Decision, outputs: pd.DataFrame) -> Forecast:
         gain = profit - profit[:, :1]
     cost = expected_costs(with_control(decision.offers, decision.control), probability)
     return Forecast(names, probability, uplift, gain, cost)
+
+
+def _chances(decision: Decision) -> str:
+    return STAYS if decision.population == "active" else RETURNS
 
 
 def _allowed(decision: Decision, forecast: Forecast, open_rows: np.ndarray) -> np.ndarray:

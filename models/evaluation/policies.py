@@ -18,7 +18,7 @@ import pandas as pd
 
 from ..groups import shared_labels
 from ..intervals import Estimate, mean_estimate, paired_difference, ratio_scores
-from ..offers import Offer, expected_costs, with_control
+from ..offers import Offer, chances_of, expected_costs, with_control
 from ..total_return import best_at, best_rate
 from .offpolicy import offer_scores
 from .personal_gain import is_believed, is_evident, pooled_means
@@ -95,7 +95,8 @@ def grade_rows(
     options = with_control(offers, control)
     names = (*options,)
     sent = rows["offer"].astype("str").to_numpy(dtype=object)
-    response = predictions[[f"return_probability_{name}" for name in names]].to_numpy()
+    chances = chances_of(predictions.columns, control)
+    response = predictions[[f"{chances}{name}" for name in names]].to_numpy()
 
     def scores(outcome: np.ndarray, expected: np.ndarray) -> np.ndarray:
         return offer_scores(sent, outcome, rows["propensity"], offers=names, predictions=expected)

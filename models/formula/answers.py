@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..decision.decision import DECISION_FILE, Decision, decision_columns, decision_from_json
 from ..decision.recommend import recommend
-from .formula import Formula, evaluate, from_files
+from .formula import RETENTION, Formula, evaluate, from_files
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,20 @@ class Answers:
         Formula of the outputs per offer, or None without an experiment.
     decision
         What decides on a customer; None to have the forecasts alone.
+    retention
+        Formula of the outputs per offer of active customers, or None without such an experiment.
     """
 
     churn: Formula | None
     winback: Formula | None
     decision: Decision | None = None
+    retention: Formula | None = None
+
+    @property
+    def formulas(self) -> tuple[Formula, ...]:
+        """Those that there are, in the order of their outputs."""
+        parts = (self.churn, self.winback, self.retention)
+        return tuple(formula for formula in parts if formula is not None)
 
 
 def load_answers(
@@ -43,7 +52,8 @@ def load_answers(
 ) -> Answers:
     """Models from their files by name; an empty mapping means that there is no such model.
 
-    Without `decision` the models give forecasts alone.
+    Files of the model of retention stand in `winback`, their names after `RETENTION`. Without
+    `decision` the models give forecasts alone.
 
     Raises
     ------
@@ -54,11 +64,20 @@ def load_answers(
         raise ValueError(
             f"{DECISION_FILE} is missing; run winback recommend, and register the model again"
         )
+    kept = {name for name in winback if name.startswith(RETENTION)}
+    retention = {name.removeprefix(RETENTION): winback[name] for name in kept}
+    winback = {name: body for name, body in winback.items() if name not in kept}
     return Answers(
         churn=from_files(churn) if churn else None,
         winback=from_files(winback) if winback else None,
         decision=decision_from_json(decision[DECISION_FILE]) if decision else None,
+        retention=from_files(retention) if retention else None,
     )
+
+
+def formula_of(answers: Answers, output: str) -> Formula | None:
+    """The formula that answers an output, None if none does."""
+    return next((one for one in answers.formulas if output in one.outputs), None)
 
 
 def input_columns(answers: Answers) -> dict[str, bool]:
@@ -67,8 +86,8 @@ def input_columns(answers: Answers) -> dict[str, bool]:
     Beside them `population` and `customer_id` are read where they are there.
     """
     columns: dict[str, bool] = {}
-    for formula in (answers.churn, answers.winback):
-        for column in formula.columns if formula else ():
+    for formula in answers.formulas:
+        for column in formula.columns:
             columns[column.name] = column.levels is None
     return (decision_columns(answers.decision) if answers.decision else {}) | columns
 
@@ -82,9 +101,9 @@ def answer(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.Dat
         The models.
     frame
         (n, ...) features by name in any order; extra columns are ignored. Where a column
-        `population` stands, churn is answered for 'active' rows only and the offers for the
-        others only; without it everything is answered for every row. `customer_id` tells who is
-        held out.
+        `population` stands, churn and what keeps a customer are answered for 'active' rows only
+        and the offers that win back for the others only; without it everything is answered for
+        every row. `customer_id` tells who is held out.
     threads
         Of LightGBM; the answers do not depend on it.
 
@@ -111,7 +130,7 @@ def forecasts(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.
     has_population = "population" in frame.columns
     active = (frame["population"] == "active").to_numpy() if has_population else everybody
     lost = ~active if has_population else everybody
-    formulas = [(answers.churn, active), (answers.winback, lost)]
+    formulas = [(answers.churn, active), (answers.winback, lost), (answers.retention, active)]
     parts = [_answer_rows(formula, frame, rows, threads) for formula, rows in formulas if formula]
     return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=frame.index)
 

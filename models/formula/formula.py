@@ -43,6 +43,7 @@ from .tree_tables import Forest, look_up, plant
 
 Expression = list[Any]
 FORMULA_FILE = "formula.json"
+RETENTION = "retention/"  # folder of a model on active customers, among the files of one on lost
 _BLOCK = 4096  # rows at once, so that what is made of them stays in the processor's cache
 _FEWEST = 8  # fewer rows are filled up: NumPy sums a single row in another order
 

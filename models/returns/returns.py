@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from ..formula.calibration import platt_map
 from ..formula.formula import Expression, Formula, encode
 from ..formula.sharing import share_parts
-from ..offers import NO_OFFER, Offer
+from ..offers import NO_OFFER, RETURNS, Offer
 from ..uplift.cross_fitting import canonical_order, stratified_folds
 from ..uplift.input_rows import check_groups
 from ..uplift.uplift import OfferUplift
@@ -40,7 +40,8 @@ class WinbackModel:
     Attributes
     ----------
     formula
-        Outputs: return_probability_<offer> (all with the control), uplift_<offer> (not the
+        Outputs: return_probability_<offer> (or stay_probability_; all with the control),
+        uplift_<offer> (not the
         control) and, where values are known, value_<offer>, expected_profit_<offer> (all) and,
         where second lifetimes are, months_<offer> (expected within the horizon, given a return).
     held_out
@@ -70,6 +71,7 @@ def fit_winback(
     second_ended: Any = None,
     groups: Any = None,
     horizon_days: float | None = None,
+    chances: str = RETURNS,
     folds: int = 5,
     seed: int = 0,
     threads: int = 1,
@@ -86,6 +88,7 @@ def fit_winback(
     second_days, second_ended : (rows,) observed days of the second lifetime and whether it ended
         (0/1), NaN where unknown; used with `horizon_days`, up to which value counts.
     groups : (rows,) labels of rows that share their fate, see `OfferUplift.fit`.
+    chances : what the outputs of the probabilities begin with, `offers.RETURNS` or `offers.STAYS`.
 
     Raises
     ------
@@ -105,9 +108,9 @@ def fit_winback(
     uplift.fit(X, outcome, offer=names, propensity=propensity, groups=groups)
     arms = (uplift.control_, *uplift.offers_)
     xs, ys = _calibration_map(uplift, outcome, names)
-    builder = _Outputs(uplift.formula_, arms)
+    builder = _Outputs(uplift.formula_, arms, chances)
     builder.add_return(xs, ys)
-    held_out = _held_out_return(uplift, xs, ys)
+    held_out = _held_out_return(uplift, xs, ys, chances)
     lifetimes = None
     if second_days is not None and second_ended is not None and horizon_days:
         days = np.asarray(second_days, dtype=np.float64)
@@ -121,7 +124,7 @@ def fit_winback(
             held_out[f"value_{arm}"] = valued.held_out[:, position]
             held_out[f"months_{arm}"] = valued.months_held_out[:, position]
         for costs_of_arm, arm in zip(costs, arms, strict=True):
-            chance, worth = held_out[f"return_probability_{arm}"], held_out[f"value_{arm}"]
+            chance, worth = held_out[f"{chances}{arm}"], held_out[f"value_{arm}"]
             held_out[f"expected_profit_{arm}"] = costs_of_arm.expected_profit(chance, worth)
     formula = builder.finish()
     return WinbackModel(
@@ -135,22 +138,23 @@ def fit_winback(
 class _Outputs:
     """Turns the formula of the uplift into one with the outputs of the win-back model."""
 
-    def __init__(self, formula: Formula, arms: tuple[str, ...]) -> None:
+    def __init__(self, formula: Formula, arms: tuple[str, ...], chances: str) -> None:
         self.formula = formula
         self.arms = arms
+        self.chances = chances
         self.expressions: dict[str, Expression] = dict(formula.expressions)
         self.outputs: list[str] = []
 
     def add_return(self, xs: list[float], ys: list[float]) -> None:
         control = self.arms[0]
         for arm in self.arms:
-            name = f"return_probability_{arm}"
+            name = f"{self.chances}{arm}"
             if arm == control:
                 self.expressions[name] = ["interp", xs, ys, ["ref", f"mean_{control}"]]
             else:
                 # As fitted: what `best_offer_ahead` changes for returns must not change profit.
                 self.expressions[f"uplift_{arm}"] = ["sum", [1.0, ["ref", f"raw_{arm}"]]]
-                base, effect = f"return_probability_{control}", f"uplift_{arm}"
+                base, effect = f"{self.chances}{control}", f"uplift_{arm}"
                 raw = ["sum", [1.0, ["ref", base]], [1.0, ["ref", effect]]]
                 self.expressions[name] = ["clip", 0.0, 1.0, raw]
             self.outputs.append(name)
@@ -169,7 +173,7 @@ class _Outputs:
                 [1.0, ["ref", f"value_{arm}"]],
                 [-offer.cost_on_acceptance, ["const", 1.0]],
             ]
-            earned: Expression = ["product", ["ref", f"return_probability_{arm}"], margin]
+            earned: Expression = ["product", ["ref", f"{self.chances}{arm}"], margin]
             self.expressions[f"expected_profit_{arm}"] = [
                 "sum",
                 [1.0, earned],
@@ -197,12 +201,14 @@ def _calibration_map(
     return _GRID.tolist(), mapped.tolist()
 
 
-def _held_out_return(uplift: OfferUplift, xs: list[float], ys: list[float]) -> pd.DataFrame:
+def _held_out_return(
+    uplift: OfferUplift, xs: list[float], ys: list[float], chances: str
+) -> pd.DataFrame:
     chance = np.interp(uplift.means_[:, 0], xs, ys)
-    outputs = {f"return_probability_{uplift.control_}": chance}
+    outputs = {f"{chances}{uplift.control_}": chance}
     for arm in uplift.offers_:
         effect = uplift.held_out_raw_[arm].to_numpy()
-        outputs[f"return_probability_{arm}"] = np.clip(chance + effect, 0.0, 1.0)
+        outputs[f"{chances}{arm}"] = np.clip(chance + effect, 0.0, 1.0)
         outputs[f"uplift_{arm}"] = effect
     return pd.DataFrame(outputs, index=uplift.held_out_.index)
 

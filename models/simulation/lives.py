@@ -13,7 +13,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .people import People
-from .world import BOTH, COMPETITOR, DAY, MONTH, MOVED, NEED_GONE, PRICE, REASONS, SERVICE, World
+from .world import (
+    BOTH,
+    COMPETITOR,
+    DAY,
+    MONTH,
+    MOVED,
+    NEED_GONE,
+    PRICE,
+    REASONS,
+    RETENTION_FACTORS,
+    SERVICE,
+    SLEEPS_BELOW,
+    World,
+)
 
 CONTENT, UPSET, FADING = 0, 1, 2
 ALIVE = -1
@@ -187,6 +200,8 @@ def live(people: People, lives: Lives, *, world: World, rng: np.random.Generator
         after_welcome = welcome[alive] & (WELCOME_MONTHS <= month < WELCOME_MONTHS + 3)
         risk[:, PRICE] *= np.where(after_welcome, AFTER_WELCOME, 1.0)
         risk *= np.where(again[alive] & sent, CONTACT_RELIEF, 1.0)[:, None]
+        if world.retention:
+            risk *= _of_retention(people, lives, alive, month, world)
         total = np.cumsum(risk, axis=1)
         age = month + LEAVES_FROM + LEAVES_WITHIN * part
         end = lives.started_at[alive] + (age * MONTH).astype(np.int64)
@@ -194,6 +209,24 @@ def live(people: People, lives: Lives, *, world: World, rng: np.random.Generator
         ended[alive[leaves]] = end[leaves]
         reason[alive[leaves]] = (leave[leaves, None] >= total[leaves]).sum(axis=1)
         alive, month = alive[~leaves], month + 1
+
+
+def _of_retention(
+    people: People, lives: Lives, alive: np.ndarray, month: int, world: World
+) -> np.ndarray:
+    """What offers to active customers make of the hazards of a month, (lives, reasons)."""
+    start = lives.started_at[alive]
+    since = start + month * MONTH - world.retention_at
+    acts = (since >= 0) & (since < world.churn_horizon_days * DAY)
+    acts &= (start < world.retention_at) & (lives.number[alive] == 1)
+    customer = lives.customer[alive]
+    offer = np.where(acts, people.retention_offer[customer], 0)
+    return np.asarray(RETENTION_FACTORS[_sleeps(people, customer), offer])
+
+
+def _sleeps(people: People, customer: np.ndarray) -> np.ndarray:
+    """1 for customers who hardly use what they pay for, and whom an offer wakes; else 0."""
+    return (people.usage[customer] < SLEEPS_BELOW).astype(np.int64)
 
 
 def next_moods(people: People, customer: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -210,7 +243,14 @@ def next_moods(people: People, customer: np.ndarray, shares: np.ndarray) -> np.n
 
 
 def churn_probability(
-    people: People, lives: Lives, mood: np.ndarray, contacted: np.ndarray, *, world: World
+    people: People,
+    lives: Lives,
+    mood: np.ndarray,
+    contacted: np.ndarray,
+    *,
+    world: World,
+    at: int | None = None,
+    offer: int = 0,
 ) -> np.ndarray:
     """True probability that active customers leave within the churn horizon, (lives,).
 
@@ -219,18 +259,22 @@ def churn_probability(
     Parameters
     ----------
     people, lives
-        Traits, and the lifetimes that go on at the end of the data.
+        Traits, and the lifetimes that go on at that moment.
     mood, contacted
         (lives,) mood of the current month of each, and whether a message was sent in it.
     world
         Gives the end of the data and the horizon.
+    at
+        Second of the moment; None for the end of the data.
+    offer
+        What all of them are offered then (index into RETENTION_OFFERS); it acts from the next month
+        on.
     """
-    age = (world.as_of - lives.started_at) / MONTH
+    age = ((world.as_of if at is None else at) - lives.started_at) / MONTH
     until = age + world.churn_horizon_days * DAY / MONTH
     month = np.floor(age)
     month -= month == age  # a month that begins at the end of the data is not lived yet
     table = hazards(people, lives)
-    price = table[:, PRICE].copy()
     welcome = people.welcome[lives.customer] & (lives.number == 1)
     again = lives.number > 1
     moods = (mood == np.arange(3)[:, None]).astype(float)
@@ -240,6 +284,9 @@ def churn_probability(
         if step:
             moods = next_moods(people, lives.customer, moods)
             message = lives.contact_chance
+        if step == 1:
+            table *= RETENTION_FACTORS[_sleeps(people, lives.customer), offer].T
+        price = table[:, PRICE]
         now = month + step
         after_welcome = welcome & (now >= WELCOME_MONTHS) & (now < WELCOME_MONTHS + 3)
         risk = table.sum(axis=1) + price * np.where(after_welcome, AFTER_WELCOME - 1, 0.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .world import MONTH, World
+from .world import MONTH, RETENTION_OFFERS, World
 
 PLANS = ("basic", "plus", "premium")
 PLAN_PRICE = np.array([66.0, 84.0, 108.0])
@@ -19,7 +19,8 @@ class People:
     """Traits of customers, one array element per customer.
 
     `upset_chance` and `recovery_chance` are monthly; `contact_chance` is the monthly probability
-    of a message in the first lifetime; `vocal` customers complain when upset, others never do.
+    of a message in the first lifetime; `vocal` customers complain when upset, others never do;
+    `retention_offer` is what is drawn for whoever is in the experiment among active customers.
     """
 
     signed_up_at: np.ndarray
@@ -34,6 +35,7 @@ class People:
     welcome: np.ndarray
     plan: np.ndarray
     price: np.ndarray
+    retention_offer: np.ndarray
 
     def take(self, rows: np.ndarray) -> People:
         """The same traits for a selection of customers."""
@@ -56,6 +58,9 @@ def draw_people(world: World, *, rng: np.random.Generator) -> People:
     welcome = rng.random(n) < 0.5
     plan = np.digitize(appetite + rng.standard_normal(n), [0.1, 1.3])
     price = PLAN_PRICE[plan] * np.exp(0.12 * rng.standard_normal(n) - 0.0072)
+    offers = np.zeros(n, dtype=np.int8)
+    if world.retention:  # from a generator of its own, so that all else is drawn as without it
+        offers = rng.spawn(1)[0].integers(0, len(RETENTION_OFFERS), n).astype(np.int8)
     return People(
         signed_up_at=(world.window_starts_at + months * MONTH).astype(np.int64),
         price_sensitivity=sensitivity,
@@ -69,6 +74,7 @@ def draw_people(world: World, *, rng: np.random.Generator) -> People:
         welcome=welcome,
         plan=plan.astype(np.int8),
         price=np.round(price, 2),
+        retention_offer=offers,
     )
 
 

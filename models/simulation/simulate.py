@@ -28,6 +28,7 @@ from .experiment import (
 from .lives import ALIVE, Lived, Lives, live
 from .people import People, draw_people
 from .response import NONE, return_probability
+from .retention import retention_offers, truth_of_retention
 from .solve import solve_offers, solve_unasked
 from .tables import seconds, tables, text
 from .truth import truth_of_active, truth_of_lost
@@ -60,6 +61,9 @@ class Simulation:
     active
         One row per customer active at the end of the data: `customer_id`, `as_of`,
         `churn_probability` (true, within the churn horizon).
+    retention
+        One row per customer of the experiment among active ones, at its moment: `customer_id`,
+        `as_of`, `stay_probability_<offer>` (true, within the churn horizon); None without it.
     world
         The parameters.
     """
@@ -68,6 +72,7 @@ class Simulation:
     truth: pd.DataFrame
     active: pd.DataFrame
     world: World
+    retention: pd.DataFrame | None = None
 
 
 def simulate(world: World, *, seed: int) -> Simulation:
@@ -126,13 +131,17 @@ def simulate(world: World, *, seed: int) -> Simulation:
     written = tables(people, business.waves, ids, world=world, rng=rng)
     written["departures"] = _departures(business.waves, business.stated, ids)
     written["offers"] = offers_table(trial, ids)
+    retention = None
+    if world.retention:
+        kept = retention_offers(people, first, ids, world)
+        written["offers"] = pd.concat([written["offers"], kept], ignore_index=True)
+        retention = truth_of_retention(people, first, ids, world)
     written["suppressions"] = _suppression_table(suppressed, ids, rng=rng)
     truth_table = pd.concat(truth, ignore_index=True)
     truth_table["customer_id"] = ids[truth_table["customer_id"]]
     truth_table = truth_table.sort_values(["customer_id", "as_of"], ignore_index=True)
-    return Simulation(
-        written, truth_table, truth_of_active(people, business.waves, ids, world), world
-    )
+    active = truth_of_active(people, business.waves, ids, world)
+    return Simulation(written, truth_table, active, world, retention)
 
 
 def _until_asked(

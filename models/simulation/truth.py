@@ -14,6 +14,7 @@ from .events import History, Wave
 from .lives import ALIVE, Lives, churn_probability
 from .people import People
 from .response import Solved, return_probability
+from .retention import stay_probabilities
 from .tables import seconds, text
 from .value import profit, value_of_return
 from .world import DAY, OFFERS, REASONS, World
@@ -85,6 +86,9 @@ def truth_of_active(
 ) -> pd.DataFrame:
     """Customer id, moment and true churn probability of whoever is active at the end of the data.
 
+    Where there was an experiment among active customers, also the true probability to stay under
+    each of its offers, stay_probability_<offer>.
+
     Parameters
     ----------
     people, waves
@@ -94,7 +98,7 @@ def truth_of_active(
     world
         Gives the end of the data and the churn horizon.
     """
-    customers, chances = [], []
+    customers, chances, stays = [], [], []
     for wave in waves:
         lives, lived = wave.lives, wave.lived
         alive = np.flatnonzero(lived.ended_at == ALIVE)
@@ -107,6 +111,12 @@ def truth_of_active(
             churn_probability(people, going_on, lived.mood[now], lived.contacted[now], world=world)
         )
         customers.append(ids[going_on.customer])
+        if world.retention:
+            mood, contacted = lived.mood[now], lived.contacted[now]
+            offered = stay_probabilities(
+                people, going_on, mood, contacted, world=world, at=world.as_of
+            )
+            stays.append(pd.DataFrame(offered))
     frame = pd.DataFrame(
         {
             "customer_id": np.concatenate(customers),
@@ -114,4 +124,6 @@ def truth_of_active(
             "churn_probability": np.concatenate(chances),
         }
     )
+    if stays:
+        frame = frame.join(pd.concat(stays, ignore_index=True))
     return frame.sort_values("customer_id", ignore_index=True)

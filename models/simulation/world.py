@@ -32,6 +32,18 @@ VALUE_OF_RETURN: Mapping[str, float] = MappingProxyType(
     {offer: OFFER_COST[offer] * (1 + PUBLISHED_ROI[offer]) for offer in OFFERS[1:]}
 )
 
+RETENTION_OFFERS = ("nothing", "rebate", "call")
+RETENTION_COST = (0.0, 8.0, 0.0)  # for each customer who stays
+SLEEPS_BELOW = -0.7  # of the trait usage: a quarter of the customers
+# What each offer makes of the hazard of each reason, for customers who use the service, and for
+# those who hardly do; nothing leaves all as they are.
+RETENTION_FACTORS = np.array(
+    [
+        [[1.0] * 6, [0.1, 1.0, 1.0, 0.1, 1.0, 1.0], [1.0, 0.5, 0.5, 1.0, 1.0, 1.0]],
+        [[1.0] * 6, [2.5, 2.5, 2.5, 2.5, 1.0, 1.0], [1.5, 1.5, 1.5, 1.5, 1.0, 1.0]],
+    ]
+)
+
 LOST_TWICE_SHARE = 0.03  # of the experiment
 
 DAY = 86_400
@@ -76,6 +88,9 @@ class World:
         Share of the experiment on whom any offer backfires.
     stated_reason_right, stated_reason_missing
         Shares of departures with the true reason stated, and with none stated.
+    retention
+        Whether the active customers of a first relation are in an experiment of their own at the
+        end of the window.
     first_customer_id
         Smallest customer id, so that shards of one population do not collide.
     """
@@ -96,6 +111,7 @@ class World:
     do_not_disturb: float = 0.04
     stated_reason_right: float = 0.85
     stated_reason_missing: float = 0.10
+    retention: bool = False
     first_customer_id: int = 1
 
     def __post_init__(self) -> None:
@@ -136,6 +152,11 @@ class World:
     def window_ends_at(self) -> int:
         """End of the study window; the tail begins."""
         return _second(STUDY_STARTS + self.window_months)
+
+    @property
+    def retention_at(self) -> int:
+        """Second of the experiment among active customers."""
+        return self.window_ends_at
 
     @property
     def as_of(self) -> int:

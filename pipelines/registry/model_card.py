@@ -17,7 +17,13 @@ SHOWN_SLICES = 3
 
 
 def model_card(
-    source: Source, *, as_of: str, decision: Decision | None, churn: Path, policies: Path
+    source: Source,
+    *,
+    as_of: str,
+    decision: Decision | None,
+    retention: Decision | None,
+    churn: Path,
+    policies: Path,
 ) -> str:
     """Markdown, from finished files.
 
@@ -27,6 +33,8 @@ def model_card(
         The moment of the data.
     decision
         What travels with the model; None where there are no offers.
+    retention
+        The same for active customers.
     churn
         Folder of the churn model; its metrics.csv and parts.csv are read where they are.
     policies
@@ -43,6 +51,12 @@ def model_card(
             f"{decision.control}, value, expected profit; `recommended_offer` under the rules, "
             "`excluded_by`, `holdout`, `priority`, `strategy`"
         )
+    if retention:
+        offers = ", ".join([retention.control, *retention.offers])
+        lines.append(
+            f"- for an active customer and each offer ({offers}): probability to stay, uplift over "
+            f"{retention.control}, value, expected profit; `recommended_offer` as for the lost"
+        )
     if grades.exists():
         lines += ["", "## Churn, graded on later dates than it was fitted on", ""]
         lines += _churn(pd.read_csv(grades), pd.read_csv(churn / "parts.csv"))
@@ -50,7 +64,7 @@ def model_card(
         rows = json.loads(policies.read_text())
         lines += ["", "## Offers, graded on customers who were held out", ""]
         lines += _offers([row for row in rows if row["objective"] == decision.objective], decision)
-    lines += ["", "## Limits", "", *_limits(source, decision)]
+    lines += ["", "## Limits", "", *_limits(source, decision or retention)]
     return "\n".join(lines)[: LONGEST - 1].rstrip() + "\n"
 
 

@@ -26,7 +26,7 @@ from mlflow.tracking import MlflowClient
 
 from ...models.decision.decision import DECISION_FILE
 from ...models.formula.answers import Answers, answer, input_columns, load_answers
-from ...models.formula.formula import FORMULA_FILE
+from ...models.formula.formula import FORMULA_FILE, RETENTION
 from ..job.exit_codes import ModelRefused
 from ..storage.atomic import file_hash
 from ..storage.mlflow_home import tracking_uri
@@ -120,6 +120,7 @@ def content_hash(*parts: dict[str, bytes]) -> str:
     for files in parts:
         for name in (FORMULA_FILE, DECISION_FILE):
             digest.update(files.get(name, b"-"))
+        digest.update(files.get(f"{RETENTION}{FORMULA_FILE}", b""))
     return digest.hexdigest()
 
 
@@ -179,7 +180,11 @@ def _registered(model: str, signed_by: Ed25519PublicKey | None) -> Opened:
     if signed_by is not None:
         check_signature(signed_by, version.tags.get(SIGNATURE, ""), found, as_of)
     texts = [
-        {Path(name).name: body for name, body in contents.items() if Path(name).parent == part}
+        {
+            Path(name).relative_to(part).as_posix(): body
+            for name, body in contents.items()
+            if Path(name).is_relative_to(part)
+        }
         for part in (MODELS / name for name in PARTS)
     ]
     sample = contents[(MODELS / REFERENCE).as_posix()]
@@ -204,7 +209,7 @@ def _read_files(folder: Path) -> dict[str, bytes]:
 
 def _opened(texts: list[dict[str, bytes]], *, version: str = "") -> Opened:
     answers = load_answers(*texts)
-    if answers.churn is None and answers.winback is None:
+    if not answers.formulas:
         raise ValueError("it holds no model")
     empty_row = pd.DataFrame({name: [None] for name in input_columns(answers)})
     answer(answers, empty_row)  # a model that cannot answer is refused before a customer is read

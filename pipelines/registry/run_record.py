@@ -20,7 +20,7 @@ from ..storage.without_customers import page_without
 from .pictures import pictures
 
 CARD = "model_card.md"
-LEARNED_FROM = ("churn.parquet", "winback.parquet")
+LEARNED_FROM = ("churn.parquet", "winback.parquet", "retention.parquet")
 
 
 @dataclass(frozen=True)

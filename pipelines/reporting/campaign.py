@@ -13,7 +13,7 @@ from ..settings.params import Report
 from ..storage.policy_tree import read_policy_tree
 from . import charts, words
 from .html import Block, picture, table, text
-from .listed import GAIN, RISK
+from .list_rows import GAIN, RISK
 from .phrasing import meanings
 from .summary import Findings, Inputs, sent
 
@@ -48,7 +48,11 @@ def campaign(params: Report, findings: Findings) -> Iterator[Block]:
     """What to send to whom, whom not and why."""
     listed = findings.listed
     for part, why in findings.skipped.items():
-        subject = {"churn": "No churn model", "winback": "No win-back offers"}[part]
+        subject = {
+            "churn": "No churn model",
+            "winback": "No win-back offers",
+            "retention": "No offers to active customers",
+        }[part]
         yield text(f"{subject}: {why}.")
     offered = sent(findings)
     if findings.decision:

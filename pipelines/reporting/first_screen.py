@@ -14,7 +14,8 @@ from ..tables.safe_csv import read_table
 from . import words
 from .fairness import unequal
 from .html import Card
-from .listed import GAIN, REASON, RISK
+from .list_rows import GAIN, RISK
+from .listed import REASON
 from .phrasing import meanings, raising
 from .summary import Findings, Inputs, decided_for, ours_of, sent
 

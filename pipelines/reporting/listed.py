@@ -16,16 +16,18 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ...models.decision.carry_over import gain_in_log_odds
-from ...models.offers import Offer
+from ...models.offers import STAYS, Offer
+from ..settings.sources import Experiment
 from ..tables.list_parts import list_parts, listed_columns
 from ..tables.parts import beside, parts_of
 from . import words
+from .kept import columns_of, without_kept
+from .list_rows import GAIN, RISK, is_sent, leading
 
 REASON = "departure_reason"
 PAST = ("margin_total", "spend_total")  # what customers were worth, the first that is known
 KEYS = ("recommended_offer", "holdout", "priority", "strategy", "population", REASON)
 TOLD = ("rule", "discount")  # keys made of the reasons
-GAIN, RISK = "expected_incremental_profit", "churn_probability"
 FORECASTS = ("return_probability_", "uplift_", "months_", "value_")
 DISCOUNT = r"rule of thumb by lapse: (\d+)% off"
 BINS = 30  # of the effects
@@ -74,7 +76,9 @@ class Listed:
     edges: np.ndarray
 
 
-def read_listed(file: Path, current: Path, terms: Terms | None, *, first: int) -> Listed:
+def read_listed(
+    file: Path, current: Path, terms: Terms | None, *, first: int, kept: Experiment | None = None
+) -> Listed:
     """Count the customers of a list.
 
     Parameters
@@ -85,13 +89,17 @@ def read_listed(file: Path, current: Path, terms: Terms | None, *, first: int) -
         None where no offer is recommended.
     first
         How many of the first are kept.
+    kept
+        An experiment among active customers, whose offers are left out.
 
     Raises
     ------
     StoreError
         As `list_parts`.
     """
-    there, known = listed_columns(file), pq.read_schema(current).names
+    others = columns_of(kept) if kept else set[str]()
+    there = [name for name in listed_columns(file) if name not in others]
+    known = pq.read_schema(current).names
     asked = [name for name in there if name.startswith(FORECASTS) or name in (*KEYS, GAIN, RISK)]
     asked += [name for name in ("reasons", "excluded_by", "beyond_experiment") if name in there]
     more = [name for name in ("population", REASON, *PAST) if name in known]
@@ -100,17 +108,17 @@ def read_listed(file: Path, current: Path, terms: Terms | None, *, first: int) -
     risky: list[pd.DataFrame] = []
     risks = np.zeros((2, STEPS))
     today = parts_of(current, ["customer_id", *more])
-    for part, facts in beside(list_parts(file, asked), today):
+    for part, facts in beside(_rows(file, asked, kept), today):
         rows = part.join(facts[more])
         cells = [_added([*cells, _cells(rows, terms)])]
         if RISK in rows:
-            risky = [_leading(risky, rows, RISK, first)]
+            risky = [leading(risky, rows, RISK, first)]
             risks += _stepwise(rows[RISK].dropna().to_numpy())
         if terms is not None:
             sent = rows[is_sent(rows, terms.control)]
-            gaining = [_leading(gaining, sent, GAIN, first)]
+            gaining = [leading(gaining, sent, GAIN, first)]
     effects = [name for name in there if name.startswith("uplift_")]
-    counts, edges = _effects(file, effects, terms) if terms else (pd.DataFrame(), np.zeros(0))
+    counts, edges = _effects(file, effects, terms, kept) if terms else (pd.DataFrame(), np.zeros(0))
     return Listed(
         cells=cells[0],
         gaining=gaining[0] if gaining else pd.DataFrame(),
@@ -121,20 +129,13 @@ def read_listed(file: Path, current: Path, terms: Terms | None, *, first: int) -
     )
 
 
-def is_sent(rows: pd.DataFrame, control: str) -> pd.Series:
-    """Who is to be sent an offer: not the holdout, not those who get none."""
-    offer = rows["recommended_offer"]
-    return offer.notna() & (offer != control) & ~rows["holdout"]
-
-
-def top(rows: pd.DataFrame, by: str, count: int) -> pd.DataFrame:
-    """The rows with the largest values of a column, of equal ones the smaller id first."""
-    keys = rows[[by, "customer_id"]].sort_values([by, "customer_id"], ascending=[False, True])
-    return rows.loc[keys.index[:count]]
-
-
-def _leading(before: list[pd.DataFrame], rows: pd.DataFrame, by: str, count: int) -> pd.DataFrame:
-    return top(pd.concat([*before, top(rows, by, count)], ignore_index=True), by, count)
+def _rows(file: Path, columns: Sequence[str], kept: Experiment | None) -> Iterator[pd.DataFrame]:
+    """Rows of the list, without what it says of offers to active customers."""
+    if kept is None:
+        yield from list_parts(file, columns)
+        return
+    for rows in list_parts(file, [*columns, f"{STAYS}{kept.control}"]):
+        yield without_kept(rows, kept)
 
 
 def _cells(rows: pd.DataFrame, terms: Terms | None) -> pd.DataFrame:
@@ -201,12 +202,14 @@ def _highest(risks: np.ndarray, count: int) -> float:
     return float(sums[:whole].sum() + rest * mean)
 
 
-def _effects(file: Path, columns: Sequence[str], terms: Terms) -> tuple[pd.DataFrame, np.ndarray]:
+def _effects(
+    file: Path, columns: Sequence[str], terms: Terms, kept: Experiment | None
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Customers who are sent an offer by predicted effect, and the edges of its bins."""
     asked = ("recommended_offer", "holdout", *columns)
 
     def sent() -> Iterator[np.ndarray]:
-        for rows in list_parts(file, asked):
+        for rows in _rows(file, asked, kept):
             mine = rows.loc[is_sent(rows, terms.control), list(columns)]
             if len(mine):
                 yield mine.to_numpy()

@@ -12,7 +12,7 @@ from ..storage.trained_models import read_answers
 from ..tables.customer_row import customer_row
 from . import charts, words
 from .html import Block, picture, text
-from .listed import GAIN
+from .list_rows import GAIN
 from .summary import Findings, Inputs
 from .waterfall import take_apart
 

@@ -11,7 +11,9 @@ import pandas as pd
 
 from ..settings.sources import Source
 from . import words
-from .listed import GAIN, RISK, Listed, is_sent
+from .kept import Kept
+from .list_rows import GAIN, RISK, is_sent
+from .listed import Listed
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,11 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Findings:
-    """Results of the stages as the report reads them."""
+    """Results of the stages as the report reads them.
+
+    `listed` tells nothing of the offers that keep active customers, `kept` tells of those; None
+    without an experiment among them.
+    """
 
     source: Source
     as_of: pd.Timestamp
@@ -42,6 +48,7 @@ class Findings:
     skipped: Mapping[str, str]
     objective: str
     level: float
+    kept: Kept | None = None
 
 
 def summary(findings: Findings, *, report: Path) -> str:
@@ -62,6 +69,8 @@ def _lines(findings: Findings) -> Iterator[str]:
             f"active    {cells['at_risk'].sum():,} customers, {cells[RISK].sum():,.0f} expected to "
             f"leave (AUC {model['auc']:.3f}, lift in the top tenth {model['lift_10']:.2f})"
         )
+    if findings.kept is not None:
+        yield from _kept(findings, findings.kept)
     if not findings.decision:
         return
     decided = decided_for(findings)
@@ -89,6 +98,20 @@ def _lines(findings: Findings) -> Iterator[str]:
         f"          {_amount(gain, findings)} [{_amount(low, findings)}, "
         f"{_amount(high, findings)}] {more} than {decided['best_single']} for all"
         + ("" if decided["personalize"] else ", which is what is sent under the rules")
+    )
+
+
+def _kept(findings: Findings, kept: Kept) -> Iterator[str]:
+    """How many active customers are to be sent an offer, and what choosing by uplift gains."""
+    control = findings.source.retention.control if findings.source.retention else ""
+    offered = kept.cells.loc[is_sent(kept.cells, control), "customers"].sum()
+    figures = findings.metrics["retention"]["policy"][findings.objective]
+    lead, low, high = (
+        _amount(figures[f"uplift_over_risk{end}"], findings) for end in ("", "_lo", "_hi")
+    )
+    yield (
+        f"keep      {offered:,} of them to be sent an offer; chosen by uplift, "
+        f"not by risk: {lead} [{low}, {high}] per held-out customer"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...models.formula.answers import Answers
+from ...models.formula.answers import Answers, formula_of
 from ...models.formula.explain import contributions
 
 SHOWN = 8  # features of a waterfall by name; the rest is one line
@@ -49,8 +49,9 @@ def take_apart(
     meanings
         Words by feature.
     """
-    formula = answers.churn if output == "churn_probability" else answers.winback
-    assert formula is not None  # `_explained` names outputs of models that are there
+    formula = formula_of(answers, output)
+    if formula is None:
+        raise ValueError(f"{output}: no model that stands answers it; run winback run")
     shares, base = contributions(formula, known, output)
     share = shares.iloc[0]
     share = share.reindex(share.abs().sort_values(ascending=False, kind="stable").index)

@@ -13,6 +13,8 @@ POLICIES = {
     "response_model": "response model: each gets the offer they are likeliest to accept",
     "policy_tree": "three questions: a rule that fits on a card",
     "tailored": "the offer that the stated reason suggests",
+    "by_risk": "by risk: the likeliest to leave",
+    "by_uplift": "by uplift: whom an offer keeps",
     "ours": "our policy",
     "before_rules": "our policy before rules",
 }

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...features.phrases import category, high_and_low, unknown
-from ...models.formula.answers import Answers, input_columns
+from ...models.formula.answers import Answers, formula_of, input_columns
 from ...models.formula.explain import drivers
 from ...models.formula.formula import Formula
 from . import input_rows as batch
@@ -82,9 +82,11 @@ def why_first(
 
 def _asked(first: First, answers: Answers) -> Iterator[tuple[Formula, str, list[Any]]]:
     """Formula, output and customers: the effect of their offer, or the risk."""
-    if answers.winback is not None:
+    if len(first.gaining):
         for offer, rows in first.gaining.groupby("recommended_offer"):
-            yield answers.winback, f"uplift_{offer}", list(rows["customer_id"])
+            formula, output = formula_of(answers, f"uplift_{offer}"), f"uplift_{offer}"
+            if formula is not None:
+                yield formula, output, list(rows["customer_id"])
     if answers.churn is not None and len(first.risky):
         yield answers.churn, RISK, list(first.risky["customer_id"])
 

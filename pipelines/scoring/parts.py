@@ -166,8 +166,8 @@ def _schema(answers: Answers, given: pa.Schema) -> pa.Schema:
     ]
     if "population" in given.names:
         fields.append(pa.field("population", pa.string()))
-    for formula in (answers.churn, answers.winback):
-        fields += [pa.field(name, pa.float64()) for name in (formula.outputs if formula else ())]
+    for formula in answers.formulas:
+        fields += [pa.field(name, pa.float64()) for name in formula.outputs]
     if answers.decision is not None:
         fields += [pa.field(name, TYPES[kind]) for name, kind in DECISION_COLUMNS.items()]
     fields.append(pa.field("model_version", pa.string()))

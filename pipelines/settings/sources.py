@@ -104,6 +104,32 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """A randomized experiment among active customers: an offer before they leave.
+
+    Its rows stand in the table `offers` under names of their own, the control's too. Whoever is
+    still a customer `churn.horizon_days` later has stayed; what counts is what comes after.
+
+    Attributes
+    ----------
+    offers
+        Costs by name of offer, the control not among them.
+    control
+        The name under which customers stand who were offered nothing.
+    value_horizon_days
+        What a customer kept earns is summed from the end of the churn horizon up to so many days
+        after the offer.
+    shares
+        Planned share of each arm, where the logged propensities do not tell it.
+    """
+
+    offers: Mapping[str, Offer]
+    control: str
+    value_horizon_days: int = 365
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TableQuery:
     """Where one table comes from.
 
@@ -176,7 +202,9 @@ class Source:
     churn
         When a customer counts as lost. Without it there is no churn model.
     experiment
-        What was offered at random. Without it no offer is recommended.
+        What was offered to lost customers at random. Without it no offer is recommended to them.
+    retention
+        What was offered to active customers at random. Without it none is recommended to them.
     campaigns
         What our own campaigns sent.
     suppressions
@@ -205,6 +233,7 @@ class Source:
     simulate: Mapping[str, Any] | None = None
     churn: ChurnDefinition | None = None
     experiment: Experiment | None = None
+    retention: Retention | None = None
     campaigns: Campaigns | None = None
     suppressions: Literal["none"] | None = None
     known_afterwards: tuple[str, ...] = ()
@@ -239,16 +268,66 @@ class Source:
             _check_label_source(self)
         if "suppressions" in self.tables and self.suppressions == "none":
             raise ValueError("suppressions: is none, but there is a table of them; remove one")
-        if "offers" in self.tables and self.experiment is None:
+        if self.retention is not None:
+            _check_retention(self)
+        elif "offers" in self.tables and self.experiment is None:
             raise ValueError("experiment is missing; the table offers needs it (offers, control)")
         if self.campaigns and self.experiment is None:
             raise ValueError("experiment is missing; campaigns need it (offers, control)")
+
+    @property
+    def retention_experiment(self) -> Experiment | None:
+        """The experiment among active customers in the terms of the other one.
+
+        To return is to stay there, and the return window is the horizon of churn.
+        """
+        if self.retention is None or self.churn is None:
+            return None
+        return Experiment(
+            **vars(self.retention),
+            return_window_days=self.churn.horizon_days,
+            outcome="stayed",
+        )
+
+    @property
+    def offer_names(self) -> tuple[str, ...] | None:
+        """All names that may stand in `offers.offer`; None for any."""
+        experiments = (self.experiment, self.retention_experiment)
+        names = tuple(name for one in experiments if one for name in one.offer_names)
+        return names or None
 
     @property
     def queries(self) -> dict[str, TableQuery]:
         """Everything that is read, by name: views first, then tables, then responses."""
         responses = self.campaigns.responses if self.campaigns else None
         return {**self.views, **self.tables} | ({RESPONSES: responses} if responses else {})
+
+
+def _check_retention(source: Source) -> None:
+    """Raise ValueError if the experiment among active customers cannot be told or measured."""
+    if source.churn is None or not source.churn.dated:
+        raise ValueError(
+            "retention: needs churn of kind contract or inactivity, which says who was active and "
+            "who stayed"
+        )
+    try:
+        retained = source.retention_experiment
+    except ValueError as error:
+        raise ValueError(f"retention: {error}") from error
+    assert retained is not None
+    twice = {*retained.offer_names} & {
+        *(source.experiment.offer_names if source.experiment else ())
+    }
+    if twice:
+        raise ValueError(
+            f"retention: '{min(twice)}' is a name of experiment as well; the names tell whose rows "
+            "are whose, so give it another one here and in the query of offers"
+        )
+    if retained.value_horizon_days <= source.churn.horizon_days:
+        raise ValueError(
+            f"retention: value_horizon_days must be above churn.horizon_days "
+            f"({source.churn.horizon_days}), found {retained.value_horizon_days}"
+        )
 
 
 def _check_label_source(source: Source) -> None:
@@ -323,6 +402,8 @@ def made_from(source: Source, *settings: Any) -> str:
     described = asdict(source)
     for name in ("title", "about", "where_to_get", "currency", "path", "views", "tables"):
         del described[name]
+    if source.retention is None:
+        del described["retention"]  # whoever has none keeps the digest of before
     if source.campaigns:
         described["campaigns"] = str(source.campaigns.folder)
     queries = {name: _as_written(table) for name, table in source.queries.items()}

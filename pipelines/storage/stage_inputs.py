@@ -16,7 +16,12 @@ from .atomic import file_hash
 
 READ_BY = {
     "train_churn": ("dictionary.json", "churn.parquet"),
-    "train_winback": ("dictionary.json", "winback.parquet", "leavers.parquet"),
+    "train_winback": (
+        "dictionary.json",
+        "winback.parquet",
+        "leavers.parquet",
+        "retention.parquet",
+    ),
 }
 INPUT_FILES = tuple(f"{stage}.json" for stage in READ_BY)
 

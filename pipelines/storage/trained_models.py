@@ -7,8 +7,10 @@ from pathlib import Path
 
 from ...models.decision.decision import DECISION_FILE, Decision, decision_from_json
 from ...models.formula.answers import Answers, load_answers
-from ...models.formula.formula import FORMULA_FILE
+from ...models.formula.formula import FORMULA_FILE, RETENTION
 from .atomic import MANIFEST, StoreError, read_verified
+
+MODEL_FILES = {FORMULA_FILE, DECISION_FILE, f"{RETENTION}{FORMULA_FILE}"}
 
 
 def read_answers(churn: Path, winback: Path, decision: Path | None = None) -> Answers:
@@ -49,7 +51,7 @@ def read_decision(folder: Path) -> Decision:
 def model_files(folder: Path) -> dict[str, bytes]:
     """Files of a model or decision, compared with the manifest; empty where there is none."""
     files = read_verified(folder)
-    return files if {FORMULA_FILE, DECISION_FILE} & set(files) else {}
+    return files if MODEL_FILES & set(files) else {}
 
 
 def models_version(*models: Path) -> str:

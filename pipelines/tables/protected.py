@@ -54,17 +54,20 @@ def count_protected(
     )
     if known is None:
         return {}
-    asked, control = ["churn_probability"], ""
-    if source.experiment is not None:  # else nobody is a candidate for an offer
-        control = source.experiment.control
+    experiments = [one for one in (source.experiment, source.retention_experiment) if one]
+    asked, control = ["churn_probability"], source.experiment.control if source.experiment else ""
+    if experiments:  # else nobody is a candidate for an offer
         asked += ["recommended_offer", "expected_incremental_profit"]
-        asked += [f"uplift_{offer}" for offer in source.experiment.offers]
+        asked += [f"uplift_{offer}" for one in experiments for offer in one.offers]
+    no_offer = {one.control: control for one in experiments}
     asked = [name for name in asked if name in listed_columns(recommendations)]
     names = [name for name in pq.read_schema(known).names if name != "customer_id"]
     bands = {name: bands_of(_numbers(recommendations, known, name)) for name in names}
     counts: dict[str, pd.DataFrame] = {}
     today = parts_of(known, ["customer_id", *names])
     for customers, facts in beside(list_parts(recommendations, asked), today):
+        if experiments:
+            customers["recommended_offer"] = customers["recommended_offer"].replace(no_offer)
         for name in list(bands):
             groups = counted(customers, groups_of(facts[name], bands[name]), control=control)
             before = [counts[name]] if name in counts else []

@@ -12,6 +12,7 @@ from winback.features.snapshots import (
     churn_snapshots,
     current_snapshot,
     offer_snapshots,
+    retention_snapshots,
     snapshot_dates,
     with_groups,
 )
@@ -268,3 +269,111 @@ def test_a_group_stands_beside_its_customers_as_text(engine: str) -> None:
     assert found == [(1, START, "7"), (2, START, None), (3, START, "7")]
     without = {"customers": tables["customers"].select("customer_id")}
     assert "group_id" not in with_groups(without, today).collect_schema().names()
+
+
+def offered(*rows: tuple[int, float, str]) -> list[dict[str, Any]]:
+    return [
+        {"customer_id": one, "offered_at": day(at), "offer": offer, "returned_at": None}
+        for one, at, offer in rows
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_active_stay_unless_they_leave_within_the_horizon(engine: str) -> None:
+    """Offered at 50, horizon 10, lead 5: whoever leaves in [50, 60) has not stayed."""
+    people = {f"c{one}": 0.0 for one in range(1, 9)} | {"c9": 50.0}
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(**people),
+            "departures": departures((2, 49), (3, 50), (4, 52), (5, 59.9), (6, 60), (8, 20)),
+            "orders": orders((8, 40, 100), (5, 61, 100)),
+            "offers": offered(*[(one, 50, "rebate") for one in range(1, 10)], (7, 70, "nothing")),
+        },
+    )
+    definition = ChurnDefinition(lead_days=5, horizon_days=10)
+    found = retention_snapshots(tables, now=day(60), definition=definition, value_horizon_days=30)
+    # 2 is lost already, 8 came back before and is active, 9 is not a customer yet; 5 leaves and
+    # comes back. The offer of day 70 is not over at 60.
+    expected = [(1, 1), (3, 0), (4, 0), (5, 0), (6, 1), (7, 1), (8, 1)]
+    assert rows_of(found, "customer_id", "returned") == expected
+    ends = dict(rows_of(found, "customer_id", "returned_at"))
+    assert ends[1] == day(60)
+    assert ends[4] is None
+    early = retention_snapshots(
+        tables, now=day(60) - 1, definition=definition, value_horizon_days=30
+    )
+    assert rows_of(early, "customer_id", "returned") == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_kept_is_what_comes_after_the_horizon(engine: str) -> None:
+    """Margins (half of the amounts) of [60, 80) for whoever stayed; nothing for who left."""
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=0.0, c2=0.0),
+            "departures": departures((2, 55)),
+            "orders": orders((1, 51, 1000), (1, 60, 2000), (1, 79.9, 4000), (1, 80, 8000))
+            + orders((2, 52, 1000), (2, 70, 2000)),
+            "offers": offered((1, 50, "rebate"), (2, 50, "nothing")),
+        },
+    )
+    definition = ChurnDefinition(horizon_days=10)
+    found = retention_snapshots(
+        tables,
+        now=day(80),
+        definition=definition,
+        value_horizon_days=30,
+        costs={"rebate": 800, "nothing": 0},
+    )
+    assert rows_of(found, "customer_id", "value") == [(1, 30.0), (2, 0.0)]
+    assert rows_of(found, "customer_id", "cost") == [(1, 8.0), (2, 0.0)]
+    recent = retention_snapshots(
+        tables, now=day(80) - 1, definition=definition, value_horizon_days=30
+    )
+    assert rows_of(recent, "customer_id", "value") == [(1, None), (2, None)]
+
+
+def test_who_was_active_is_as_known_then() -> None:
+    """A departure recorded after the offer does not undo that the customer was asked."""
+    rows = departures((1, 49), (2, 49))
+    rows = [row | {"recorded_at": day(at)} for row, at in zip(rows, (51, 49.5), strict=True)]
+    tables = frames_on(
+        "duckdb",
+        {
+            "customers": customers(c1=0.0, c2=0.0),
+            "departures": rows,
+            "offers": offered((1, 50, "rebate"), (2, 50, "rebate")),
+        },
+    )
+    definition = ChurnDefinition(horizon_days=10)
+    found = retention_snapshots(tables, now=day(99), definition=definition, value_horizon_days=30)
+    assert rows_of(found, "customer_id", "returned") == [(1, 0)]  # asked, and gone
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_under_inactivity_silence_is_what_loses_a_customer(engine: str) -> None:
+    """Lost after 10 silent days; offered at 50, horizon 20."""
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=None, c2=None, c3=None, c4=None),
+            "orders": orders(
+                (1, 45, 1), (1, 54, 1), (1, 63, 1), (2, 45, 1), (3, 30, 1), (4, 51, 1)
+            ),
+            "offers": offered(*[(one, 50, "rebate") for one in (1, 2, 3, 4)]),
+        },
+    )
+    definition = ChurnDefinition(kind="inactivity", inactive_days=10, horizon_days=20)
+    found = retention_snapshots(tables, now=day(99), definition=definition, value_horizon_days=40)
+    # 3 was lost at 40, 4 has not bought before the offer; 2 is lost at 55, 1 at 73
+    assert rows_of(found, "customer_id", "returned") == [(1, 1), (2, 0)]
+
+
+def test_without_departures_nobody_can_tell() -> None:
+    tables = frames_on("duckdb", {"customers": customers(c1=0.0), "offers": offered((1, 50, "x"))})
+    with pytest.raises(ValueError, match="retention: no table says who left"):
+        retention_snapshots(
+            tables, now=day(99), definition=ChurnDefinition(), value_horizon_days=200
+        )

@@ -31,7 +31,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["kumar", "hillstrom", "telco", "online_retail"])
+@pytest.mark.parametrize("name", ["kumar", "retention", "hillstrom", "telco", "online_retail"])
 def test_shipped_sources_load(name):
     source = load_source(SOURCES / f"{name}.yaml", environment={})
     assert source.name == name
@@ -169,3 +169,45 @@ def test_a_mistake_in_an_experiment_is_named(tmp_path, before, after, message):
 def test_an_experiment_without_offers_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="offers must name at least one offer beside the con"):
         load_source(write(tmp_path, PLAIN + "experiment: {offers: {}}"), environment={})
+
+
+RETENTION = """
+churn: {horizon_days: 90}
+retention:
+  control: nothing
+  offers:
+    rebate: {cost_on_acceptance: 8}
+"""
+
+
+def test_an_experiment_among_active_customers_has_names_of_its_own(tmp_path):
+    source = load_source(write(tmp_path, PLAIN + EXPERIMENT + RETENTION), environment={})
+    assert source.offer_names == ("none", "discount", "nothing", "rebate")
+    experiment = source.retention_experiment
+    assert experiment.return_window_days == 90
+    assert experiment.offers == {"rebate": Offer(8.0, 0.0)}
+    alone = load_source(write(tmp_path, PLAIN + RETENTION), environment={})
+    assert alone.offer_names == ("nothing", "rebate")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            RETENTION.replace("nothing", "none") + EXPERIMENT,
+            "'none' is a name of experiment as well",
+        ),
+        (
+            RETENTION.replace("rebate", "discount") + EXPERIMENT,
+            "'discount' is a name of experiment",
+        ),
+        (RETENTION.replace("churn: {horizon_days: 90}", ""), "retention: needs churn of kind"),
+        (RETENTION.replace("days: 90", "days: 400"), "must be above churn.horizon_days"),
+        (RETENTION.replace("rebate", "nothing"), "retention: offers must not list the control"),
+    ],
+)
+def test_an_experiment_among_active_customers_that_cannot_be_told_is_refused(
+    tmp_path, text, message
+):
+    with pytest.raises(SettingsError, match=message):
+        load_source(write(tmp_path, PLAIN + text), environment={})

@@ -1,9 +1,11 @@
 """An experiment among active customers, from raw tables to the report, against the truth."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_in, small_project
+from conftest import run_in, small_project, winback
 
 from winback.models.evaluation.retention import BY_RISK, BY_UPLIFT, chosen_by
 from winback.models.simulation.simulate import simulate
@@ -11,6 +13,7 @@ from winback.models.simulation.world import RETENTION_OFFERS, World
 from winback.pipelines.settings.objectives import graded
 from winback.pipelines.settings.sources import load_source
 
+pytestmark = pytest.mark.slow
 SCALE = 0.25
 TABLES = ("customers", "attributes", "orders", "activity", "complaints", "departures", "contacts")
 SOURCE = """
@@ -92,3 +95,51 @@ def test_the_list_keeps_more_of_the_active_than_the_likeliest_to_leave_would(wor
     lost = listed[listed["churn_probability"].isna()]
     assert lost["recommended_offer"].eq("none").all()
     assert lost["stay_probability_rebate"].isna().all()
+
+
+def test_the_grades_set_uplift_beside_risk_and_hold_the_truth(world, kept):
+    found = json.loads((kept / "reports/metrics.json").read_text())["retention"]["policy"]
+    policies = pd.read_csv(kept / "reports/plots/retention_policies.csv")
+    policies = policies[policies["objective"] == "returns"].set_index("policy")
+    rows = pd.read_parquet(kept / "artifacts/winback/retention/held_out.parquet")
+    assert (policies["n"] == len(rows)).all()
+    truth = rows[["customer_id"]].merge(world.retention, on="customer_id")
+    for name in RETENTION_OFFERS:
+        policy = "treat_none" if name == "nothing" else f"{name}_for_all"
+        value, half = policies.loc[policy, "value_per_customer"], policies.loc[policy, "hi"]
+        error = (half - value) / 1.96
+        assert abs(value - truth[f"stay_probability_{name}"].mean()) < 4 * error
+    lead = found["returns"]["uplift_over_risk"]
+    assert lead == pytest.approx(
+        policies.loc[BY_UPLIFT, "value_per_customer"] - policies.loc[BY_RISK, "value_per_customer"]
+    )
+    assert found["returns"]["uplift_over_risk_lo"] > 0
+    # nobody of the held-out customers is among those from whom the graded model learned
+    asked = pd.read_parquet(kept / "data/features/retention.parquet", columns=["customer_id"])
+    assert len(rows) < len(asked) * 0.6
+
+
+def test_the_report_has_a_chapter_on_them_and_one_without_has_none(kept, finished):
+    title = "Active customers: whom an offer keeps"
+    page = (kept / "reports/report.html").read_text()
+    assert title in page
+    assert "By customers kept: uplift over risk" in page
+    assert "What is sent to active customers" in page
+    assert title not in (finished / "reports/report.html").read_text()
+    assert "chosen by uplift, not by risk" in (kept / "reports/summary.txt").read_text()
+
+
+def test_scores_and_one_customer_say_what_the_list_says(kept, capsys):
+    listed = pd.read_parquet(kept / "data/recommendations.parquet").set_index("customer_id")
+    code = winback(kept, "score", "--model", "artifacts", "--no-suppressions", "--out", "scored")
+    assert code == 0
+    scores = pd.read_parquet(kept / "scored").set_index("customer_id").loc[listed.index]
+    same = [name for name in listed if name in scores and name != "model_version"]
+    assert {"stay_probability_rebate", "recommended_offer", "propensity", "holdout"} <= {*same}
+    pd.testing.assert_frame_equal(scores[same], listed[same], check_dtype=False)
+    one = listed.index[listed["recommended_offer"] == "rebate"][0]
+    capsys.readouterr()
+    assert winback(kept, "customer", str(one)) == 0
+    told = capsys.readouterr().out
+    assert "Why this chance of staying with rebate" in told
+    assert "in 100 stay instead of" in told

@@ -139,6 +139,7 @@ def _fit(
         offers=experiment.offers,
         control=experiment.control,
         horizon_days=experiment.value_horizon_days,
+        doses=experiment.doses,
         folds=params.folds,
         seed=params.seed,
         threads=machine.threads,

@@ -70,6 +70,7 @@ def fit_winback(
     second_ended: Any = None,
     groups: Any = None,
     horizon_days: float | None = None,
+    doses: Mapping[str, Mapping[str, float]] | None = None,
     folds: int = 5,
     seed: int = 0,
     threads: int = 1,
@@ -86,6 +87,8 @@ def fit_winback(
     second_days, second_ended : (rows,) observed days of the second lifetime and whether it ended
         (0/1), NaN where unknown; used with `horizon_days`, up to which value counts.
     groups : (rows,) labels of rows that share their fate, see `OfferUplift.fit`.
+    doses : offers that are doses of one thing, see `OfferUplift`; they count for returns, not for
+        the value of one.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def fit_winback(
         raise ValueError(
             f"offers: no costs for {unknown}; name the cost on acceptance and of contact of each"
         )
-    uplift = OfferUplift(control=control, folds=folds, seed=seed, threads=threads)
+    uplift = OfferUplift(control=control, folds=folds, seed=seed, threads=threads, doses=doses)
     uplift.fit(X, outcome, offer=names, propensity=propensity, groups=groups)
     arms = (uplift.control_, *uplift.offers_)
     xs, ys = _calibration_map(uplift, outcome, names)

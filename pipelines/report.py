@@ -112,7 +112,7 @@ def _chapters(
     if len(findings.policies):
         yield "one", "One customer", list(one_customer(inputs, findings))
         yield "policies", "Which policy earns most", list(policies(inputs, findings))
-        yield "depth", "How deep an offer who needs", list(depth(inputs, findings))
+        yield "depth", "How deep an offer each customer needs", list(depth(inputs, findings))
         yield "experiment", "What the experiment says", list(experiment(source, inputs, findings))
         yield "return", "Who comes back", list(comeback(inputs, findings))
     if "churn" in findings.metrics:

@@ -1,9 +1,9 @@
-"""Chapter of the report on offers that are doses of one thing: how deep an offer who needs."""
+"""Chapter of the report on offers that are doses of one thing: how deep an offer each needs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ def depth(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     by_dose = read_table(file)
     effects = read_table(inputs.winback / "readout" / "effects.csv")
     effects = effects[(effects["outcome"] == "returned") & ~effects["adjusted"]]
+    pairs = read_table(inputs.winback / "readout" / "pairs.csv")
     summary = json.loads((inputs.winback / "summary.json").read_text())
     smooth = {name: of["effect"] for name, of in summary["average_effects"].items()}
     for family, rows in by_dose.groupby("family", sort=False):
@@ -33,7 +34,7 @@ def depth(inputs: Inputs, findings: Findings) -> Iterator[Block]:
             suffixes=("_value", ""),
         )
         shown["offer"] = [
-            f"{words.plain(name)} ({dose:g})"
+            f"{words.plain(name)}, dose {dose:g}"
             for name, dose in zip(shown["offer"], shown["dose"], strict=True)
         ]
         sent = shown[shown["dose"] > 0]
@@ -56,6 +57,9 @@ def depth(inputs: Inputs, findings: Findings) -> Iterator[Block]:
             "and limits; 0 is no offer.",
         )
         yield text(_gain(found, family, findings))
+        doses = dict(zip(rows["offer"], rows["dose"], strict=True))
+        for line in falls(pairs, doses, level=findings.level):
+            yield text(line)
         objective = found["objective"]
         money = ",.4f" if objective == "returns" else ",.2f"
         yield table(
@@ -80,6 +84,29 @@ def depth(inputs: Inputs, findings: Findings) -> Iterator[Block]:
             },
             folded=True,
         )
+
+
+def falls(pairs: pd.DataFrame, doses: Mapping[str, float], *, level: float) -> Iterator[str]:
+    """A sentence for each deeper dose that brought fewer back than a shallower one, beyond noise.
+
+    Parameters
+    ----------
+    pairs
+        Differences of offers as the readout has them: arm, against, outcome, estimate, p_holm.
+    doses
+        Dose by offer of one family.
+    """
+    for row in pairs[pairs["outcome"] == "returned"].to_dict("records"):
+        arm, against, estimate = str(row["arm"]), str(row["against"]), float(row["estimate"])
+        if not {arm, against} <= {*doses} or row["p_holm"] > 1.0 - level:
+            continue
+        deeper, other = (arm, against) if doses[arm] > doses[against] else (against, arm)
+        if (estimate if deeper == arm else -estimate) < 0:
+            yield (
+                f"{words.plain(deeper)} brought fewer customers back than {words.plain(other)}, "
+                f"beyond noise (p = {words.p_value(row['p_holm'])}): the response does not rise "
+                "with the dose. Take this family out of doses: in the source."
+            )
 
 
 def _who(rows: pd.DataFrame) -> str:

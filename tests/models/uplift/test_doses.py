@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.formula.formula import evaluate, from_files, to_files
+from winback.models.formula.formula import (
+    Formula,
+    encode,
+    evaluate,
+    from_files,
+    learn_columns,
+    to_files,
+)
 from winback.models.regression.additive import offer_coding
 from winback.models.uplift.doses import (
     DoseFamily,
@@ -13,6 +20,7 @@ from winback.models.uplift.doses import (
     sent_columns,
     step_coding,
 )
+from winback.models.uplift.learners import Experiment, fit_models
 from winback.models.uplift.uplift import OfferUplift
 
 DOSES = {"discount": {"off_30": 30.0, "off_10": 10.0, "off_20": 20.0}}
@@ -119,15 +127,34 @@ def test_average_effects_rise_and_are_those_of_the_formula_which_survives_saving
     np.testing.assert_array_equal(again[[f"uplift_{name}" for name in told]], told)
 
 
-def test_boosters_of_doses_say_in_the_formula_what_they_say_in_training():
-    X, outcome, offer, _ = vouchers(5, 1_500)
-    model = OfferUplift(doses=DOSES, folds=3, learners=["s"]).fit(X, outcome, offer=offer)
-    means = evaluate(model.formula_, X)
-    assert model.weights_.loc["s"].max() > 0
-    booster = model.formula_.booster(next(iter(model.formula_.boosters)))
-    # The columns are the customer's six and one for all doses.
-    assert booster.num_feature() == 7
-    assert means.notna().all(axis=None)
+def test_boosters_of_doses_say_in_a_formula_what_they_say_in_training():
+    X, outcome, offer, truth = vouchers(5, 1_500)
+    columns = learn_columns(X)
+    experiment = Experiment(
+        columns=columns,
+        matrix=encode(columns, X),
+        outcome=outcome,
+        arm=truth.columns.get_indexer(offer),
+        propensity=np.full(len(X), 0.25),
+        offers=4,
+        weight=np.ones(len(X)),
+        groups=None,
+        seed=0,
+        families=families_of(DOSES, tuple(truth.columns)),
+    )
+    models = fit_models(experiment, np.arange(len(X)), learners=["s"])
+    boosters = {}
+    expressions = dict(enumerate(models.expressions(experiment, "s", boosters)))
+    formula = Formula(
+        columns=columns,
+        expressions={f"mean {code}": found for code, found in expressions.items()},
+        outputs=tuple(f"mean {code}" for code in expressions),
+        boosters=boosters,
+    )
+    assert formula.booster("s.txt").num_feature() == 7  # six of the customer, one of all doses
+    means = models.means(experiment, ["s"], np.arange(len(X)))["s"]
+    assert (means[:, 3] - means[:, 0]).std() > 0.05
+    np.testing.assert_allclose(evaluate(formula, X), means, atol=1e-9)
 
 
 def test_no_doses_are_as_none():

@@ -34,6 +34,7 @@ from winback.models.uplift.learners import LEARNERS
 from winback.models.uplift.uplift import OfferUplift
 
 KEPT = Path("build/peers")
+UNTOLD = "winback, doses not told"
 WORLDS = ("plain", "kumar", "hillstrom-visit", "hillstrom-spend")
 PEERS = (
     "causalml S",
@@ -47,15 +48,21 @@ PEERS = (
 
 
 def ours(table: Table, *, each: bool) -> tuple[dict[str, pd.DataFrame], dict[str, list[float]]]:
-    """Effects of our ensemble (and of each learner alone) on the rows to score, CPU seconds."""
+    """Effects of our ensemble (and of each learner alone) on the rows to score, CPU seconds.
+
+    Where offers are doses of one thing, the ensemble is told so, and once more it is not.
+    """
     runs: dict[str, tuple[str, ...] | None] = {"winback": None}
+    if table.doses:
+        runs[UNTOLD] = None
     if each:
         amounts = len(np.unique(table.outcome)) > 2
         runs |= {f"winback {name}": (name,) for name in LEARNERS if name != "two_part" or amounts}
     effects, seconds = {}, {}
     for name, learners in runs.items():
         started = time.process_time()
-        model = OfferUplift(control=CONTROL, learners=learners)
+        doses = None if name == UNTOLD else table.doses
+        model = OfferUplift(control=CONTROL, learners=learners, doses=doses)
         model.fit(table.train, table.outcome, offer=table.offer, propensity=table.propensity)
         fitted = time.process_time()
         effects[name] = model.predict(table.score)
@@ -99,7 +106,8 @@ def judge(table: Table, effects: pd.DataFrame) -> dict[str, float]:
     """Accuracy where the truth is known, and the value of choosing the greatest effect."""
     offers = list(effects.columns)
     values = effects.to_numpy()
-    chosen = np.column_stack([np.zeros(len(values)), values]).argmax(axis=1)
+    costs = np.array([(table.costs or {}).get(name, 0.0) for name in (CONTROL, *offers)])
+    chosen = (np.column_stack([np.zeros(len(values)), values]) - costs).argmax(axis=1)
     rows = np.arange(len(values))
     if table.truth is None:
         scores = _scores(table, [CONTROL, *offers])
@@ -107,8 +115,9 @@ def judge(table: Table, effects: pd.DataFrame) -> dict[str, float]:
         return found | {f"qini {name}": _qini(table, effects, name) for name in offers}
     chances = table.truth[[CONTROL, *offers]].to_numpy()
     true = chances[:, 1:] - chances[:, :1]
-    value, oracle = float(chances[rows, chosen].mean()), float(chances.max(axis=1).mean())
-    single = float(chances.mean(axis=0).max())
+    worth = chances - costs
+    value, oracle = float(worth[rows, chosen].mean()), float(worth.max(axis=1).mean())
+    single = float(worth.mean(axis=0).max())
     room = oracle - single
     found = {
         "rmse": float(np.sqrt(np.mean((values - true) ** 2))),

@@ -25,7 +25,11 @@ CONTROL = "none"
 
 @dataclass(frozen=True)
 class Table:
-    """One experiment: rows to learn from, rows to score and, where known, the truth of these."""
+    """One experiment: rows to learn from, rows to score and, where known, the truth of these.
+
+    `costs` says what sending each offer costs, in the unit of the outcome, and `doses` which offers
+    are doses of one thing.
+    """
 
     train: pd.DataFrame
     offer: np.ndarray
@@ -37,6 +41,8 @@ class Table:
     score_outcome: np.ndarray | None = None
     score_propensity: np.ndarray | None = None
     reason: np.ndarray | None = None
+    costs: dict[str, float] | None = None
+    doses: dict[str, dict[str, float]] | None = None
 
 
 def plain_world(seed: int, rows: int) -> Table:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,13 +29,15 @@ class World:
     """Rows with the mean outcome under every offer (control first) and how it varies around it.
 
     `shares` are the probabilities of the offers, (offers,) or (rows, offers); `draw` makes an
-    outcome from means.
+    outcome from means; `costs` and `doses` are those of a `Table`.
     """
 
     columns: pd.DataFrame
     means: pd.DataFrame
     shares: np.ndarray
     draw: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+    costs: dict[str, float] | None = None
+    doses: dict[str, dict[str, float]] | None = None
 
 
 def table(name: str, rows: int | None, seed: int) -> Table:
@@ -56,6 +58,8 @@ def table(name: str, rows: int | None, seed: int) -> Table:
         propensity=shares[chosen][:half],
         score=found.columns[half:].reset_index(drop=True),
         truth=found.means[half:].reset_index(drop=True),
+        costs=found.costs,
+        doses=found.doses,
     )
 
 
@@ -287,6 +291,23 @@ def faint(rng: np.random.Generator, rows: int) -> World:
     return _binary(X, odds, {"mail": 0.02 + 0.12 * X["x0"]}, (0.5, 0.5))
 
 
+def depths(rng: np.random.Generator, rows: int) -> World:
+    """Vouchers of four depths: what they add saturates at a ceiling and a pace of one's own."""
+    X = pd.DataFrame(rng.normal(size=(rows, 8))).add_prefix("x")
+    X["channel"] = rng.choice(["web", "shop", "phone"], rows)
+    odds = -1.4 + 0.5 * X["x0"] - 0.3 * X["x1"] + 0.3 * (X["channel"] == "web")
+    ceiling = (0.9 + 0.5 * X["x2"] + 0.35 * (X["x3"] > 0)).clip(lower=0)
+    return _vouchers(X, odds, ceiling, 15 * np.exp(0.9 * X["x4"]))
+
+
+def kinds(rng: np.random.Generator, rows: int) -> World:
+    """The same where the ceiling hangs on two columns together, and the pace takes two values."""
+    X = pd.DataFrame(rng.normal(size=(rows, 8))).add_prefix("x")
+    odds = -1.4 + 0.5 * X["x0"] - 0.3 * X["x1"]
+    ceiling = 0.3 + 1.2 * ((X["x2"] > 0) ^ (X["x3"] > 0))
+    return _vouchers(X, odds, ceiling, pd.Series(np.where(X["x4"] > 0, 8.0, 40.0)))
+
+
 WORLDS: dict[str, tuple[Callable[[np.random.Generator, int], World], int]] = {
     "voting": (voting, 300_000),
     "advertising": (advertising, 200_000),
@@ -305,6 +326,8 @@ WORLDS: dict[str, tuple[Callable[[np.random.Generator, int], World], int]] = {
     "orders": (orders, 60_000),
     "waning": (waning, 72_000),
     "faint": (faint, 10_000),
+    "depths": (depths, 20_000),
+    "kinds": (kinds, 40_000),
 }
 
 
@@ -328,6 +351,14 @@ def _binary(
 ) -> World:
     means = {CONTROL: _chance(odds)} | {name: _chance(odds + one) for name, one in added.items()}
     return World(X, pd.DataFrame(means), np.array(shares), _happens)
+
+
+def _vouchers(X: pd.DataFrame, odds: pd.Series, ceiling: pd.Series, half: pd.Series) -> World:
+    """Depths of 10 to 40, each dearer to send; half of the ceiling comes with the depth `half`."""
+    doses = {f"off {depth}": float(depth) for depth in (10, 20, 30, 40)}
+    added = {name: ceiling * dose / (dose + half) for name, dose in doses.items()}
+    costs = {name: 0.003 * dose for name, dose in doses.items()}
+    return replace(_binary(X, odds, added, (0.2,) * 5), costs=costs, doses={"discount": doses})
 
 
 def _chance(odds: pd.Series) -> pd.Series:

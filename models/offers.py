@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,49 @@ def chances_of(columns: Any, control: str) -> str:
 def with_control(offers: Mapping[str, Offer], control: str) -> dict[str, Offer]:
     """All that a customer can be sent, the control first, which costs nothing."""
     return {control: NO_OFFER, **offers}
+
+
+def check_doses(doses: Mapping[str, Mapping[str, float]], offers: Collection[str]) -> None:
+    """Raise ValueError unless `doses` are families of the `offers`, each of several real doses.
+
+    Parameters
+    ----------
+    doses
+        Dose by offer, by name of the family; the control is the dose 0 of every family.
+    offers
+        All offers but the control.
+    """
+    seen: dict[str, str] = {}
+    for family, members in doses.items():
+        where = f"doses.{family}"
+        if len(members) < 2:
+            raise ValueError(
+                f"{where}: must have at least two offers, found {len(members)}; a dose alone has "
+                "nothing to be ordered with, leave the family out"
+            )
+        by_dose: dict[float, str] = {}
+        for offer, dose in members.items():
+            if offer not in offers:
+                raise ValueError(
+                    f"{where}: '{offer}' is not among the offers {', '.join(sorted(offers))}; "
+                    "list it there, or correct its name (the control is dose 0 by itself)"
+                )
+            if not 0 < dose < math.inf:
+                raise ValueError(
+                    f"{where}.{offer}: must be a number above 0, found {dose:g}; the control is "
+                    "dose 0"
+                )
+            if dose in by_dose:
+                raise ValueError(
+                    f"{where}: '{by_dose[dose]}' and '{offer}' have the same dose {dose:g}; two "
+                    "offers of one depth are no family, leave one out"
+                )
+            if offer in seen:
+                raise ValueError(
+                    f"{where}: '{offer}' stands in family '{seen[offer]}' as well; keep it in one"
+                )
+            by_dose[dose] = offer
+            seen[offer] = family
 
 
 def expected_costs(offers: Mapping[str, Offer], return_probability: np.ndarray) -> np.ndarray:

@@ -19,9 +19,10 @@ from ..models.decision.decision import Decision, Prices
 from ..models.decision.eligibility import Rules
 from ..models.decision.policy_tree import sent_by
 from ..models.decision.recommend import sent_offers
+from ..models.evaluation.best_dose import by_dose
 from ..models.evaluation.budget import budget_curve, qini_curves
 from ..models.evaluation.fairness import by_group
-from ..models.evaluation.policies import compare, rule_prices
+from ..models.evaluation.policies import Graded, compare, rule_prices
 from ..models.evaluation.probability import grade_probabilities
 from ..models.evaluation.retention import BY_RISK, BY_UPLIFT, by_share, chosen_by, single_offer
 from ..models.formula.calibration import amounts_table, reliability_table
@@ -156,6 +157,7 @@ def _winback(
         level=params.level,
         seed=params.seed,
     )
+    doses, by_family = _doses(graded(rows, rows, experiment, first), experiment, params.level)
     response, reliability = _response(rows, experiment)
     apart, leavers = _leavers(folder, experiment)
     written: dict[str, pd.DataFrame | None] = {
@@ -169,6 +171,7 @@ def _winback(
         "return_reliability": reliability,
         "value_reliability": _values(rows, experiment),
         "leavers_reliability": leavers,
+        "doses": doses,
     }
     for name, frame in written.items():
         if frame is not None:
@@ -176,7 +179,9 @@ def _winback(
     prices = _rule_prices(experiment, decision, rows, params.level)
     save_table(prices, plots / "rules.csv")
     by_rule = prices.set_index("rule").to_dict("index")
-    return {"winback": response, "policy": by_objective, "rules": by_rule} | apart
+    figures = {"winback": response, "policy": by_objective, "rules": by_rule} | apart
+    families = {family: found | {"objective": first} for family, found in by_family.items()}
+    return figures | ({"doses": families} if families else {})
 
 
 def _retention(
@@ -259,6 +264,17 @@ def _headline(table: pd.DataFrame, decided: Mapping[str, Any]) -> dict[str, Any]
         **{name: float(ours[name]) for name in ("value_per_customer", "lo", "hi")},
         **{name: float(ours[name]) for name in ("gain_over_best_single", "gain_lo", "gain_hi")},
     }
+
+
+def _doses(
+    judged: Graded, experiment: Experiment, level: float
+) -> tuple[pd.DataFrame | None, dict[str, dict[str, Any]]]:
+    """Each family of doses, and what the best dose for each customer gains; None without any."""
+    tables, gains = [], {}
+    for family, doses in experiment.doses.items():
+        by_family, gains[family] = by_dose(judged, doses, level=level)
+        tables.append(by_family.assign(family=family))
+    return pd.concat(tables, ignore_index=True) if tables else None, gains
 
 
 def _response(

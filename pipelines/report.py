@@ -14,6 +14,7 @@ import pandas as pd
 from .job.progress import say, step
 from .reporting import charts
 from .reporting.campaign import campaign, policies
+from .reporting.doses import depth
 from .reporting.drift import alarms, distances, drifted
 from .reporting.experiment import experiment
 from .reporting.fairness import fairness
@@ -142,6 +143,7 @@ def _chapters(
     if len(findings.policies):
         yield "one", "One customer", list(one_customer(inputs, findings))
         yield "policies", "Which policy earns most", list(policies(inputs, findings))
+        yield "depth", "How deep an offer each customer needs", list(depth(inputs, findings))
         yield "experiment", "What the experiment says", list(experiment(source, inputs, findings))
         yield "return", "Who comes back", list(comeback(inputs, findings))
     if findings.kept is not None:

@@ -184,6 +184,7 @@ def _fit(
         control=experiment.control,
         horizon_days=horizon,
         chances=STAYS if part == "retention" else RETURNS,
+        doses=experiment.doses,
         folds=params.folds,
         seed=params.seed,
         threads=machine.threads,

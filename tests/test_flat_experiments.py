@@ -52,6 +52,7 @@ def run_all(tmp_path, monkeypatch):
         control="none",
         protected="[]",
         groups=None,
+        more="",
     ):
         offers.to_parquet(tmp_path / "offers.parquet", index=False)
         customers = offers[["customer_id"]]
@@ -61,7 +62,7 @@ def run_all(tmp_path, monkeypatch):
         (tmp_path / "source.yaml").write_text(
             "name: flat\ntitle: A flat table\nas_of: 2024-06-01\nsuppressions: none\n"
             f"protected: {protected}\ntables:\n{tables}"
-            f"experiment:\n  control: '{control}'\n  offers: {costs}\n"
+            f"experiment:\n  control: '{control}'\n  offers: {costs}\n{more}"
         )
         shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
         params = (tmp_path / "params.yaml").read_text()
@@ -197,3 +198,69 @@ def test_households_stay_whole_from_the_tables_to_the_grades(run_all):
     # Of the policy that sends everybody the gift the interval is that of means of households.
     graded = policies(folder, "returns").loc["gift_for_all"]
     assert graded["hi"] - graded["lo"] > 1.2 * 3.92 * np.sqrt(0.25 / 3 / len(held_out)) * 3
+
+
+def depths(*, rows=6_000, seed=3):
+    """A discount of three depths beside a call; the north needs 10, the south the deepest."""
+    rng = np.random.default_rng(seed)
+    offer = rng.choice(["none", "call", "off_10", "off_20", "off_30"], rows)
+    region = rng.choice(["north", "south"], rows)
+    lift = {
+        "north": {"none": 0.0, "call": 0.05, "off_10": 0.3, "off_20": 0.3, "off_30": 0.3},
+        "south": {"none": 0.0, "call": 0.05, "off_10": 0.05, "off_20": 0.2, "off_30": 0.5},
+    }
+    chance = 0.15 + np.array([lift[r][o] for r, o in zip(region, offer, strict=True)])
+    returned = rng.random(rows) < chance
+    return pd.DataFrame(
+        {
+            "customer_id": np.arange(rows),
+            "offered_at": pd.Timestamp("2024-01-01"),
+            "offer": offer,
+            "propensity": 1 / 5,
+            "returned": returned,
+            "value": np.where(returned, 100.0, 0.0),
+            "age": rng.integers(20, 80, rows),
+            "region": region,
+        }
+    )
+
+
+DEPTHS = {
+    "costs": "{call: {contact_cost: 2}, off_10: {cost_on_acceptance: 10}, "
+    "off_20: {cost_on_acceptance: 20}, off_30: {cost_on_acceptance: 30}}",
+    "more": "  doses:\n    discount: {off_10: 10, off_20: 20, off_30: 30}\n",
+}
+
+
+def test_a_discount_of_three_depths_runs_whole_and_says_who_needs_how_much(run_all):
+    offers = depths()
+    folder = run_all(offers, **DEPTHS)
+    table = pd.read_csv(folder / "reports/plots/doses.csv").set_index("offer")
+    assert table["dose"].tolist() == [0, 10, 20, 30]
+    assert table["share"].sum() == pytest.approx(1)
+    assert table.loc["off_10", "share"] == pytest.approx(0.5, abs=0.1)
+    assert table.loc["off_30", "share"] == pytest.approx(0.5, abs=0.1)
+    # By region 0.45 x 90 in the north, 0.65 x 70 in the south; off_30 for all earns 0.55 x 70.
+    assert table.loc["off_30", "value_per_customer"] == pytest.approx(38.5, abs=4)
+    found = json.loads((folder / "reports/metrics.json").read_text())["doses"]["discount"]
+    assert (found["best_single"], found["objective"]) == ("off_30", "profit")
+    assert found["gain"] == pytest.approx(0.5 * (0.45 * 90 + 0.65 * 70) - 38.5, abs=4)
+    assert found["lo"] < found["gain"] < found["hi"]
+    summary = json.loads((folder / "artifacts/winback/summary.json").read_text())
+    effects = [summary["average_effects"][name]["effect"] for name in table.index[1:]]
+    assert effects == sorted(effects)
+    page = (folder / "reports/report.html").read_text()
+    assert "How deep an offer each customer needs" in page
+    assert "need less than the deepest dose" in page
+    # Batch scoring decides as the list does.
+    listed = pd.read_parquet(folder / "data/recommendations.parquet")
+    by_region = listed.merge(offers[["customer_id", "region"]], on="customer_id")
+    sent = by_region.groupby("region")["recommended_offer"].agg(lambda names: names.mode()[0])
+    assert sent.to_dict() == {"north": "off_10", "south": "off_30"}
+    given = ("--features", "data/features/current.parquet", "--no-suppressions", "--out", "scores")
+    assert main(["score", *given, "--model", "artifacts"]) == 0
+    scored = pd.read_parquet(folder / "scores").set_index("customer_id")
+    listed = listed.set_index("customer_id").loc[scored.index]
+    assert (scored["recommended_offer"] == listed["recommended_offer"]).all()
+    for name in ("uplift_off_10", "uplift_off_20", "expected_profit_off_30"):
+        np.testing.assert_allclose(scored[name], listed[name], atol=1e-9)

@@ -72,6 +72,7 @@ def fit_winback(
     groups: Any = None,
     horizon_days: float | None = None,
     chances: str = RETURNS,
+    doses: Mapping[str, Mapping[str, float]] | None = None,
     folds: int = 5,
     seed: int = 0,
     threads: int = 1,
@@ -89,6 +90,8 @@ def fit_winback(
         (0/1), NaN where unknown; used with `horizon_days`, up to which value counts.
     groups : (rows,) labels of rows that share their fate, see `OfferUplift.fit`.
     chances : what the outputs of the probabilities begin with, `offers.RETURNS` or `offers.STAYS`.
+    doses : offers that are doses of one thing, see `OfferUplift`; they count for returns, not for
+        the value of one.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def fit_winback(
         raise ValueError(
             f"offers: no costs for {unknown}; name the cost on acceptance and of contact of each"
         )
-    uplift = OfferUplift(control=control, folds=folds, seed=seed, threads=threads)
+    uplift = OfferUplift(control=control, folds=folds, seed=seed, threads=threads, doses=doses)
     uplift.fit(X, outcome, offer=names, propensity=propensity, groups=groups)
     arms = (uplift.control_, *uplift.offers_)
     xs, ys = _calibration_map(uplift, outcome, names)

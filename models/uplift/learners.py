@@ -8,6 +8,8 @@ All of them start from one encoding, one additive basis and one binning of the r
 * `s_small`, `s`: few and many rounds of one booster on top of the additive model (of whether there
   is an amount, for those in two parts), with the offer one-hot beside the columns
 * `x`: boosters of the imputed effects of the offered and of the control rows (Kunzel et al. 2019)
+
+Offers that are doses of one thing enter all but `x` as such (see `doses`).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from ..regression.additive import (
 )
 from ..regression.boosting import BinnedRows, Shape, booster_text
 from ..regression.level_means import level_means
+from .doses import DoseFamily, sent_columns, step_coding
 
 LEARNERS = ("additive", "two_part", "s_small", "s", "x")
 S_ROUNDS = {"s_small": 40, "s": 160}
@@ -55,6 +58,8 @@ class Experiment:
         (rows,) codes of the groups that share their fate; None: every row by itself.
     seed
         Seed of the boosters.
+    families
+        Offers that are doses of one thing.
     """
 
     columns: tuple[Column, ...]
@@ -66,6 +71,7 @@ class Experiment:
     weight: np.ndarray
     groups: np.ndarray | None
     seed: int
+    families: tuple[DoseFamily, ...] = ()
     basis: tuple[Basis, ...] = ()
     design: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
 
@@ -73,7 +79,7 @@ class Experiment:
         self.basis = learn_basis(self.columns, self.matrix)
         self.design = basis_matrix(self.basis, self.matrix)
         self.bins = BinnedRows(self.matrix, self.columns, seed=self.seed)
-        self.sent = np.eye(self.offers)[:, 1:]
+        self.sent = sent_columns(self.offers, self.families)
         self.bins_sent = BinnedRows(
             np.hstack([self.matrix, self.sent[self.arm]]), self.columns, seed=self.seed
         )
@@ -224,7 +230,7 @@ def fit_models(experiment: Experiment, rows: np.ndarray, *, learners: Sequence[s
     happened = (outcome > 0).astype(float) if experiment.two_part else outcome
     levels, added = level_means(experiment.columns, experiment.matrix[rows], happened)
     design = np.hstack([experiment.design[rows], added]) if levels else experiment.design[rows]
-    coding = offer_coding(experiment.offers)
+    coding = step_coding(offer_coding(experiment.offers), experiment.families)
     family: Family = "binary" if experiment.binary else "amount"
     models = Models(
         basis=(*experiment.basis, *levels),

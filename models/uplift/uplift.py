@@ -9,7 +9,7 @@ offer is shown as better than the best single one (see `best_offer_ahead`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from ..experiment.randomization import check_logged
 from ..formula.formula import encode, evaluate, learn_columns
 from ..groups import drawn_units
 from ..intervals import mean_estimate
+from ..offers import check_doses
 from .as_formula import uplift_formula
 from .best_offer_ahead import keep_ahead, learn_leads
 from .cross_fitting import (
@@ -32,6 +33,7 @@ from .cross_fitting import (
     shares_of_means,
     stratified_folds,
 )
+from .doses import families_of, rising_means
 from .effect_intervals import effect_bands, interval
 from .input_rows import (
     as_frame,
@@ -65,6 +67,9 @@ class OfferUplift(BaseEstimator):
         Decides the folds and the boosters.
     threads
         Threads of prediction; fitting uses one.
+    doses
+        Dose by offer, by name of a family of offers that are doses of one thing (see `doses`). On
+        average the outcome is taken to rise with the dose. Offers that were not sent are left out.
 
     Attributes
     ----------
@@ -72,7 +77,8 @@ class OfferUplift(BaseEstimator):
     offers_ : tuple of str, without the control
     formula_ : Formula with outputs `uplift_<offer>` and `mean_<offer>`
     average_effects_ : DataFrame, index offer, columns effect, se (AIPW); effects of offers with few
-        rows are shrunk towards what the offers share, se is that of the rows alone
+        rows are shrunk towards what the offers share, those of doses rise with the dose, se is that
+        of the rows alone
     weights_ : DataFrame, index learner, columns shared, own
     calibration_ : DataFrame, index offer, columns slope, se, of scores on out-of-fold effects
     bands_ : DataFrame, groups of like out-of-fold effects with their observed average effect
@@ -104,12 +110,14 @@ class OfferUplift(BaseEstimator):
         folds: int = 5,
         seed: int = 0,
         threads: int = 1,
+        doses: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         self.control = control
         self.learners = learners
         self.folds = folds
         self.seed = seed
         self.threads = threads
+        self.doses = doses
 
     def fit(
         self,
@@ -141,7 +149,8 @@ class OfferUplift(BaseEstimator):
         ------
         ValueError
             If lengths differ, values are missing or infinite, an offer has under 50 rows, a
-            propensity is not in (0, 1], a group is missing or a weight is not positive.
+            propensity is not in (0, 1], a group is missing, a weight is not positive or doses are
+            no families (see `offers.check_doses`).
         """
         frame = as_frame(X)
         outcome, names, sent = check_rows(frame, y, offer, propensity)
@@ -150,6 +159,8 @@ class OfferUplift(BaseEstimator):
         self.offers_ = arms[1:]
         arm = pd.Index(arms).get_indexer(pd.Index(names))
         check_counts(arm, arms)
+        doses = self.doses or {}
+        check_doses(doses, {name for members in doses.values() for name in members} - {arms[0]})
         group = check_groups(groups, len(frame))
         if propensity is not None:
             units = drawn_units(names, group)
@@ -173,6 +184,7 @@ class OfferUplift(BaseEstimator):
                 weight=weight[order],
                 groups=None if group is None else group[order],
                 seed=self.seed,
+                families=families_of(doses, arms),
             )
             self._learn(experiment, np.argsort(order), frame.index)
         self.propensity_ = sent
@@ -244,6 +256,9 @@ class OfferUplift(BaseEstimator):
         tempered = aipw_scores(experiment, held.outcome, nuisance)
         arm_means, arm_errors = self._means(experiment, tempered)
         pooled = pooled_means(arm_means, arm_errors)
+        for family in experiment.families:
+            rising = rising_means(arm_means, arm_errors, family)
+            pooled[list(family.codes)] = pooled[0] + rising[1:] - rising[0]
         single = int(np.argmax(pooled))
         averages = pooled[1:] - pooled[0]
         held_out = [combine(stack, repeat, averages) for repeat in kept]

@@ -21,7 +21,7 @@ from pydantic import PlainValidator
 
 from ...features.churn_definition import ChurnDefinition
 from ...features.contract.contract import REASONS, TABLES
-from ...models.offers import Offer
+from ...models.offers import Offer, check_doses
 from ..storage.places import Place, place
 from .yaml_dataclasses import MOMENT, NO_KEY, SettingsError, from_mapping, read_yaml, suggest
 
@@ -52,6 +52,10 @@ class Experiment:
         What a return earns is summed over so many days from the offer.
     objective
         What a campaign shall maximize here, where that differs from params.yaml.
+    doses
+        Offers that are doses of one thing, such as discounts of 10, 20 and 30 percent: dose by
+        offer, by a name for each such family. A response is taken to rise with the dose, the
+        control is dose 0.
     shares
         Planned share of each arm, where the logged propensities do not tell it.
     tailored
@@ -72,6 +76,7 @@ class Experiment:
     return_window_days: int = 90
     value_horizon_days: int = 365
     objective: Literal["profit", "roi", "returns"] | None = None
+    doses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     shares: Mapping[str, float] = field(default_factory=dict)
     tailored: Mapping[str, str] = field(default_factory=dict)
     tailoring_cost: float = 0.0
@@ -89,6 +94,7 @@ class Experiment:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
         if self.tailoring_cost < 0:
             raise ValueError(f"tailoring_cost must be at least 0, found {self.tailoring_cost:g}")
+        check_doses(self.doses, self.offers)
         for reason, offer in self.tailored.items():
             if reason not in REASONS:
                 raise ValueError(f"tailored: unknown reason '{reason}'; {suggest(reason, REASONS)}")
@@ -404,6 +410,8 @@ def made_from(source: Source, *settings: Any) -> str:
         del described[name]
     if source.retention is None:
         del described["retention"]  # whoever has none keeps the digest of before
+    if source.experiment and not source.experiment.doses:
+        del described["experiment"]["doses"]  # as it was before there were any
     if source.campaigns:
         described["campaigns"] = str(source.campaigns.folder)
     queries = {name: _as_written(table) for name, table in source.queries.items()}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from winback.models.offers import Offer, expected_costs, with_control
+from winback.models.offers import Offer, check_doses, expected_costs, with_control
 
 
 def test_money_of_an_offer_is_paid_on_acceptance_and_on_contact():
@@ -24,3 +24,25 @@ def test_the_control_stands_first_and_costs_nothing():
 def test_negative_money_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 0, found -1"):
         Offer(**{name: -1.0})
+
+
+@pytest.mark.parametrize(
+    ("doses", "message"),
+    [
+        ({"d": {"a": 1}}, "doses.d: must have at least two offers, found 1"),
+        ({"d": {"a": 1, "c": 2}}, "doses.d: 'c' is not among the offers a, b, e"),
+        ({"d": {"a": 1, "b": -2}}, "doses.d.b: must be a number above 0, found -2"),
+        ({"d": {"a": 0, "b": 2}}, "doses.d.a: must be a number above 0, found 0"),
+        ({"d": {"a": 1, "b": float("nan")}}, "doses.d.b: must be a number above 0, found nan"),
+        ({"d": {"a": 2, "b": 2.0}}, "doses.d: 'a' and 'b' have the same dose 2"),
+        ({"d": {"a": 1, "b": 2}, "f": {"b": 1, "e": 2}}, "doses.f: 'b' stands in family 'd'"),
+    ],
+)
+def test_doses_that_are_no_family_are_refused(doses, message):
+    with pytest.raises(ValueError, match=message):
+        check_doses(doses, {"a", "b", "e"})
+
+
+def test_families_of_doses_are_accepted():
+    check_doses({"d": {"a": 10, "b": 2.5}}, {"a", "b", "e"})
+    check_doses({}, {"a"})

@@ -4,7 +4,7 @@ import pytest
 
 from winback.models.offers import Offer
 from winback.pipelines.settings.raw_files import raw_files, require_raw_files
-from winback.pipelines.settings.sources import SourceError, load_source
+from winback.pipelines.settings.sources import SourceError, load_source, made_from
 from winback.pipelines.settings.yaml_dataclasses import SettingsError
 
 SOURCES = Path(__file__).parents[3] / "sources"
@@ -211,3 +211,32 @@ def test_an_experiment_among_active_customers_that_cannot_be_told_is_refused(
 ):
     with pytest.raises(SettingsError, match=message):
         load_source(write(tmp_path, PLAIN + text), environment={})
+
+
+DOSES = "  doses:\n    depth: {off_10: 10, off_20: 20.5}\n"
+DEPTHS = EXPERIMENT + "    off_10: {}\n    off_20: {}\n"
+
+
+def test_a_source_says_which_offers_are_doses(tmp_path):
+    source = load_source(write(tmp_path, PLAIN + DEPTHS + DOSES), environment={})
+    assert source.experiment.doses == {"depth": {"off_10": 10.0, "off_20": 20.5}}
+    plain = load_source(write(tmp_path, PLAIN + DEPTHS), environment={})
+    assert plain.experiment.doses == {}
+    assert made_from(plain) != made_from(source)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("{off_10: 10, off_20: 20.5}", "{off_10: 10}", "doses.depth: must have at least two"),
+        ("20.5", "10", "'off_10' and 'off_20' have the same dose 10"),
+        ("20.5", "-3", "doses.depth.off_20: must be a number above 0, found -3"),
+        ("20.5", "deep", "experiment.doses.depth.off_20: must be a number, found text: 'deep'"),
+        ("off_20: 20.5", "of_20: 20.5", "doses.depth: 'of_20' is not among the offers discount"),
+        ("off_20: 20.5", "none: 20.5", "doses.depth: 'none' is not among the offers discount"),
+    ],
+)
+def test_a_mistake_in_doses_is_named(tmp_path, before, after, message):
+    text = PLAIN + DEPTHS + DOSES.replace(before, after)
+    with pytest.raises(SettingsError, match=message):
+        load_source(write(tmp_path, text), environment={})

@@ -1,0 +1,103 @@
+"""Offers that are doses of one thing, such as discounts of 10, 20 and 30 percent.
+
+What a source says of them (`offers.check_doses`) is used in three places. The additive model learns
+what each dose adds to the one before instead of how each differs from all (`step_coding`), the
+boosters see the dose as one number, so that a split parts all doses up to one from those above it,
+and the doses' average outcomes rise with the dose (`rising_means`). Arms lend each other strength
+by that, and every dose keeps an effect of its own: no shape is imposed on a customer's response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.isotonic import isotonic_regression
+
+_POWERS = (0.0, 0.5, 1.0)  # of the dose, in the trends of an average response; 0: none
+_SPREADS = np.geomspace(0.02, 5.0, 10)  # of what is left of it, in units of the means' range
+
+
+class DoseFamily(NamedTuple):
+    """Doses of one thing in ascending order: codes of the offers (the control is 0) and doses."""
+
+    codes: tuple[int, ...]
+    doses: tuple[float, ...]
+
+
+def families_of(
+    doses: Mapping[str, Mapping[str, float]], arms: Sequence[str]
+) -> tuple[DoseFamily, ...]:
+    """Families among the `arms` (control first); those of which two doses were sent at least."""
+    found = []
+    for members in doses.values():
+        sent = sorted((dose, arms.index(name)) for name, dose in members.items() if name in arms)
+        if len(sent) > 1:
+            amounts, codes = zip(*sent, strict=True)
+            found.append(DoseFamily(codes, amounts))
+    return tuple(found)
+
+
+def step_coding(coding: np.ndarray, families: Sequence[DoseFamily]) -> np.ndarray:
+    """A coding (offers, parts) with steps from dose to dose in the place of own deviations.
+
+    The last `offers - 1` parts are the deviations of the offers, the control left out (see
+    `regression.additive.offer_coding`).
+    """
+    stepped = coding.copy()
+    first = coding.shape[1] - len(coding)
+    for family in families:
+        for position, code in enumerate(family.codes):
+            stepped[list(family.codes[position:]), first + code] = 1.0
+    return stepped
+
+
+def sent_columns(offers: int, families: Sequence[DoseFamily]) -> np.ndarray:
+    """Each offer (rows, the control first) as numbers beside a customer's columns.
+
+    An indicator of each offer, but one column with the dose for all offers of a family.
+    """
+    dosed = {code for family in families for code in family.codes}
+    columns = [np.eye(offers)[:, code] for code in range(1, offers) if code not in dosed]
+    for family in families:
+        column = np.zeros(offers)
+        column[list(family.codes)] = family.doses
+        columns.append(column)
+    return np.column_stack(columns)
+
+
+def rising_means(means: np.ndarray, errors: np.ndarray, family: DoseFamily) -> np.ndarray:
+    """Average outcomes (1 + doses,) of the control and every dose, smoothed and never falling.
+
+    The response is a trend in the dose (none, its root or a line) plus a random walk over the
+    root of the dose. Posterior means of normal means are averaged over trends and spreads of the
+    walk by their likelihood, and made to rise by pooling adjacent violators.
+
+    Parameters
+    ----------
+    means, errors
+        (offers,) average outcomes of all offers, the control first, and their standard errors.
+    """
+    codes = [0, *family.codes]
+    mean, error = means[codes], errors[codes]
+    if not (error > 0).all():
+        return np.asarray(isotonic_regression(mean))
+    share = np.array([0.0, *family.doses]) / family.doses[-1]
+    reach = max(float(np.ptp(mean)), float(error.min()))
+    walk = np.sqrt(np.minimum.outer(share, share))
+    logs, found = [], []
+    for power in _POWERS:
+        trend = share**power if power else np.zeros(len(share))
+        for spread in reach * _SPREADS:
+            prior = walk * spread**2 + np.outer(trend, trend) * reach**2
+            noisy = prior + np.diag(error**2)
+            precision = np.linalg.inv(noisy)
+            centre = float(precision.sum(axis=0) @ mean) / float(precision.sum())
+            left = precision @ (mean - centre)
+            space = np.linalg.slogdet(noisy)[1] + np.log(precision.sum())
+            logs.append(-0.5 * (space + float(left @ (mean - centre))))
+            found.append(centre + prior @ left)
+    weight = np.exp(np.array(logs) - max(logs))
+    smooth = (weight[:, None] * np.array(found)).sum(axis=0) / weight.sum()
+    return np.asarray(isotonic_regression(smooth, sample_weight=error**-2.0))

@@ -10,7 +10,7 @@ earn their place against the best single offer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -284,9 +284,13 @@ def _lead(graded: Graded) -> tuple[int, Estimate, float]:
     singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
     earns = [mean_estimate(single, clusters=graded.groups) for single in singles]
     means, errors = (np.array([getattr(one, name) for one in earns]) for name in ("value", "se"))
-    best = int(np.argmax(pooled_means(means, errors)))  # few rows make no offer the best
+    pooled = pooled_means(means, errors)  # few rows make no offer the best
+    best = int(np.argmax(pooled))
     personal = _personal(graded)
-    gain = paired_difference(_earned(graded, personal), singles[best], clusters=graded.groups)
+    if graded.spent is None:  # the best was picked for its mean, which flatters it
+        graded = replace(graded, scores=graded.scores + (pooled - means))
+    single = _earned(graded, _always(best, graded))
+    gain = paired_difference(_earned(graded, personal), single, clusters=graded.groups)
     forecast = _expected(graded, personal) - _expected(graded, _always(best, graded))
     return best, gain, forecast
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..formula.formula import Expression, Formula
 from ..formula.sharing import share_parts
 from .best_offer_ahead import Lead
-from .learners import Experiment, Models
+from .learners import X_SHAPES, Experiment, Models
 from .stacking import Stack
 
 
@@ -47,7 +47,7 @@ def uplift_formula(
     centres = {}
     for name in dict.fromkeys([*shares, *stack.used()]):
         parts = models.expressions(experiment, name, boosters)
-        if name == "x":
+        if name in X_SHAPES:
             effects = dict(zip(arms[1:], parts, strict=True))
         else:
             for arm, part in zip(arms, parts, strict=True):

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..evaluation.offpolicy import offer_scores
-from .learners import S_ROUNDS, Experiment, fit_models
+from .learners import S_ROUNDS, X_SHAPES, Experiment, fit_models
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def out_of_fold(experiment: Experiment, fold: np.ndarray, learners: Sequence[str
     means = {
         name: np.empty((rows, offers))
         for name in {experiment.base: 0, **dict.fromkeys(learners)}
-        if name != "x"
+        if name not in X_SHAPES
     }
     effects = {name: np.empty((rows, offers - 1)) for name in learners}
     for number in np.unique(fold):
@@ -86,8 +86,9 @@ def out_of_fold(experiment: Experiment, fold: np.ndarray, learners: Sequence[str
         outcome[test] = models.tempered(experiment, test)
         for name, found in models.means(experiment, list(means), test).items():
             means[name][test] = found
-        if "x" in effects:
-            effects["x"][test] = models.effects(experiment, ["x"], test)["x"]
+        imputed = [name for name in effects if name in X_SHAPES]
+        for name, found in models.effects(experiment, imputed, test).items():
+            effects[name][test] = found
     effects |= {name: means[name][:, 1:] - means[name][:, :1] for name in effects if name in means}
     return OutOfFold(means, effects, outcome)
 

@@ -7,9 +7,10 @@ All of them start from one encoding, one additive basis and one binning of the r
 * `two_part`: for amounts that are often zero, whether there is one times how much it is
 * `s_small`, `s`: few and many rounds of one booster on top of the additive model (of whether there
   is an amount, for those in two parts), with the offer one-hot beside the columns
-* `x`: boosters of the imputed effects of the offered and of the control rows (Kunzel et al. 2019)
+* `steps`, `x`: few stumps, and many small trees, of the imputed effects of the offered and of the
+  control rows (Kunzel et al. 2019); where one column decides, the stumps find it in fewer rows
 
-Offers that are doses of one thing enter all but `x` as such (see `doses`).
+Offers that are doses of one thing enter all but these two as such (see `doses`).
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ from ..regression.boosting import BinnedRows, Shape, booster_text
 from ..regression.level_means import level_means
 from .doses import DoseFamily, sent_columns, step_coding
 
-LEARNERS = ("additive", "two_part", "s_small", "s", "x")
+LEARNERS = ("additive", "two_part", "s_small", "s", "steps", "x")
 S_ROUNDS = {"s_small": 40, "s": 160}
 _S_SHAPE = Shape(trees=S_ROUNDS["s"], leaves=10, rate=0.12, leaf_share=0.002)
-_X_SHAPE = Shape(trees=60, leaves=4, leaf_share=0.02)
+X_SHAPES = {
+    "steps": Shape(trees=8, leaves=2, rate=0.3, leaf_share=0.05),
+    "x": Shape(trees=60, leaves=4, leaf_share=0.02),
+}
 
 
 @dataclass
@@ -116,7 +120,7 @@ class Models:
     `basis` are all basis functions, `levels` those of them that were learned from outcomes.
     `additive` holds coefficients (offers, basis) of the outcome; `happened` and `amount` those of
     whether the outcome is positive and of its logarithm where it is, and `smear` turns the latter
-    into a mean.
+    into a mean. `x` are the boosters of imputed effects by learner, one for each offer.
     """
 
     basis: tuple[Basis, ...]
@@ -126,7 +130,7 @@ class Models:
     amount: np.ndarray | None = None
     smear: float = 1.0
     s: lgb.Booster | None = None
-    x: Sequence[lgb.Booster] = ()
+    x: dict[str, list[lgb.Booster]] = field(default_factory=dict)
 
     def means(
         self,
@@ -167,11 +171,13 @@ class Models:
         self, experiment: Experiment, learners: Sequence[str], rows: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Effect of each offer against the control by learners, (rows, offers - 1) each."""
-        means = self.means(experiment, [name for name in learners if name != "x"], rows)
+        names = [name for name in learners if name not in X_SHAPES]
+        means = self.means(experiment, names, rows) if names else {}
         found = {name: mean[:, 1:] - mean[:, :1] for name, mean in means.items()}
-        if "x" in learners:
-            raw = np.column_stack([experiment.bins.raw(booster, rows) for booster in self.x])
-            found["x"] = raw * experiment.unit
+        for name in X_SHAPES:
+            if name in learners:
+                raw = [experiment.bins.raw(booster, rows) for booster in self.x[name]]
+                found[name] = np.column_stack(raw) * experiment.unit
         return found
 
     def tempered(self, experiment: Experiment, rows: np.ndarray) -> np.ndarray:
@@ -189,11 +195,11 @@ class Models:
     def expressions(
         self, experiment: Experiment, learner: str, boosters: dict[str, str]
     ) -> list[Expression]:
-        """Means of every offer, or effects for `x`, as expressions; booster texts are added."""
-        if learner == "x":
-            for position, booster in enumerate(self.x):
-                boosters[f"x{position}.txt"] = booster_text(booster)
-            files = [f"x{position}.txt" for position in range(len(self.x))]
+        """Means of every offer, or effects, as expressions; the texts of boosters are added."""
+        if learner in X_SHAPES:
+            texts = [booster_text(booster) for booster in self.x[learner]]
+            files = {f"{learner}{position}.txt": text for position, text in enumerate(texts)}
+            boosters |= files
             return [["sum", [experiment.unit, ["booster", file, []]]] for file in files]
         parts = learner != "additive" and self.happened is not None and self.amount is not None
         coefficients = self.happened if parts and self.happened is not None else self.additive
@@ -260,24 +266,28 @@ def fit_models(experiment: Experiment, rows: np.ndarray, *, learners: Sequence[s
         models.s = experiment.bins_sent.grow(
             rows, happened / unit, shape, offset=offset, weight=weight
         )
-    if "x" in learners:
-        models.x = _fit_x(experiment, rows, models)
+    for name in X_SHAPES:
+        if name in learners:
+            models.x[name] = _fit_x(experiment, rows, models, name)
     return models
 
 
-def _fit_x(experiment: Experiment, rows: np.ndarray, models: Models) -> list[lgb.Booster]:
+def _fit_x(
+    experiment: Experiment, rows: np.ndarray, models: Models, learner: str
+) -> list[lgb.Booster]:
     """Imputed effects of each offer on its own rows and those of the control.
 
     Each side is weighted by the frequency of the other one, as the two effects of an X-learner
-    are. The means are those of few rounds, which hardly follow the noise of these very rows.
+    are. The means are those of few rounds or none, which hardly follow the noise of these rows.
     """
+    imputed_by = "s_small" if learner == "x" else experiment.base
     arm = experiment.arm[rows]
     control, others = np.flatnonzero(arm == 0), np.flatnonzero(arm > 0)
     codes = range(1, experiment.offers)
     outcome = models.tempered(experiment, rows)
     gained = np.empty((len(rows), len(codes)))  # by each offer; of an offered row, by its own
-    with_each = models.means(experiment, ["s_small"], rows[control], offers=codes)["s_small"]
-    without = models.means(experiment, ["s_small"], rows[others], offers=[0])["s_small"]
+    with_each = models.means(experiment, [imputed_by], rows[control], offers=codes)[imputed_by]
+    without = models.means(experiment, [imputed_by], rows[others], offers=[0])[imputed_by]
     gained[control] = with_each - outcome[control, None]
     gained[others] = outcome[others, None] - without
     boosters = []
@@ -289,7 +299,10 @@ def _fit_x(experiment: Experiment, rows: np.ndarray, models: Models) -> list[lgb
         weight = np.where(offered, 1.0 / odds, odds) * experiment.weight[rows[pair]]
         boosters.append(
             experiment.bins.grow(
-                rows[pair], imputed / experiment.unit, _X_SHAPE, weight=weight / weight.mean()
+                rows[pair],
+                imputed / experiment.unit,
+                X_SHAPES[learner],
+                weight=weight / weight.mean(),
             )
         )
     return boosters

@@ -103,6 +103,25 @@ def test_an_offer_of_a_few_rows_is_seldom_the_best_for_all():
     assert best[True] < 0.85 * best[False]
 
 
+def test_the_best_single_offer_is_not_flattered_by_having_been_picked():
+    """Two offers as good as each other for all: whichever the rows favour is overstated."""
+    rng = np.random.default_rng(6)
+    gains, plain = [], []
+    better = np.arange(400) % 2 == 0
+    expected = np.column_stack([np.zeros(400), np.where(better, 0.2, 0), np.where(better, 0, 0.2)])
+    for _ in range(200):
+        scores = expected + rng.normal(size=expected.shape)
+        decided = decide(Graded(NAMES, scores, expected, expected))
+        best = NAMES.index(decided["best_single"])
+        gains.append(decided["gain"])
+        personal = np.where(better, scores[:, 1], scores[:, 2])
+        plain.append(float((personal - scores[:, best]).mean()))
+    true = 0.1  # of the personal choice over either offer for all
+    error = np.std(plain) / np.sqrt(len(plain))
+    assert np.mean(plain) < true - 3 * error
+    assert abs(np.mean(gains) - true) < 0.7 * abs(np.mean(plain) - true)
+
+
 def test_values_are_those_of_the_truth_within_their_intervals():
     frame, truth = a_world(crossing=True, rows=20_000)
     table = compare(graded(frame, truth), personalize=True, best_single="discount")

@@ -34,7 +34,8 @@ def fitted(request):
         seed=0,
     )
     names = [*NAMES, *(["two_part"] if experiment.two_part else [])]
-    return experiment, fit_models(experiment, np.arange(600), learners=[*names, "x"]), names
+    models = fit_models(experiment, np.arange(600), learners=[*names, "steps", "x"])
+    return experiment, models, names
 
 
 def test_means_of_several_learners_are_those_of_each_alone(fitted):
@@ -53,9 +54,43 @@ def test_means_of_several_learners_are_those_of_each_alone(fitted):
 def test_effects_are_differences_of_means(fitted):
     experiment, models, names = fitted
     rows = np.arange(100)
-    effects = models.effects(experiment, [*names, "x"], rows)
+    effects = models.effects(experiment, [*names, "steps", "x"], rows)
     means = models.means(experiment, names, rows)
     for name in names:
         np.testing.assert_array_equal(effects[name], means[name][:, 1:] - means[name][:, :1])
-    assert effects["x"].shape == (100, 2)
-    assert list(models.effects(experiment, ["x"], rows)) == ["x"]
+    for name in ("steps", "x"):
+        assert effects[name].shape == (100, 2)
+        assert effects[name].std() > 0
+        alone = models.effects(experiment, [name], rows)
+        assert list(alone) == [name]
+        np.testing.assert_array_equal(alone[name], effects[name])
+    assert effects["steps"].tobytes() != effects["x"].tobytes()
+
+
+def test_few_stumps_find_the_one_column_that_decides_in_fewer_rows():
+    correlations = {"additive": [], "steps": [], "x": []}
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame(rng.normal(size=(2_000, 8))).add_prefix("x")
+        effect = 0.25 * np.sign(frame["x0"].to_numpy())
+        arm = rng.integers(0, 2, 2_000)
+        columns = learn_columns(frame)
+        experiment = Experiment(
+            columns=columns,
+            matrix=encode(columns, frame),
+            outcome=rng.normal(size=2_000) + arm * effect,
+            arm=arm,
+            propensity=np.full(2_000, 0.5),
+            offers=2,
+            weight=np.ones(2_000),
+            groups=None,
+            seed=0,
+        )
+        rows, others = np.arange(1_000), np.arange(1_000, 2_000)
+        models = fit_models(experiment, rows, learners=list(correlations))
+        for name, found in models.effects(experiment, list(correlations), others).items():
+            spread = found[:, 0].std()
+            alike = np.corrcoef(found[:, 0], effect[others])[0, 1] if spread > 1e-9 else 0.0
+            correlations[name].append(alike)
+    means = {name: np.mean(alike) for name, alike in correlations.items()}
+    assert means["steps"] > max(means["additive"], means["x"]) + 0.05

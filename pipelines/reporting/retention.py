@@ -136,12 +136,12 @@ def _policies(
             y="gain",
             by="policy",
             x_unit="share of customers contacted",
-            y_unit=f"gain over no offer, {unit}",
+            y_unit="gain over no offer",
             percent=objective == "returns",
         ),
         f"Chosen by uplift more is kept than by risk, beyond noise, at "
         f"{(lead['lo'] > 0).sum()} of {len(lead)} shares; by risk at {(lead['hi'] < 0).sum()}",
-        "The same held-out customers, as more and more of them are contacted.",
+        f"The same held-out customers, as more and more of them are contacted; {unit}.",
     )
 
 

@@ -49,7 +49,7 @@ from winback.models.evaluation.time_split import split_by_time
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
 from winback.pipelines.settings.params import read_params
-from winback.pipelines.settings.sources import load_source
+from winback.pipelines.settings.source_files import load_source
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"

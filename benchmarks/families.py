@@ -38,9 +38,11 @@ from winback.models.regression.blend import PLAIN
 from winback.models.returns.returns import fit_winback
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
+from winback.pipelines.settings.experiments import Experiment
 from winback.pipelines.settings.objectives import graded
 from winback.pipelines.settings.params import read_params
-from winback.pipelines.settings.sources import Experiment, Source, load_source
+from winback.pipelines.settings.source_files import load_source
+from winback.pipelines.settings.sources import Source
 from winback.pipelines.storage.stage_outputs import read_dictionary
 from winback.pipelines.tables.training_rows import training_rows
 

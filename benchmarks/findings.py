@@ -37,8 +37,9 @@ from winback.models.returns.returns import fit_winback
 from winback.models.returns.second_lifetime import SecondLifetime, fit_second_lifetime
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
+from winback.pipelines.settings.experiments import Experiment
 from winback.pipelines.settings.params import read_params
-from winback.pipelines.settings.sources import Experiment, load_source
+from winback.pipelines.settings.source_files import load_source
 from winback.pipelines.storage.stage_outputs import feature_names
 
 ROOT = Path(__file__).resolve().parent.parent

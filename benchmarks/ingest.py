@@ -55,7 +55,7 @@ def write_raw(raw: Path, events: int) -> None:
 def ours(folder: Path) -> None:
     """Read, check, sort and store."""
     from winback.pipelines.ingest import ingest
-    from winback.pipelines.settings.sources import load_source
+    from winback.pipelines.settings.source_files import load_source
 
     source = load_source(folder / "shop.yaml")
     ingest(source, folder / "tables", truth=folder / "truth", memory_limit=MEMORY_LIMIT)

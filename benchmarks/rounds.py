@@ -40,7 +40,8 @@ from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
 from winback.pipelines.recommend import recommend
 from winback.pipelines.settings.params import Params, read_params
-from winback.pipelines.settings.sources import Campaigns, Source, TableQuery, load_source
+from winback.pipelines.settings.source_files import load_source
+from winback.pipelines.settings.sources import Campaigns, Source, TableQuery
 from winback.pipelines.train_churn import train_churn
 from winback.pipelines.train_winback import train_winback
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from winback.features.churn_definition import ChurnDefinition
 from winback.features.families.assemble import features, with_features
-from winback.features.snapshots import offer_snapshots
+from winback.features.offer_snapshots import offer_snapshots
 from winback.models.simulation.simulate import simulate
 from winback.models.simulation.world import World
 from winback.pipelines.tables.frames import last_event, open_tables, write

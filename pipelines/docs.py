@@ -13,7 +13,7 @@ from ..models.simulation.world import World
 from .ingest import ingest
 from .job.codes import errors_page
 from .settings.params import read_params
-from .settings.sources import load_source
+from .settings.source_files import load_source
 from .source_reference import source_reference
 from .storage.atomic import replace_file
 from .tables.frames import open_tables

@@ -20,7 +20,8 @@ from .registry.known_versions import RegistryUnreachable, known_versions, regist
 from .registry.provenance import uncommitted
 from .settings.params import PARAMS_FILE, read_params
 from .settings.raw_files import raw_files, require_raw_files
-from .settings.sources import Source, SourceError, load_source
+from .settings.source_files import load_source
+from .settings.sources import Source, SourceError
 from .status import DvcCannotTell, changed_stages
 from .storage.mlflow_home import tracking_uri
 

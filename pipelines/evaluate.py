@@ -29,9 +29,10 @@ from ..models.formula.calibration import amounts_table, reliability_table
 from ..models.formula.formula import RETENTION
 from ..models.offers import STAYS, chances_of
 from .job.progress import say, step
+from .settings.experiments import Experiment
 from .settings.objectives import graded
 from .settings.params import Evaluate, Machine
-from .settings.sources import Experiment, Source
+from .settings.sources import Source
 from .storage.atomic import replace_file, replace_folder, scratch_beside, verify
 from .storage.policy_tree import read_policy_tree
 from .storage.stage_outputs import LEAVERS, why_skipped

@@ -27,20 +27,16 @@ from ..features.families.activity_kinds import activity_kinds
 from ..features.families.assemble import dictionary, features, with_features
 from ..features.families.attributes import check_columns
 from ..features.leavers import leaver_snapshots
+from ..features.offer_snapshots import offer_snapshots, retention_snapshots
 from ..features.sensitivity import churn_counts as counts_of
 from ..features.sensitivity import neighbours, rates
-from ..features.snapshots import (
-    churn_snapshots,
-    current_snapshot,
-    offer_snapshots,
-    retention_snapshots,
-    snapshot_dates,
-    with_groups,
-)
+from ..features.snapshots import churn_snapshots, current_snapshot, snapshot_dates, with_groups
 from .job.progress import say, step
+from .settings.experiments import Experiment
 from .settings.moments import from_seconds, seconds
 from .settings.params import Featurize, Machine
-from .settings.sources import Experiment, Source, made_from
+from .settings.source_files import made_from
+from .settings.sources import Source
 from .storage.atomic import NewFolder, manifest_digest, verify
 from .storage.places import Place, replace_folder
 from .storage.stage_inputs import write_inputs

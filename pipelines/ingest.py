@@ -19,7 +19,8 @@ from ..features.contract.violation import ContractError
 from .job.progress import step
 from .settings import moments
 from .settings.raw_files import require_raw_files
-from .settings.sources import RESPONSES, Source, SourceError, made_from
+from .settings.source_files import made_from
+from .settings.sources import RESPONSES, Source, SourceError
 from .settings.yaml_dataclasses import from_mapping
 from .storage.atomic import MANIFEST, replace_folder
 from .tables.campaign_log import add_campaigns

@@ -35,9 +35,10 @@ from .job.exit_codes import Refusal
 from .job.progress import say
 from .registry.opened_model import Opened
 from .scoring.drift import distance_from_registration
+from .settings.experiments import Experiment
 from .settings.objectives import graded
 from .settings.params import Promote
-from .settings.sources import Experiment, Source
+from .settings.sources import Source
 from .storage.atomic import verify
 from .tables.comparable_rows import comparable
 from .tables.even_rows import even_rows

@@ -32,8 +32,10 @@ from .reporting.readout_text import (
     short_text,
     verdict,
 )
+from .settings.experiments import Experiment
 from .settings.params import Params
-from .settings.sources import Experiment, Source, made_from
+from .settings.source_files import made_from
+from .settings.sources import Source
 from .storage.atomic import StoreError, replace_folder, verify
 from .storage.stage_outputs import feature_names, why_skipped
 from .tables.comparable_rows import comparable, of_experiment

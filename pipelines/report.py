@@ -27,9 +27,10 @@ from .reporting.models import churn, comeback
 from .reporting.one_customer import one_customer
 from .reporting.retention import retention
 from .reporting.summary import Findings, Inputs, summary
+from .settings.experiments import Experiment
 from .settings.objectives import chosen_objective
 from .settings.params import Params, Report
-from .settings.sources import Experiment, Source
+from .settings.sources import Source
 from .storage.atomic import StoreError, replace_file, scratch_beside, verify
 from .storage.stage_outputs import read_dictionary, read_json, why_skipped
 from .tables.sorted_customers import sorted_customers

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from .job.at_work import refuse_while_at_work
 from .job.progress import say
 from .settings.params import PARAMS_FILE, read_params
-from .settings.sources import load_source
+from .settings.source_files import load_source
 from .storage.atomic import replace_file
 from .storage.default_paths import PATHS
 from .storage.leftovers import ROOTS, sweep

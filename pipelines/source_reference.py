@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from ..features.churn_definition import ChurnDefinition
 from ..models.offers import Offer
-from .settings.sources import Campaigns, Experiment, Retention, Source, TableQuery
+from .settings.experiments import Experiment, Retention
+from .settings.sources import Campaigns, Source, TableQuery
 from .settings.yaml_dataclasses import NO_KEY
 
 SECTIONS = {

@@ -46,7 +46,8 @@ from .job.lock import only_one
 from .job.progress import step
 from .settings.moments import seconds
 from .settings.params import Featurize, Machine
-from .settings.sources import Source, made_from
+from .settings.source_files import made_from
+from .settings.sources import Source
 from .storage.atomic import StoreError
 from .storage.places import PREFIX, Address, Place, replace_folder, told, waiting
 from .storage.shared_files import below, listing, opened, remove, sha256, stamp, stamps

@@ -48,7 +48,8 @@ from .scoring.postgres_table import check_table
 from .scoring.suppressions import Suppressions, check_kinds
 from .settings import moments
 from .settings.params import Featurize, Machine
-from .settings.sources import Source, made_from
+from .settings.source_files import made_from
+from .settings.sources import Source
 from .spark_features import OnSpark, open_on_spark, range_setting
 from .storage.places import PREFIX, Address, Place, replace_folder
 from .storage.shared_files import below, listing, sha256, stamps, stands

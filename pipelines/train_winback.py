@@ -32,9 +32,10 @@ from ..models.offers import RETURNS, STAYS, chances_of
 from ..models.returns.returns import WinbackModel, fit_winback
 from ..models.uplift.input_rows import sent_propensity
 from .job.progress import say, step
+from .settings.experiments import Experiment
 from .settings.objectives import graded, objectives
 from .settings.params import Machine, TrainWinback
-from .settings.sources import Experiment, Source
+from .settings.sources import Source
 from .storage.atomic import replace_folder
 from .storage.stage_outputs import (
     LEAVERS,

@@ -3,7 +3,7 @@
 import itertools
 import json
 
-from winback.pipelines.settings.sources import load_source
+from winback.pipelines.settings.source_files import load_source
 
 TABLES = {
     "customers": """

@@ -5,7 +5,8 @@ from pathlib import Path
 import duckdb
 
 from winback.pipelines.ingest import ingest
-from winback.pipelines.settings.sources import Source, load_source
+from winback.pipelines.settings.source_files import load_source
+from winback.pipelines.settings.sources import Source
 
 SHOP = """
 name: shop

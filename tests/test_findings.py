@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from conftest import ROOT
 
-from winback.pipelines.settings.sources import load_source
+from winback.pipelines.settings.source_files import load_source
 from winback.pipelines.tables.training_rows import training_rows
 
 # How far an order may be missed: two arms differ here with a standard error of about .03 in

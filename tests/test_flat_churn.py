@@ -10,7 +10,7 @@ from conftest import ROOT
 from winback.models.evaluation.twins import count_twins, twin_keys
 from winback.models.evaluation.unseen import remember_share, unseen
 from winback.pipelines.cli import main
-from winback.pipelines.settings.sources import load_source
+from winback.pipelines.settings.source_files import load_source
 from winback.pipelines.settings.yaml_dataclasses import SettingsError, read_yaml
 
 SOURCE = """

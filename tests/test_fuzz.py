@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from winback.pipelines.ingest import ingest
 from winback.pipelines.settings.params import read_params
 from winback.pipelines.settings.raw_files import raw_files
-from winback.pipelines.settings.sources import load_source, made_from
+from winback.pipelines.settings.source_files import load_source, made_from
 from winback.pipelines.settings.yaml_dataclasses import read_yaml
 from winback.pipelines.storage.atomic import (
     MANIFEST,

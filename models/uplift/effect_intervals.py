@@ -56,6 +56,7 @@ def effect_bands(
             if groups is not None:
                 pull = np.bincount(np.unique(groups[rows], return_inverse=True)[1], weights=pull)
             power = float((pull**2).sum())
+            scale = float(np.sqrt(power)) or 1.0
             records.append(
                 {
                     "offer": offer,
@@ -63,7 +64,7 @@ def effect_bands(
                     "predicted": float(np.average(effect[rows], weights=own)),
                     "observed": mean,
                     "se": float(np.sqrt(power * len(pull) / (len(pull) - 1))) / len(rows),
-                    "skewness": float((pull**3).sum()) / max(power, 1e-300) ** 1.5,
+                    "skewness": float(((pull / scale) ** 3).sum()),
                 }
             )
     return pd.DataFrame(records)

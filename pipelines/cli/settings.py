@@ -36,7 +36,7 @@ def params() -> Params:
 
 def source(named: Path | None = None) -> Source:
     """The source that is named, else that of params.yaml."""
-    from ..settings.sources import load_source
+    from ..settings.source_files import load_source
 
     return load_source(Path(params().ingest.source) if named is None else source_file(named))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...models.offers import STAYS, of_own_offer
-from ..settings.sources import Experiment
+from ..settings.experiments import Experiment
 from ..tables.list_parts import list_parts, listed_columns
 from .list_rows import GAIN, is_sent, leading
 

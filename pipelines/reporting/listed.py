@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ...models.decision.carry_over import gain_in_log_odds
 from ...models.offers import STAYS, Offer
-from ..settings.sources import Experiment
+from ..settings.experiments import Experiment
 from ..tables.list_parts import list_parts, listed_columns
 from ..tables.parts import beside, parts_of
 from . import words

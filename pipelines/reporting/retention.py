@@ -9,8 +9,8 @@ import pandas as pd
 
 from ...models.evaluation.effect_groups import effects_by_predicted
 from ...models.formula.formula import RETENTION
+from ..settings.experiments import Experiment
 from ..settings.objectives import graded
-from ..settings.sources import Experiment
 from ..tables.safe_csv import read_table
 from . import charts, words
 from .html import Block, picture, table, text

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from ...models.evaluation.policies import Graded, grade_rows
-from .sources import Experiment, Source
+from .experiments import Experiment
+from .sources import Source
 
 
 def objectives(experiment: Experiment, outputs: Collection[str]) -> tuple[str, ...]:

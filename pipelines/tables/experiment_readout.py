@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...models.experiment.readout import Readout, readout
-from ..settings.sources import Experiment
+from ..settings.experiments import Experiment
 from .comparable_rows import OF_CAMPAIGNS, of_experiment
 from .safe_csv import save_table
 

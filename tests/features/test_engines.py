@@ -11,12 +11,8 @@ from feature_tables import written
 
 from winback.features.churn_definition import ChurnDefinition
 from winback.features.families.assemble import features, with_features
-from winback.features.snapshots import (
-    churn_snapshots,
-    current_snapshot,
-    offer_snapshots,
-    snapshot_dates,
-)
+from winback.features.offer_snapshots import offer_snapshots
+from winback.features.snapshots import churn_snapshots, current_snapshot, snapshot_dates
 from winback.models.simulation.simulate import simulate
 from winback.models.simulation.world import World
 from winback.pipelines.tables import frames

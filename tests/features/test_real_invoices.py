@@ -23,7 +23,7 @@ from feature_tables import written
 from winback.features.families.assemble import features
 from winback.pipelines.ingest import ingest
 from winback.pipelines.settings.moments import seconds
-from winback.pipelines.settings.sources import load_source
+from winback.pipelines.settings.source_files import load_source
 from winback.pipelines.tables import frames
 
 ROOT = Path(__file__).parents[2]

@@ -8,11 +8,10 @@ from feature_tables import DAY, START, frames_on
 
 from winback.features.churn_definition import ChurnDefinition
 from winback.features.lifetimes import departures_under, status_at
+from winback.features.offer_snapshots import offer_snapshots, retention_snapshots
 from winback.features.snapshots import (
     churn_snapshots,
     current_snapshot,
-    offer_snapshots,
-    retention_snapshots,
     snapshot_dates,
     with_groups,
 )

@@ -15,7 +15,7 @@ from conftest import ROOT
 from winback.models.decision.draws import Draws, draw, offer_probabilities
 from winback.pipelines.cli import main
 from winback.pipelines.fingerprint import hash_raw
-from winback.pipelines.settings.sources import load_source
+from winback.pipelines.settings.source_files import load_source
 from winback.pipelines.storage.places import local_copy, replace_folder
 from winback.pipelines.storage.shared_files import below
 from winback.pipelines.tables import parts

@@ -10,7 +10,8 @@ import pytest
 
 from winback.features.contract.violation import ContractError
 from winback.pipelines.ingest import ingest
-from winback.pipelines.settings.sources import Source, load_source
+from winback.pipelines.settings.source_files import load_source
+from winback.pipelines.settings.sources import Source
 
 ROOT = Path(__file__).parents[2]
 FILES = {

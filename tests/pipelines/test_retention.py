@@ -11,7 +11,7 @@ from winback.models.evaluation.retention import BY_RISK, BY_UPLIFT, chosen_by
 from winback.models.simulation.simulate import simulate
 from winback.models.simulation.world import RETENTION_OFFERS, World
 from winback.pipelines.settings.objectives import graded
-from winback.pipelines.settings.sources import load_source
+from winback.pipelines.settings.source_files import load_source
 
 pytestmark = pytest.mark.slow
 SCALE = 0.25

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from winback.pipelines.settings.params import Machine, read_params
-from winback.pipelines.settings.sources import load_source
+from winback.pipelines.settings.source_files import load_source
 from winback.pipelines.storage.atomic import replace_folder
 from winback.pipelines.tune import tune
 

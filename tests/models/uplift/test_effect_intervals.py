@@ -59,3 +59,10 @@ def test_skewed_scores_are_covered_as_often_as_asked():
         by_errors.append(abs(bands["observed"][0] - mean) <= 1.645 * bands["se"][0])
     assert np.mean(covered) > np.mean(by_errors) + 0.02
     assert np.mean(covered) > 0.85
+
+
+def test_scores_that_do_not_vary_have_no_skewness():
+    for contrast in (np.zeros((60, 1)), np.full((60, 1), 0.25)):
+        bands = effect_bands(pd.DataFrame({"mail": np.zeros(60)}), contrast)
+        assert bands["skewness"].tolist() == [0.0]
+        assert bands["se"].tolist() == [0.0]

@@ -13,7 +13,8 @@ import pytest
 from shop import SHOP, bytes_of, run, shop, write_raw
 
 from winback.pipelines.fingerprint import hash_raw
-from winback.pipelines.settings.sources import SourceError, load_source
+from winback.pipelines.settings.source_files import load_source
+from winback.pipelines.settings.sources import SourceError
 from winback.pipelines.settings.yaml_dataclasses import SettingsError
 from winback.pipelines.storage.atomic import verify
 
@@ -138,7 +139,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from winback.pipelines import ingest as module
-from winback.pipelines.settings.sources import load_source
+from winback.pipelines.settings.source_files import load_source
 
 write = module._write
 def die_at_the_third(connection, name, file):

@@ -4,7 +4,8 @@ import pytest
 
 from winback.models.offers import Offer
 from winback.pipelines.settings.raw_files import raw_files, require_raw_files
-from winback.pipelines.settings.sources import SourceError, load_source, made_from
+from winback.pipelines.settings.source_files import load_source, made_from
+from winback.pipelines.settings.sources import SourceError
 from winback.pipelines.settings.yaml_dataclasses import SettingsError
 
 SOURCES = Path(__file__).parents[3] / "sources"

@@ -15,7 +15,8 @@ from winback.pipelines.fingerprint import hash_raw
 from winback.pipelines.ingest import ingest
 from winback.pipelines.scoring import postgres_table as table_out
 from winback.pipelines.scoring.postgres_table import check_table, write_table
-from winback.pipelines.settings.sources import Source, SourceError, load_source
+from winback.pipelines.settings.source_files import load_source
+from winback.pipelines.settings.sources import Source, SourceError
 from winback.pipelines.storage.atomic import read_verified
 from winback.pipelines.tables.database import _what_it_said, open_database, run, without_password
 

@@ -1,4 +1,4 @@
-"""The simulated experiment among active customers does what its truth says, and nothing before."""
+"""The simulated experiment among active customers does what its truth says."""
 
 import numpy as np
 import pandas as pd
@@ -29,15 +29,3 @@ def test_each_arm_leaves_as_often_as_its_truth_says(world):
     effect = asked["stay_probability_rebate"] - asked["stay_probability_nothing"]
     assert 0.15 < (effect < -0.05).mean() < 0.3
     assert (effect > 0.02).mean() > 0.5
-
-
-def test_nothing_before_the_experiment_is_another(world):
-    plain = simulate(World(scale=0.05, churn_horizon_days=HORIZON), seed=2)
-    assert plain.retention is None
-    moment = world.retention["as_of"].iloc[0]
-    left = []
-    for one in (world, plain):
-        when = one.tables["departures"]["departed_at"]
-        left.append(when[when < moment].sort_values().to_numpy())
-    assert len(left[0]) > 1_000
-    np.testing.assert_array_equal(*left)

@@ -59,7 +59,7 @@ def draw_people(world: World, *, rng: np.random.Generator) -> People:
     plan = np.digitize(appetite + rng.standard_normal(n), [0.1, 1.3])
     price = PLAN_PRICE[plan] * np.exp(0.12 * rng.standard_normal(n) - 0.0072)
     offers = np.zeros(n, dtype=np.int8)
-    if world.retention:  # from a generator of its own, so that all else is drawn as without it
+    if world.retention:  # from a generator of its own: a world without it is drawn as ever
         offers = rng.spawn(1)[0].integers(0, len(RETENTION_OFFERS), n).astype(np.int8)
     return People(
         signed_up_at=(world.window_starts_at + months * MONTH).astype(np.int64),

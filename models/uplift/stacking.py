@@ -4,8 +4,8 @@ Effects are split into what all offers share and each offer's own part. Each par
 weights that explain what the customer alone leaves of the outcome (see `residuals`) around every
 offer's average. No learner is chosen: the weights are averaged over all subsets of learners by how
 likely each is (Hoeting et al. 1999), since a choice between similar learners would depend on the
-random folds. Some learners need no leave to join: they are believed, each with a weight around
-which its prior lies, until the rows say otherwise.
+random folds. The first learner has been shrunk already and is believed as it stands until the rows
+say otherwise: its weight has a prior around 1.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from scipy.optimize import nnls
 from .learners import split_effects
 from .residuals import Residuals
 
-_BELIEVED_SD = 0.4  # how far the weight of a believed learner may be off before rows are seen
-_OTHER_PRIOR = (0.15, 0.6)  # mean and standard deviation of every other weight
+_FIRST_PRIOR = (1.0, 0.7)  # mean and standard deviation of the first learner's weight
+_OTHER_PRIOR = (0.15, 0.6)  # of every other weight
 _JOINING = 2.5  # log odds against each further learner
 _SLOPE_PRIOR_SD = 0.15  # how far the offers' slopes may be off before rows are seen
 _LEAST_WEIGHT = 0.06  # a smaller weight is not worth its time in scoring
@@ -62,16 +62,15 @@ def fit_stack(
     residuals: Residuals,
     *,
     plain: Residuals,
-    believed: Mapping[str, float],
+    first: str,
 ) -> Stack:
     """Weights and slopes from out-of-fold effects (rows, offers) of each repeat of cross-fitting.
 
     Weights are fitted where rows say most (`residuals`), slopes on the average customer (`plain`).
-    `believed` names learners with the weights that they have until the rows say otherwise.
+    `first` names the learner that is believed until the rows say otherwise.
     """
     names = list(repeats[0])
-    offers = repeats[0][names[0]].shape[1]
-    priors = [believed.get(name) for name in names]
+    offers = repeats[0][first].shape[1]
     parts = [
         [split_effects(effects[name] - effects[name].mean(axis=0)) for name in names]
         for effects in repeats
@@ -79,12 +78,12 @@ def fit_stack(
     shared = _weights(
         [[np.repeat(part[0][:, None], offers, axis=1) for part in repeat] for repeat in parts],
         residuals,
-        priors,
+        names.index(first),
     )
     own = np.zeros(len(names))
     if offers > 1:
         own_parts = [[part[1] for part in repeat] for repeat in parts]
-        own = _weights(own_parts, residuals, priors)
+        own = _weights(own_parts, residuals, names.index(first))
     stack = Stack(
         dict(zip(names, shared.tolist(), strict=True)),
         dict(zip(names, own.tolist(), strict=True)),
@@ -111,20 +110,17 @@ def _moments(
 
 
 def _weights(
-    repeats: Sequence[Sequence[np.ndarray]],
-    residuals: Residuals,
-    believed: Sequence[float | None],
+    repeats: Sequence[Sequence[np.ndarray]], residuals: Residuals, first: int
 ) -> np.ndarray:
-    """Non-negative weights of candidate effects, averaged over all subsets of them.
-
-    Those that are `believed` with a weight are in every subset.
-    """
+    """Non-negative weights of candidate effects, averaged over all subsets of them."""
     gram, pull = _moments(repeats, residuals)
-    prior = np.array([_OTHER_PRIOR if mean is None else (mean, _BELIEVED_SD) for mean in believed])
+    prior = np.array(
+        [_FIRST_PRIOR if candidate == first else _OTHER_PRIOR for candidate in range(len(gram))]
+    )
     certainty = 1.0 / prior[:, 1] ** 2
     usable = np.flatnonzero(np.diag(gram) > 1e-9).tolist()
-    fixed = [candidate for candidate in usable if believed[candidate] is not None]
-    others = [candidate for candidate in usable if believed[candidate] is None]
+    fixed = [first] if first in usable else []
+    others = [candidate for candidate in usable if candidate != first]
     logs, solutions = [], []
     for size in range(len(others) + 1):
         for added in combinations(others, size):

@@ -245,16 +245,14 @@ class OfferUplift(BaseEstimator):
             )
             for plain in (False, True)
         )
-        believed = _believed(learners, experiment.base)
+        first = experiment.base if experiment.base in learners else learners[0]
         effects = [held.effects]
-        stack = fit_stack(effects, residuals, plain=plain, believed=believed)
-        used = list(
-            dict.fromkeys([*believed, *stack.used()])
-        )  # the others are left out from here on
+        stack = fit_stack(effects, residuals, plain=plain, first=first)
+        used = list(dict.fromkeys([first, *stack.used()]))  # the others are left out from here on
         if repeats:
             effects = [out_of_fold(experiment, fold, used).effects for fold in folds[1:]]
         kept = [{name: repeat[name] for name in used} for repeat in effects]
-        stack = fit_stack(kept, residuals, plain=plain, believed=believed)
+        stack = fit_stack(kept, residuals, plain=plain, first=first)
         scores = aipw_scores(experiment, experiment.outcome, nuisance)
         tempered = aipw_scores(experiment, held.outcome, nuisance)
         arm_means, arm_errors = self._means(experiment, tempered)
@@ -351,13 +349,6 @@ def _mean(experiment: Experiment, scores: np.ndarray) -> tuple[float, float]:
     mean = float(np.average(scores, weights=weight))
     deviation = mean_estimate(weight * (scores - mean), clusters=experiment.groups)
     return mean, deviation.se
-
-
-def _believed(learners: Sequence[str], base: str) -> dict[str, float]:
-    """Learners that need no leave to join, with the weights they have until rows speak."""
-    if base in learners and "steps" in learners:
-        return {base: 0.5, "steps": 0.2}
-    return {base if base in learners else learners[0]: 0.7}
 
 
 def _allowed(learners: Sequence[str] | None, experiment: Experiment) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def experiment(seed, rows=40000, *, size=0.2):
 def test_a_learner_twice_too_wide_is_halved_and_noise_gets_no_weight():
     rng, true, residuals = experiment(0)
     effects = {"wide": 2 * true + 5, "noise": rng.normal(size=true.shape) * 0.1}
-    stack = fit_stack([effects], residuals, plain=residuals, believed={"wide": 0.7})
+    stack = fit_stack([effects], residuals, plain=residuals, first="wide")
     assert abs(stack.shared["wide"] - 0.5) < 0.08
     assert abs(stack.own["wide"] - 0.5) < 0.08
     assert stack.shared["noise"] == stack.own["noise"] == 0
@@ -28,21 +28,18 @@ def test_a_learner_twice_too_wide_is_halved_and_noise_gets_no_weight():
     np.testing.assert_allclose(found.mean(axis=0), [0.2, 0.3])
 
 
-def test_learners_keep_the_weights_they_are_believed_with_where_the_rows_say_little():
-    rng, true, residuals = experiment(1, 300, size=0.01)
-    weak = {name: rng.normal(size=true.shape) * 0.01 for name in ("first", "second", "other")}
-    believed = {"first": 0.5, "second": 0.2}
-    stack = fit_stack([weak], residuals, plain=residuals, believed=believed)
-    for part in (stack.shared, stack.own):
-        assert part["first"] == pytest.approx(0.5, abs=0.1)
-        assert part["second"] == pytest.approx(0.2, abs=0.1)
-        assert part["other"] < 0.1
+def test_the_first_learner_is_believed_where_the_rows_say_little():
+    rng, true, residuals = experiment(1, 300, size=0.05)
+    weak = {"first": true, "other": rng.normal(size=true.shape) * 0.05}
+    stack = fit_stack([weak], residuals, plain=residuals, first="first")
+    assert min(stack.shared["first"], stack.own["first"]) > 0.5
+    assert max(stack.shared["other"], stack.own["other"]) < 0.1
 
 
 def test_a_better_learner_takes_over_from_the_first():
     rng, true, residuals = experiment(2)
     effects = {"first": true + rng.normal(size=true.shape) * 0.6, "better": true}
-    stack = fit_stack([effects], residuals, plain=residuals, believed={"first": 0.7})
+    stack = fit_stack([effects], residuals, plain=residuals, first="first")
     for part in (stack.shared, stack.own):
         assert part["better"] > 0.8
         assert part["first"] < 0.1
@@ -53,7 +50,7 @@ def test_noise_joins_with_little_weight():
     for seed in range(20):
         rng, true, residuals = experiment(seed, 2000, size=0.0)
         effects = {name: rng.normal(size=true.shape) * 0.1 for name in "abcd"}
-        stack = fit_stack([effects], residuals, plain=residuals, believed={"a": 0.7})
+        stack = fit_stack([effects], residuals, plain=residuals, first="a")
         joined.append(sum(stack.shared[name] + stack.own[name] for name in "bcd"))
     assert np.mean(joined) < 0.15
 
@@ -62,7 +59,7 @@ def test_two_learners_that_are_alike_share_the_weight():
     rng, true, residuals = experiment(5)
     effects = {"flat": np.full(true.shape, 0.2)}
     effects |= {name: true + 0.05 * rng.normal(size=true.shape) for name in "ab"}
-    stack = fit_stack([effects], residuals, plain=residuals, believed={"flat": 0.7})
+    stack = fit_stack([effects], residuals, plain=residuals, first="flat")
     assert stack.own["a"] + stack.own["b"] == pytest.approx(0.95, abs=0.15)
     assert min(stack.own["a"], stack.own["b"]) > 0.2
 
@@ -70,7 +67,7 @@ def test_two_learners_that_are_alike_share_the_weight():
 def test_slopes_follow_the_average_customer_where_weights_do_not():
     _, true, residuals = experiment(6)
     plain = Residuals(residuals.left * 0.5, residuals.information, residuals.sent)
-    stack = fit_stack([{"a": true}], residuals, plain=plain, believed={"a": 0.7})
+    stack = fit_stack([{"a": true}], residuals, plain=plain, first="a")
     np.testing.assert_allclose(stack.slopes * np.array(stack.shared["a"]), 0.5, atol=0.1)
 
 
@@ -84,9 +81,7 @@ def test_weights_of_a_learner_split_shared_and_own():
 def test_a_constant_learner_does_no_harm():
     _, true, residuals = experiment(3)
     effects = {"flat": np.full(true.shape, 0.2), "right": true}
-    assert fit_stack([effects], residuals, plain=residuals, believed={"flat": 0.7}).used() == [
-        "right"
-    ]
+    assert fit_stack([effects], residuals, plain=residuals, first="flat").used() == ["right"]
 
 
 def test_slope_is_that_of_least_squares_with_a_robust_error():

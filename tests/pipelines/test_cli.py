@@ -71,9 +71,9 @@ MISTAKES = {  # what was typed: (what was done to the project, arguments, exit c
     "two lists of rows": (nothing, "score --features a --tables b", USAGE, "not allowed with"),
     "an address for a path": (
         nothing,
-        "campaign --campaigns s3://bucket/campaigns",
+        "evaluate --tables s3://bucket/tables",
         USAGE,
-        "'s3://bucket/campaigns' is an address (s3://)",
+        "'s3://bucket/tables' is an address (s3://)",
     ),
     "a store of another kind": (
         nothing,

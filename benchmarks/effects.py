@@ -17,7 +17,7 @@ from results import show
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 from uplift_tables import CONTROL, Table
-from zoo import WORLDS, table
+from worlds import WORLDS, table
 
 from winback.models.uplift.uplift import OfferUplift
 

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from results import show
 from uplift_tables import CONTROL
-from zoo import table
+from worlds import table
 
 from winback.models.evaluation.personal_gain import is_evident
 from winback.models.intervals import mean_estimate, normal_reach, wilson_interval

@@ -5,8 +5,8 @@ on a master and workers that are started here, each with one core. Printed are s
 command, `cpu us`, the processor time of all its processes for one customer (compare it on a machine
 that does other work too; what a cluster takes follows from it), peak resident memory (a page that
 processes share counts once for each), for Spark of the driver and of the executor that had most,
-and whether all scores are equal to the local ones. With `--features` the tables of features are
-computed and compared too, with `--kills` the driver is killed and then an executor: the old scores
+and whether all scores are equal to the local ones. With `--jobs featurize` the tables of
+features are computed and compared, with `--kills` the driver is killed and then an executor: the old scores
 must stand, and the next run must end with the same.
 
 The customers are those of data/tables, repeated under new ids with all that happened to them. Run
@@ -226,16 +226,16 @@ def measure(size: int, given: argparse.Namespace, folder: Path) -> list[dict[str
         "score": (
             tables.parent / "scores",
             lambda out: scoring(tables, out, "--part-rows", part_rows),
-        )
-    }
-    if given.features:
-        jobs["featurize"] = (
+        ),
+        "featurize": (
             tables.parent / "features",
             lambda out: ["featurize", "--tables", str(tables), "--features", str(out)],
-        )
+        ),
+    }
     records = []
     with running_cluster(folder / "cluster", workers=given.workers, memory="1g") as cluster:
-        for name, (out, arguments) in jobs.items():
+        for name in given.jobs:
+            out, arguments = jobs[name]
             other = out.with_name(f"{out.name}_spark")
             local = timed(here(log, arguments(out)))
             spark = timed(
@@ -281,8 +281,8 @@ def main() -> None:
     parser.add_argument("--customers", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--workers", type=int, default=2, help="each with one core")
     parser.add_argument("--part-rows", type=int, default=50_000, help="customers a task")
-    parser.add_argument("--features", action="store_true", help="the tables of features too")
-    parser.add_argument("--kills", action="store_true", help="kill the driver and an executor")
+    parser.add_argument("--jobs", nargs="+", choices=("score", "featurize"), default=["score"])
+    parser.add_argument("--kills", action="store_true", help="of the job that scores too")
     parser.add_argument("--scratch", type=Path, help="folder for the generated tables")
     given = parser.parse_args()
     if given.quick:

@@ -27,15 +27,20 @@ def an_experiment(*, effects, rows=3_000, seed=0):
     lift = {"none": 0.0, "mail": effects[0], "gift": effects[1]}
     chance = 0.2 + pd.Series(offer).map(lift).to_numpy() * np.where(region == "north", 1.5, 0.5)
     returned = rng.random(rows) < chance
+    return told(rng, offer, region, returned, earned=rng.gamma(2.0, 40.0, rows).round(2))
+
+
+def told(rng, offer, region, returned, *, earned):
+    """The table of an experiment with arms of equal size, as a source has it."""
     return pd.DataFrame(
         {
-            "customer_id": np.arange(rows),
+            "customer_id": np.arange(len(offer)),
             "offered_at": pd.Timestamp("2024-01-01"),
             "offer": offer,
-            "propensity": 1 / 3,
+            "propensity": 1 / len(np.unique(offer)),
             "returned": returned,
-            "value": np.where(returned, rng.gamma(2.0, 40.0, rows).round(2), 0.0),
-            "age": rng.integers(20, 80, rows),
+            "value": np.where(returned, earned, 0.0),
+            "age": rng.integers(20, 80, len(offer)),
             "region": region,
         }
     )
@@ -210,19 +215,7 @@ def depths(*, rows=6_000, seed=3):
         "south": {"none": 0.0, "call": 0.05, "off_10": 0.05, "off_20": 0.2, "off_30": 0.5},
     }
     chance = 0.15 + np.array([lift[r][o] for r, o in zip(region, offer, strict=True)])
-    returned = rng.random(rows) < chance
-    return pd.DataFrame(
-        {
-            "customer_id": np.arange(rows),
-            "offered_at": pd.Timestamp("2024-01-01"),
-            "offer": offer,
-            "propensity": 1 / 5,
-            "returned": returned,
-            "value": np.where(returned, 100.0, 0.0),
-            "age": rng.integers(20, 80, rows),
-            "region": region,
-        }
-    )
+    return told(rng, offer, region, rng.random(rows) < chance, earned=100.0)
 
 
 DEPTHS = {

@@ -26,7 +26,7 @@ EVENTS, CUSTOMERS = 10**9, 10**8
 MEASURED = ["customers", "stage", "cpu s", "peak MiB"]
 ELSEWHERE = "Qini per offer"  # tables of each world that are in the results alone
 BY_STAGE = "memory by stage"  # title of the table of `memory`
-RULES = ("best single offer", "oracle", "random")  # in the tables of effects, but no peers
+NO_PEERS = ("best single offer", "oracle", "random", "response model", "winback, doses not told")
 HEAD = """# Benchmarks
 
 What `make bench` measured on one machine; what a table compares was measured side by side, in one
@@ -84,7 +84,7 @@ def effects_picture(tables: Sequence[Mapping[str, Any]]) -> Figure | None:
     down = -(-len(worlds) // across)
     figure = Figure(figsize=(3.1 * across, 2.1 * down), layout="constrained")
     for number, table in enumerate(worlds, start=1):
-        rows = [row for row in table["rows"] if row["method"] not in (OURS, *RULES)]
+        rows = [row for row in table["rows"] if row["method"] not in (OURS, *NO_PEERS)]
         axes = figure.add_subplot(down, across, number)
         axes.axvline(0, color="0.5", linewidth=0.8)
         gaps = [row["value - ours"] for row in rows]

@@ -5,8 +5,8 @@ on a master and workers that are started here, each with one core. Printed are s
 command, `cpu us`, the processor time of all its processes for one customer (compare it on a machine
 that does other work too; what a cluster takes follows from it), peak resident memory (a page that
 processes share counts once for each), for Spark of the driver and of the executor that had most,
-and whether all scores are equal to the local ones. With `--jobs featurize` the tables of
-features are computed and compared, with `--kills` the driver is killed and then an executor: the old scores
+and whether all scores are equal to the local ones. With `--jobs featurize` the tables of features
+are computed and compared, with `--kills` the driver is killed and then an executor: the old scores
 must stand, and the next run must end with the same.
 
 The customers are those of data/tables, repeated under new ids with all that happened to them. Run
@@ -285,6 +285,8 @@ def main() -> None:
     parser.add_argument("--kills", action="store_true", help="of the job that scores too")
     parser.add_argument("--scratch", type=Path, help="folder for the generated tables")
     given = parser.parse_args()
+    if given.kills and "score" not in given.jobs:
+        parser.error("--kills compares with the job score; name it among --jobs")
     if given.quick:
         given.customers, given.part_rows, given.kills = [20_000], 2_000, True
     os.environ.setdefault("OMP_NUM_THREADS", "1")

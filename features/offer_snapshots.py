@@ -64,10 +64,9 @@ def retention_snapshots(
 
     A customer stayed who was at no time lost in `[as_of, as_of + horizon_days)`. Whoever leaves
     within the lead time has left too, and whoever had left unnoticed: an experiment counts
-    everybody who was drawn. What the source itself
-    says of a return is not used. Only offers whose outcome is certain by `now` are kept, and only
-    customers who, as known at as_of, were active: both are settled before anything comes of the
-    offer.
+    everybody who was drawn. What the source itself says of a return is not used. Only offers whose
+    outcome is certain by `now` are kept, and only customers who, as known at as_of, were active:
+    both are settled before anything comes of the offer.
 
     Parameters
     ----------
@@ -205,9 +204,12 @@ def _returned(offers: nw.LazyFrame) -> nw.LazyFrame:
 def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: int) -> nw.LazyFrame:
     """Offers with the value of the return, in currency."""
     stated = divided(nw.col("stated_value"), 100)
+    nothing = nw.col("returned") == 0  # whatever is stated of them
+    if "orders" in tables:
+        nothing = nothing & ~stated.is_null()
+    if "value" in columns_of(tables["offers"]):
+        stated = nw.when(nothing).then(0.0).otherwise(stated)
     if "orders" not in tables:
-        if "value" in columns_of(tables["offers"]):
-            stated = nw.when(nw.col("returned") == 0).then(0.0).otherwise(stated)
         return offers.with_columns(value=stated)
     orders = tables["orders"]
     earned = nw.col("amount")

@@ -96,8 +96,8 @@ def campaign(
     decision = read_decision(run.decision)
     if not decision.offers:
         raise Refusal(
-            f"campaign: {source.path} has no experiment, so nothing says which offer to send; "
-            "offer at random first and name it under experiment:"
+            f"campaign: {source.path} has no experiment among lost customers, so nothing says "
+            "which offer to send; offer at random first and name it under experiment:"
         )
     _refuse_other_source(source, run.tables)
     verify(run.features)
@@ -153,6 +153,8 @@ def campaign(
                 steps = pd.Series(drawn.steps).rename_axis("step").reset_index(name="customers")
                 save_table(steps, new.path / "funnel.csv")
                 (new.path / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+                if name in published_folders(campaigns):  # another machine was quicker
+                    raise Refusal(f"{folder}: was drawn meanwhile; campaigns are never changed")
                 new.extra.update(
                     facts, drawn_at=summary["drawn_at"], model_version=drawn.model_version
                 )

@@ -236,5 +236,8 @@ def _summary(removed: Counter[str], foreign: Sequence[Path], source: Path) -> st
         "- a remote of DVC to which runs were pushed, files that winback score was given, tables "
         "of databases that it wrote, and copies of scores that were sent on.",
     ]
+    campaigns = str((read_yaml(source).get("campaigns") or {}).get("folder", ""))
+    if "://" in campaigns:
+        lines.append(f"- {campaigns}: campaigns there hold them still.")
     lines += [f"- {file} holds them and was not written by winback." for file in foreign]
     return "\n".join(lines)

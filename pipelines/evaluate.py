@@ -22,7 +22,7 @@ from ..models.decision.recommend import sent_offers
 from ..models.evaluation.best_dose import by_dose
 from ..models.evaluation.budget import budget_curve, qini_curves
 from ..models.evaluation.fairness import by_group
-from ..models.evaluation.policies import Graded, compare, rule_prices
+from ..models.evaluation.policies import Graded, compare, paired_gains
 from ..models.evaluation.probability import grade_probabilities
 from ..models.evaluation.retention import BY_RISK, BY_UPLIFT, by_share, chosen_by, single_offer
 from ..models.formula.calibration import amounts_table, reliability_table
@@ -136,35 +136,28 @@ def _winback(
     rows = pd.read_parquet(folder / "held_out.parquet")
     tree = read_policy_tree(folder)
     tree_sends = {"policy_tree": sent_by(tree, rows)} if tree else {}
+    judged = _judged(rows, experiment, decision)
     by_objective = {}
-    for objective, decided in decision.by_objective.items():
-        judged = graded(rows, rows, experiment, objective)
-        table = compare(
-            judged,
-            personalize=decided["personalize"],
-            best_single=decided["best_single"],
-            deployed=sent_offers(_for_objective(decision, objective), rows, rows),
-            rivals=tree_sends,
-            level=params.level,
-        ).assign(objective=objective)
+    for objective in judged:
+        table = _compared(judged, rows, decision, objective, rivals=tree_sends, level=params.level)
         graded_policies += table.to_dict("records")
-        by_objective[objective] = _headline(table, decided)
+        by_objective[objective] = _headline(table, decision.by_objective[objective])
     save_table(pd.DataFrame(graded_policies), plots / "policies.csv")
     first = "profit" if "profit" in decision.by_objective else "returns"
     curve = budget_curve(
-        graded(rows, rows, experiment, first),
+        judged[first],
         offers=experiment.offers,
         replicates=params.bootstraps,
         level=params.level,
         seed=params.seed,
     )
-    doses, by_family = _doses(graded(rows, rows, experiment, first), experiment, params.level)
+    doses, by_family = _doses(judged[first], experiment, params.level)
     response, reliability = _response(rows, experiment)
     apart, leavers = _leavers(folder, experiment)
     written: dict[str, pd.DataFrame | None] = {
         "budget_curve": curve,
         "qini": qini_curves(
-            graded(rows, rows, experiment, "returns"),
+            judged["returns"],
             replicates=params.bootstraps,
             level=params.level,
             seed=params.seed,
@@ -177,7 +170,7 @@ def _winback(
     for name, frame in written.items():
         if frame is not None:
             save_table(frame, plots / f"{name}.csv")
-    prices = _rule_prices(experiment, decision, rows, params.level)
+    prices = _rule_prices(judged[decision.objective], decision, rows, params.level)
     save_table(prices, plots / "rules.csv")
     by_rule = prices.set_index("rule").to_dict("index")
     figures = {"winback": response, "policy": by_objective, "rules": by_rule} | apart
@@ -193,38 +186,58 @@ def _retention(
     assert kept is not None  # stage recommend has decided on them if there are models
     rows = pd.read_parquet(folder / RETENTION / "held_out.parquet")
     risk = 1 - rows[f"{STAYS}{experiment.control}"].to_numpy()
+    judged = _judged(rows, experiment, kept)
     tables, shares, figures = [], [], {}
     for objective, decided in kept.by_objective.items():
-        judged = graded(rows, rows, experiment, objective)
-        single = single_offer(judged, decided["best_single"])
-        rivals = chosen_by(judged, risk=risk, single=single)
-        table = compare(
-            judged,
-            personalize=decided["personalize"],
-            best_single=decided["best_single"],
-            deployed=sent_offers(_for_objective(kept, objective), rows, rows),
-            rivals=rivals,
-            level=params.level,
-        ).assign(objective=objective)
+        mine = judged[objective]
+        single = single_offer(mine, decided["best_single"])
+        rivals = chosen_by(mine, risk=risk, single=single)
+        table = _compared(judged, rows, kept, objective, rivals=rivals, level=params.level)
         tables.append(table)
-        (lead,) = rule_prices(
-            judged, rivals[BY_RISK], {BY_UPLIFT: rivals[BY_UPLIFT]}, level=params.level
+        (lead,) = paired_gains(
+            mine, rivals[BY_RISK], {BY_UPLIFT: rivals[BY_UPLIFT]}, level=params.level
         ).to_dict("records")
         figures[objective] = _headline(table, decided) | {
             "sent_by_risk": single,
             "contacted": float((rivals[BY_UPLIFT] != experiment.control).mean()),
-            "uplift_over_risk": lead["cost_per_customer"],
+            "uplift_over_risk": lead["gain"],
             "uplift_over_risk_lo": lead["lo"],
             "uplift_over_risk_hi": lead["hi"],
         }
         if objective != "roi":
-            curve = by_share(judged, risk=risk, single=single, level=params.level)
+            curve = by_share(mine, risk=risk, single=single, level=params.level)
             shares.append(curve.assign(objective=objective))
     response, reliability = _response(rows, experiment)
     written = {"policies": pd.concat(tables), "shares": pd.concat(shares)}
     for name, frame in (written | {"reliability": reliability}).items():
         save_table(frame, plots / f"retention_{name}.csv")
     return {"retention": {"stay": response, "policy": figures}}
+
+
+def _judged(rows: pd.DataFrame, experiment: Experiment, decision: Decision) -> dict[str, Graded]:
+    """The held-out rows, ready to grade by each objective."""
+    return {name: graded(rows, rows, experiment, name) for name in decision.by_objective}
+
+
+def _compared(
+    judged: Mapping[str, Graded],
+    rows: pd.DataFrame,
+    decision: Decision,
+    objective: str,
+    *,
+    rivals: Mapping[str, np.ndarray],
+    level: float,
+) -> pd.DataFrame:
+    """Every policy by one objective, ours as it is deployed."""
+    decided = decision.by_objective[objective]
+    return compare(
+        judged[objective],
+        personalize=decided["personalize"],
+        best_single=decided["best_single"],
+        deployed=sent_offers(_for_objective(decision, objective), rows, rows),
+        rivals=rivals,
+        level=level,
+    ).assign(objective=objective)
 
 
 def _for_objective(decision: Decision, objective: str) -> Decision:
@@ -240,7 +253,7 @@ def _unlimited(decision: Decision) -> Prices:
 
 
 def _rule_prices(
-    experiment: Experiment, decision: Decision, rows: pd.DataFrame, level: float
+    judged: Graded, decision: Decision, rows: pd.DataFrame, level: float
 ) -> pd.DataFrame:
     """What each rule of the deployed decision costs, and the limits where they bind."""
     without = {
@@ -249,12 +262,13 @@ def _rule_prices(
     }
     if decision.prices.money or any(decision.prices.offers.values()):
         without["limits"] = replace(decision, prices=_unlimited(decision))
-    return rule_prices(
-        graded(rows, rows, experiment, decision.objective),
+    prices = paired_gains(
+        judged,
         sent_offers(decision, rows, rows),
         {name: sent_offers(other, rows, rows) for name, other in without.items()},
         level=level,
     )
+    return prices.rename(columns={"policy": "rule", "gain": "cost_per_customer"})
 
 
 def _headline(table: pd.DataFrame, decided: Mapping[str, Any]) -> dict[str, Any]:

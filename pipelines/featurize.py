@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..features.churn_definition import ChurnDefinition
+from ..features.expressions import distinct
 from ..features.families.activity_kinds import activity_kinds
 from ..features.families.assemble import dictionary, features, with_features
 from ..features.families.attributes import check_columns
@@ -76,9 +77,7 @@ def featurize(
 ) -> None:
     """Build every part that the source's tables allow, and write them together."""
     setting = _setting(source, params, machine, tables)
-    offers = setting.tables.get("offers")
-    offers_made = 0 if offers is None else int(offers.select(nw.len()).collect().item())
-    skipped = left_out(source, setting.tables, offers_made=offers_made)
+    skipped = left_out(source, setting.tables, offers=offers_made(setting.tables.get("offers")))
     with replace_folder(out) as new:
         if "churn" not in skipped:
             with step("features of the churn training set"):
@@ -124,8 +123,18 @@ def describe(
         say(f"{part}: left out, {why}")
 
 
-def left_out(source: Source, tables: Collection[str], *, offers_made: int) -> dict[str, str]:
-    """Which of churn, winback and retention cannot be made of tables of these names, and why."""
+def offers_made(offers: nw.LazyFrame | None) -> set[str]:
+    """The names that stand in the table of offers; none without one."""
+    if offers is None:
+        return set()
+    return set(distinct(offers, "offer").collect()["offer"].to_list())
+
+
+def left_out(source: Source, tables: Collection[str], *, offers: Collection[str]) -> dict[str, str]:
+    """Which of churn, winback and retention cannot be made of tables of these names, and why.
+
+    `offers` are the names that stand in the table of offers.
+    """
     skipped = {}
     if source.churn is None:
         skipped["churn"] = f"{source.path} does not say when a customer is lost (churn:)"
@@ -135,13 +144,18 @@ def left_out(source: Source, tables: Collection[str], *, offers_made: int) -> di
         skipped["winback"] = f"{source.path} names no randomized experiment (experiment:)"
     elif "offers" not in tables:
         skipped["winback"] = "there is no table of offers"
-    elif not offers_made:
-        skipped["winback"] = "the table of offers has no rows"
-    if source.retention is not None and not offers_made:
-        skipped["retention"] = "there are no offers"
-    elif source.retention is not None and "churn" in skipped:
+    elif not {*offers} & {*source.experiment.offer_names}:
+        skipped["winback"] = f"the table of offers has no rows{_of(source.experiment, offers)}"
+    retained = source.retention_experiment
+    if retained is not None and "churn" in skipped:
         skipped["retention"] = skipped["churn"]
+    elif retained is not None and not {*offers} & {*retained.offer_names}:
+        skipped["retention"] = f"the table of offers has no rows{_of(retained, offers)}"
     return skipped
+
+
+def _of(experiment: Experiment, offers: Collection[str]) -> str:
+    return f" of {', '.join(experiment.offer_names)}" if offers else ""
 
 
 def featurize_today(

@@ -89,6 +89,7 @@ def _findings(source: Source, params: Params, inputs: Inputs, out: Path) -> Find
         kept = read_kept(inputs.recommendations, retained)
         evidence = decision or read_json(inputs.decision / "decision.json", dict)["retention"]
     graded = {"winback", "policy", "rules"} if decision else set[str]()
+    graded |= {"retention"} if kept else set()
     for file, missing in (
         (inputs.metrics, graded - {*metrics}),
         (inputs.policies, {"objective", "policy"} - {*policies_found} if decision else set()),

@@ -33,6 +33,7 @@ from .featurize import (
     last_offer,
     left_out,
     median_lapse,
+    offers_made,
     offers_of,
     setting_of,
     write_churn,
@@ -174,7 +175,7 @@ def featurize_on_spark(
     with only_one(waiting(out) if isinstance(out, Address) else out), session(machine.threads) as s:
         seen = stamps(tables)
         given = open_on_spark(s, source, params, machine, tables)
-        skipped = left_out(source, given.tables, offers_made=_rows(given, "offers"))
+        skipped = left_out(source, given.tables, offers=_offers(s, given))
         key = made_from(source, params, given.digest, version("winback"))[:16]
         bounds = bounds_of(s, given.tables["customers"], _each(params))
         job = RangeParts(s, given.tables, bounds, work_place(out, key))
@@ -305,8 +306,11 @@ def _last(spark: Any, source: Source, given: OnSpark) -> int:
     return last_offer(offers_of(source.experiment, seen)["offers"])
 
 
-def _rows(given: OnSpark, name: str) -> int:
-    return given.tables[name].rows if name in given.tables else 0
+def _offers(spark: Any, given: OnSpark) -> set[str]:
+    if "offers" not in given.tables:
+        return set()
+    offers = spark_frame(spark, given.tables["offers"], ["offer"])
+    return offers_made(frames.canonical("offers", offers))
 
 
 def _each(params: Featurize) -> int:

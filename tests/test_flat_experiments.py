@@ -163,7 +163,7 @@ def test_offers_that_reach_a_protected_group_through_another_column_are_pointed_
     )
     rates = listed["recommended_offer"].ne("none").groupby(listed["region"]).mean()
     assert table["offer_rate"].to_dict() == pytest.approx(rates.to_dict())
-    assert table["lost"].to_dict() == listed["region"].value_counts().to_dict()
+    assert table["candidates"].to_dict() == listed["region"].value_counts().to_dict()
     ratio = rates["south"] / rates["north"]
     assert ratio < 0.5
     figures = json.loads((folder / "reports/metrics.json").read_text())["fairness"]

@@ -70,7 +70,7 @@ def campaign_log(decision: Decision, table: pd.DataFrame, campaign: str) -> pd.D
 def send_sheet(
     decision: Decision, table: pd.DataFrame, features: pd.DataFrame, campaign: str
 ) -> pd.DataFrame:
-    """One row per customer to contact, the largest expected gain first.
+    """One row per customer to contact, in the order of the list.
 
     Parameters
     ----------
@@ -134,11 +134,7 @@ def send_sheet(
     sheet["reasons"] = rows["reasons"].where(
         ~sheet["explores"], "drawn at random, to learn what this offer does; " + rows["reasons"]
     )
-    more_returns = sheet["return_probability"] - sheet["return_probability_without"]
-    gain = sheet.get("expected_gain", more_returns)
-    order = pd.DataFrame({"gain": gain, "customer": sheet["customer_id"]})
-    order = order.sort_values(["gain", "customer"], ascending=[False, True])
-    return sheet.loc[order.index].reset_index(drop=True)
+    return sheet.reset_index(drop=True)
 
 
 def stops(table: pd.DataFrame, control: str) -> Counter[str]:

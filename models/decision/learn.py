@@ -106,11 +106,14 @@ def learn_decision(
     Raises
     ------
     ValueError
-        If the objective or an offer is unknown, or the control is among the offers.
+        If the objective or an offer is unknown, the control is among the offers, or nobody says
+        who is active where there is an experiment on them.
     """
     evidence = [experiment, *([retention] if retention else [])]
     _check(evidence, objective, limits)
     rows, _ = next(iter(customers))
+    if retention is not None and "population" not in rows.columns:
+        raise ValueError("recommend: column 'population' is missing; it tells whom to keep")
     decision = Decision(
         control=experiment.control,
         offers=experiment.offers,
@@ -226,7 +229,7 @@ def _with_cuts(decision: Decision, customers: Iterable[Part]) -> Decision:
         return is_lost(rows), facts["margin"], facts["turnover"], prospects
 
     lost, *columns = _gathered(known, customers)
-    values = columns[-1][~lost]  # the active are no candidates: what lies ahead is their value
+    values = columns[-1][~lost]  # of this decision the active are no candidates
     values = values[~np.isnan(values)]
     if len(values):
         strategy = replace(decision.strategy, high_value=float(np.median(values)))

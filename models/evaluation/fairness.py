@@ -14,12 +14,12 @@ from ..intervals import wilson_interval
 from ..offers import of_own_offer
 from .slices import cuts_of, levels_at
 
-FEWEST_CUSTOMERS = 30  # lost customers of a group that is judged
+FEWEST_CUSTOMERS = 30  # candidates for an offer in a group that is judged
 LEAST_RATIO = 0.8
 MOST_GROUPS = 50  # a text with more values is no group but an id, and would name persons
 NOT_STATED = "not stated"
 COLUMNS = (
-    *("column", "group", "lost", "offer_rate", "lo", "hi", "ratio", "alert"),
+    *("column", "group", "candidates", "offer_rate", "lo", "hi", "ratio", "alert"),
     *("uplift", "gain", "active", "churn_risk"),
 )
 
@@ -44,8 +44,8 @@ def counted(customers: pd.DataFrame, groups: pd.Series, *, control: str) -> pd.D
     Parameters
     ----------
     customers
-        One row each, as in the list: recommended_offer (missing unless the customer is lost and a
-        candidate), expected_incremental_profit, uplift_<offer>, churn_probability (missing unless
+        One row each, as in the list: recommended_offer (missing unless the customer is a candidate
+        for one), expected_incremental_profit, uplift_<offer>, churn_probability (missing unless
         active). Columns that are absent are not known.
     groups
         Group of each of these rows.
@@ -55,7 +55,7 @@ def counted(customers: pd.DataFrame, groups: pd.Series, *, control: str) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        By group, numbers of customers: lost, the candidates, offered of them, gain_known, active.
+        By group, numbers of customers: candidates, offered of them, gain_known, active.
         Sums: uplift of the recommended offer, gain of candidates, churn_risk.
     """
     offer = _column(customers, "recommended_offer")
@@ -65,7 +65,7 @@ def counted(customers: pd.DataFrame, groups: pd.Series, *, control: str) -> pd.D
     gain = _column(customers, "expected_incremental_profit").astype("float64").where(candidate)
     uplift = pd.Series(0.0, index=customers.index)
     uplift[offered] = of_own_offer(customers[offered], offer[offered], "uplift_")
-    facts = {"lost": candidate, "offered": offered, "uplift": uplift}
+    facts = {"candidates": candidate, "offered": offered, "uplift": uplift}
     facts |= {"gain": gain, "gain_known": gain.notna()}
     facts |= {"active": risk.notna(), "churn_risk": risk}
     return pd.DataFrame(facts).groupby(groups.rename("group")).sum()
@@ -84,23 +84,23 @@ def by_group(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a group, by name: group; lost, the candidates; offer_rate, lo, hi, their share with
-        an offer; ratio, to the highest rate of a judged group; alert, whether that is below
-        `LEAST_RATIO`; uplift, mean effect of the recommended offer on the return among those who
-        have one; gain, mean expected gain in money of a candidate; active, churn_risk. Figures of
-        fewer than `FEWEST_CUSTOMERS` customers are NaN, and such groups are not judged.
+        One row a group, by name: group; candidates; offer_rate, lo, hi, their share with an
+        offer; ratio, to the highest rate of a judged group; alert, whether that is below
+        `LEAST_RATIO`; uplift, mean effect of the recommended offer on returning or staying among
+        those who have one; gain, mean expected gain in money of a candidate; active, churn_risk.
+        Figures of fewer than `FEWEST_CUSTOMERS` customers are NaN, and such groups are not judged.
     """
-    table = counts[["lost", "active"]].assign(
-        offer_rate=counts["offered"] / counts["lost"],
+    table = counts[["candidates", "active"]].assign(
+        offer_rate=counts["offered"] / counts["candidates"],
         uplift=counts["uplift"] / counts["offered"],
         gain=counts["gain"] / counts["gain_known"],
         churn_risk=counts["churn_risk"] / counts["active"],
     )
-    few = table["lost"] < FEWEST_CUSTOMERS
+    few = table["candidates"] < FEWEST_CUSTOMERS
     table.loc[few, ["offer_rate", "uplift", "gain"]] = np.nan
     table.loc[table["active"] < FEWEST_CUSTOMERS, "churn_risk"] = np.nan
     table["lo"], table["hi"] = wilson_interval(
-        table["offer_rate"], table["lost"].where(~few), level=level
+        table["offer_rate"], table["candidates"].where(~few), level=level
     )
     highest = table["offer_rate"].max()
     table["ratio"] = table["offer_rate"] / highest if highest > 0 else np.nan

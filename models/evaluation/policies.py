@@ -210,39 +210,38 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def rule_prices(
-    graded: Graded, deployed: np.ndarray, without: Mapping[str, np.ndarray], *, level: float = 0.95
+def paired_gains(
+    graded: Graded, base: np.ndarray, others: Mapping[str, np.ndarray], *, level: float = 0.95
 ) -> pd.DataFrame:
-    """Cost of each rule: value of the policy without the rule less its value with it, paired.
+    """What other policies earn over one of them, paired customer by customer.
 
     Parameters
     ----------
     graded
         Held-out rows.
-    deployed
-        (n,) the offer that each customer gets under all rules, by name.
-    without
-        The same under all rules but the one named.
+    base
+        (n,) the offer that each customer gets, by name.
+    others
+        The same under other policies, by their names.
 
     Returns
     -------
     pandas.DataFrame
-        rule, customers (to whom it makes a difference), cost_per_customer (of all n, below 0 where
-        the rule earns), lo, hi, n.
+        policy, customers (to whom it makes a difference), gain (per customer of all n), lo, hi, n.
     """
-    base = _earned(graded, _sent(deployed, graded))
+    earned = _earned(graded, _sent(base, graded))
     rows = []
-    for rule, chosen in without.items():
-        without_it = _earned(graded, _sent(chosen, graded))
-        lost = paired_difference(without_it, base, clusters=graded.groups, level=level)
+    for policy, chosen in others.items():
+        more = _earned(graded, _sent(chosen, graded))
+        gain = paired_difference(more, earned, clusters=graded.groups, level=level)
         rows.append(
             {
-                "rule": rule,
-                "customers": int((chosen != deployed).sum()),
-                "cost_per_customer": lost.value,
-                "lo": lost.lo,
-                "hi": lost.hi,
-                "n": lost.n,
+                "policy": policy,
+                "customers": int((chosen != base).sum()),
+                "gain": gain.value,
+                "lo": gain.lo,
+                "hi": gain.hi,
+                "n": gain.n,
             }
         )
     return pd.DataFrame(rows)
@@ -284,7 +283,7 @@ def _lead(graded: Graded) -> tuple[int, Estimate, float]:
     singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
     earns = [mean_estimate(single, clusters=graded.groups) for single in singles]
     means, errors = (np.array([getattr(one, name) for one in earns]) for name in ("value", "se"))
-    pooled = pooled_means(means, errors)  # few rows make no offer the best
+    pooled = pooled_means(means, errors)  # few rows make no offer the best, but by the rate
     best = int(np.argmax(pooled))
     personal = _personal(graded)
     if graded.spent is None:  # the best was picked for its mean, which flatters it

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .policies import Graded, rule_prices
+from .policies import Graded, paired_gains
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
 BY_RISK, BY_UPLIFT = "by_risk", "by_uplift"
@@ -80,11 +80,10 @@ def by_share(
     tables = []
     for share in shares:
         sent = chosen_by(graded, risk=risk, single=single, share=share)
-        gains = rule_prices(graded, nobody, sent, level=level)
-        lead = rule_prices(graded, sent[BY_RISK], {"difference": sent[BY_UPLIFT]}, level=level)
+        gains = paired_gains(graded, nobody, sent, level=level)
+        lead = paired_gains(graded, sent[BY_RISK], {"difference": sent[BY_UPLIFT]}, level=level)
         tables.append(pd.concat([gains, lead]).assign(share=share))
-    names = {"rule": "policy", "cost_per_customer": "gain"}
-    rows = pd.concat(tables, ignore_index=True).rename(columns=names)
+    rows = pd.concat(tables, ignore_index=True)
     return rows[["share", "policy", "gain", "lo", "hi"]]
 
 

@@ -273,7 +273,7 @@ def churn_probability(
     age = ((world.as_of if at is None else at) - lives.started_at) / MONTH
     until = age + world.churn_horizon_days * DAY / MONTH
     month = np.floor(age)
-    month -= month == age  # a month that begins at the end of the data is not lived yet
+    month -= month == age  # a month that begins at that moment is not lived yet
     table = hazards(people, lives)
     welcome = people.welcome[lives.customer] & (lives.number == 1)
     again = lives.number > 1
@@ -292,7 +292,7 @@ def churn_probability(
         risk = table.sum(axis=1) + price * np.where(after_welcome, AFTER_WELCOME - 1, 0.0)
         risk *= np.where(again, 1 - message * (1 - CONTACT_RELIEF), 1.0)
         risk = np.minimum(risk, 1.0)
-        # Share of this month's leavers who leave before the end of the data, and the horizon.
+        # Share of this month's leavers who leave before that moment, and before the horizon.
         before = np.clip((age - now - LEAVES_FROM) / LEAVES_WITHIN, 0.0, 1.0)
         by_then = np.clip((until - now - LEAVES_FROM) / LEAVES_WITHIN, 0.0, 1.0)
         still = np.maximum(1 - risk * before, 1e-12)  # 0 in moods that nobody active is in

@@ -137,6 +137,12 @@ class World:
                 raise ValueError(
                     f"simulate: '{name}' must lie in [{low:g}, {high:g}], found {value:g}"
                 )
+        if self.retention and self.churn_horizon_days > self.value_horizon_days:
+            raise ValueError(
+                "simulate: 'churn_horizon_days' must be at most value_horizon_days "
+                f"({self.value_horizon_days}) where active customers are tested, found "
+                f"{self.churn_horizon_days}; the data end with those days"
+            )
         if self.heterogeneity not in get_args(Heterogeneity):
             raise ValueError(
                 f"simulate: 'heterogeneity' must be one of "

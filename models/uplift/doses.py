@@ -4,7 +4,8 @@ What a source says of them (`offers.check_doses`) is used in three places. The a
 what each dose adds to the one before instead of how each differs from all (`step_coding`), the
 boosters see the dose as one number, so that a split parts all doses up to one from those above it,
 and the doses' average outcomes rise with the dose (`rising_means`). Arms lend each other strength
-by that, and every dose keeps an effect of its own: no shape is imposed on a customer's response.
+by that, and every dose keeps an effect of its own: around the averages no shape is imposed on a
+customer's response. The smallest dose may do harm, and all may.
 """
 
 from __future__ import annotations
@@ -68,11 +69,12 @@ def sent_columns(offers: int, families: Sequence[DoseFamily]) -> np.ndarray:
 
 
 def rising_means(means: np.ndarray, errors: np.ndarray, family: DoseFamily) -> np.ndarray:
-    """Average outcomes (1 + doses,) of the control and every dose, smoothed and never falling.
+    """Average outcomes (1 + doses,) of the control and every dose, smoothed; doses never fall.
 
     The response is a trend in the dose (none, its root or a line) plus a random walk over the
     root of the dose. Posterior means of normal means are averaged over trends and spreads of the
-    walk by their likelihood, and made to rise by pooling adjacent violators.
+    walk by their likelihood, and those of the doses made to rise by pooling adjacent violators.
+    The control is none of them: every dose may do worse than nothing.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ def rising_means(means: np.ndarray, errors: np.ndarray, family: DoseFamily) -> n
     codes = [0, *family.codes]
     mean, error = means[codes], errors[codes]
     if not (error > 0).all():
-        return np.asarray(isotonic_regression(mean))
+        return np.append(mean[0], isotonic_regression(mean[1:]))
     share = np.array([0.0, *family.doses]) / family.doses[-1]
     reach = max(float(np.ptp(mean)), float(error.min()))
     walk = np.sqrt(np.minimum.outer(share, share))
@@ -100,4 +102,13 @@ def rising_means(means: np.ndarray, errors: np.ndarray, family: DoseFamily) -> n
             found.append(centre + prior @ left)
     weight = np.exp(np.array(logs) - max(logs))
     smooth = (weight[:, None] * np.array(found)).sum(axis=0) / weight.sum()
-    return np.asarray(isotonic_regression(smooth, sample_weight=error**-2.0))
+    return np.append(smooth[0], isotonic_regression(smooth[1:], sample_weight=error[1:] ** -2.0))
+
+
+def smallest_best(means: np.ndarray, families: Sequence[DoseFamily]) -> int:
+    """The offer with the largest of (offers,) means; of equal ones the smallest dose."""
+    doses = np.zeros(len(means))
+    for family in families:
+        doses[list(family.codes)] = family.doses
+    best = np.flatnonzero(means == means.max())
+    return int(best[np.argmin(doses[best])])

@@ -33,7 +33,7 @@ from .cross_fitting import (
     shares_of_means,
     stratified_folds,
 )
-from .doses import families_of, rising_means
+from .doses import families_of, rising_means, smallest_best
 from .effect_intervals import effect_bands, interval
 from .input_rows import (
     as_frame,
@@ -62,15 +62,16 @@ class OfferUplift(BaseEstimator):
     learners
         Names of the learners that may enter the ensemble (see `learners`); None means all.
     folds
-        Number of folds of the cross-fitting that chooses learners. Up to 16,000 rows are dealt out
-        again, into twice as many folds, since every row counts to learn from.
+        Number of folds of the cross-fitting. Up to 16,000 rows are dealt out once more, up to
+        8,000 twice, into twice as many folds, for the weights of the learners that were chosen.
     seed
         Decides the folds and the boosters.
     threads
         Threads of prediction; fitting uses one.
     doses
         Dose by offer, by name of a family of offers that are doses of one thing (see `doses`). On
-        average the outcome is taken to rise with the dose. Offers that were not sent are left out.
+        average no dose is taken to do worse than a smaller one. Offers that were not sent are left
+        out.
 
     Attributes
     ----------
@@ -99,8 +100,8 @@ class OfferUplift(BaseEstimator):
     Learners: Kunzel et al. (2019); stacking by R-loss: Nie & Wager (2021). Fitting is independent
     of the row order. There is no isotonic step after the slopes: fitted on scores of held-out rows
     it follows their noise, and makes effects less accurate on new rows (`benchmarks/effects.py`).
-    Amounts that are often zero are chosen by with the amount of each order replaced by its
-    expectation; averages, slopes, groups and the gain are reported on the outcome as it is.
+    Amounts that are often zero are chosen by, and averaged, with the amount of each order replaced
+    by its expectation; errors, slopes, groups and the gain are those of the outcome as it is.
     """
 
     def __init__(
@@ -255,17 +256,11 @@ class OfferUplift(BaseEstimator):
         stack = fit_stack(kept, residuals, plain=plain, first=first)
         scores = aipw_scores(experiment, experiment.outcome, nuisance)
         tempered = aipw_scores(experiment, held.outcome, nuisance)
-        arm_means, arm_errors = self._means(experiment, tempered)
-        pooled = pooled_means(arm_means, arm_errors)
-        for family in experiment.families:
-            rising = rising_means(arm_means, arm_errors, family)
-            pooled[list(family.codes)] = pooled[0] + rising[1:] - rising[0]
-        single = int(np.argmax(pooled))
+        pooled, moved = self._pooled(experiment, tempered)
+        single = smallest_best(pooled, experiment.families)
         averages = pooled[1:] - pooled[0]
         held_out = [combine(stack, repeat, averages) for repeat in kept]
-        # The single offer was picked for its mean, which flatters it: means are the pooled ones.
-        moved = pooled - arm_means
-        self._decide(experiment, scores + moved, tempered + moved, held_out, single)
+        self._decide(experiment, self._pooled(experiment, scores)[1], moved, held_out, single)
         mean = np.mean(held_out, axis=0)
         leads = {} if self.personalizes_ else learn_leads(mean, single)
         offers = list(self.offers_)
@@ -289,6 +284,18 @@ class OfferUplift(BaseEstimator):
             single=single,
             leads=leads,
         )
+
+    def _pooled(self, experiment: Experiment, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means of score columns as other offers and doses make them likely, and scores with these.
+
+        An offer that was picked for its mean is flattered by it, but not by the pooled one.
+        """
+        means, errors = self._means(experiment, scores)
+        pooled = pooled_means(means, errors)
+        for family in experiment.families:
+            rising = rising_means(means, errors, family)
+            pooled[list(family.codes)] = pooled[0] + rising[1:] - rising[0]
+        return pooled, scores + (pooled - means)
 
     def _means(self, experiment: Experiment, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weighted means of score columns and their errors."""

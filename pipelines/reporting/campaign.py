@@ -11,9 +11,9 @@ from ...models.decision.policy_tree import groups
 from ...models.evaluation.personal_gain import EVIDENCE
 from ..settings.params import Report
 from ..storage.policy_tree import read_policy_tree
+from ..tables.list_rows import GAIN, RISK
 from . import charts, words
 from .html import Block, picture, table, text
-from .list_rows import GAIN, RISK
 from .phrasing import meanings
 from .summary import Findings, Inputs, sent
 
@@ -220,15 +220,7 @@ def _graded(findings: Findings, objective: str, rows: pd.DataFrame) -> Iterator[
     )
     ours = rows[rows["policy"] == "ours"].to_dict("records")[0]
     yield picture(
-        charts.intervals(
-            shown,
-            label="policy",
-            value="value_per_customer",
-            lo="lo",
-            hi="hi",
-            unit=words.unit(objective, findings.source),
-            mark=words.policy_name("ours"),
-        ),
+        charts.policies(rows, unit=words.unit(objective, findings.source)),
         f"By {OBJECTIVES[objective]}: {_verdict(ours, decided, best)}",
     )
     yield picture(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from . import words
 from .canvas import (
     INK,
     OTHERS,
@@ -47,6 +48,28 @@ def intervals(
     if zero or ((table[lo] < 0).any() and (table[hi] > 0).any()):
         axes.axvline(0, color=INK, linewidth=0.8)
     return to_svg(figure)
+
+
+def arms(levels: pd.DataFrame, *, unit: str) -> str:
+    """The share with the outcome in each arm of an experiment, the highest first."""
+    rates = levels[levels["outcome"] == "returned"]
+    rates = rates.sort_values("estimate", ascending=False, kind="stable")
+    return intervals(rates, label="arm", value="estimate", lo="lo", hi="hi", unit=unit)
+
+
+def policies(rows: pd.DataFrame, *, unit: str) -> str:
+    """What policies earn, the best first and ours marked."""
+    return intervals(
+        rows.sort_values("value_per_customer", ascending=False).assign(
+            policy=lambda table: table["policy"].map(words.policy_name)
+        ),
+        label="policy",
+        value="value_per_customer",
+        lo="lo",
+        hi="hi",
+        unit=unit,
+        mark=words.policy_name("ours"),
+    )
 
 
 def reliability(table: pd.DataFrame, *, by: str | None, unit: str, percent: bool = False) -> str:

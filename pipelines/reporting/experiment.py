@@ -33,14 +33,7 @@ def experiment(source: Source, inputs: Inputs, findings: Findings) -> Iterator[B
     outcome = source.experiment.outcome if source.experiment else "returned"
     rates = levels[levels["outcome"] == "returned"]
     yield picture(
-        charts.intervals(
-            rates.sort_values("estimate", ascending=False, kind="stable"),
-            label="arm",
-            value="estimate",
-            lo="lo",
-            hi="hi",
-            unit=f"{outcome}, share",
-        ),
+        charts.arms(levels, unit=f"{outcome}, share"),
         _headline(levels, facts["control"]),
     )
     yield text(

@@ -15,7 +15,7 @@ from .summary import Inputs
 SHOWN = {
     "column": "column",
     "group": "group",
-    "lost": "lost customers",
+    "candidates": "may get an offer",
     "offer_rate": "get an offer",
     "lo": "low",
     "hi": "high",
@@ -26,7 +26,7 @@ SHOWN = {
     "churn_risk": "mean risk to leave",
 }
 FORMATS = {
-    "lost customers": ",.0f",
+    "may get an offer": ",.0f",
     "get an offer": ".1%",
     "low": ".1%",
     "high": ".1%",

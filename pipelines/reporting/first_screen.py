@@ -10,11 +10,11 @@ import pandas as pd
 
 from ...models.intervals import count_reach, mean_estimate
 from ..storage.atomic import verify
+from ..tables.list_rows import GAIN, RISK
 from ..tables.safe_csv import read_table
 from . import words
 from .fairness import unequal
 from .html import Card
-from .list_rows import GAIN, RISK
 from .listed import REASON
 from .phrasing import meanings, raising
 from .summary import Findings, Inputs, decided_for, ours_of, sent

@@ -10,7 +10,7 @@ import pandas as pd
 from ...models.offers import STAYS, of_own_offer
 from ..settings.experiments import Experiment
 from ..tables.list_parts import list_parts, listed_columns
-from .list_rows import GAIN, is_sent, leading
+from ..tables.list_rows import GAIN, is_sent, leading
 
 OF_OFFER = (STAYS, "uplift_", "value_", "months_", "expected_profit_")
 KEYS = ["recommended_offer", "holdout", "excluded_by"]

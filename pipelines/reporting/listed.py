@@ -16,13 +16,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ...models.decision.carry_over import gain_in_log_odds
+from ...models.evaluation.top_share import STEPS, stepwise, sum_of_highest
 from ...models.offers import STAYS, Offer
 from ..settings.experiments import Experiment
 from ..tables.list_parts import list_parts, listed_columns
+from ..tables.list_rows import GAIN, RISK, is_sent, leading
 from ..tables.parts import beside, parts_of
 from . import words
 from .kept import columns_of, without_kept
-from .list_rows import GAIN, RISK, is_sent, leading
 
 REASON = "departure_reason"
 PAST = ("margin_total", "spend_total")  # what customers were worth, the first that is known
@@ -31,7 +32,6 @@ TOLD = ("rule", "discount")  # keys made of the reasons
 FORECASTS = ("return_probability_", "uplift_", "months_", "value_")
 DISCOUNT = r"rule of thumb by lapse: (\d+)% off"
 BINS = 30  # of the effects
-STEPS = 65_536  # of the risks
 
 
 @dataclass(frozen=True)
@@ -107,23 +107,30 @@ def read_listed(
     gaining: list[pd.DataFrame] = []
     risky: list[pd.DataFrame] = []
     risks = np.zeros((2, STEPS))
+    effects = [name for name in there if name.startswith("uplift_")]
+    lowest, highest = np.inf, -np.inf
     today = parts_of(current, ["customer_id", *more])
     for part, facts in beside(_rows(file, asked, kept), today):
         rows = part.join(facts[more])
         cells = [_added([*cells, _cells(rows, terms)])]
         if RISK in rows:
             risky = [leading(risky, rows, RISK, first)]
-            risks += _stepwise(rows[RISK].dropna().to_numpy())
+            risks += stepwise(rows[RISK].dropna().to_numpy())
         if terms is not None:
             sent = rows[is_sent(rows, terms.control)]
             gaining = [leading(gaining, sent, GAIN, first)]
-    effects = [name for name in there if name.startswith("uplift_")]
-    counts, edges = _effects(file, effects, terms, kept) if terms else (pd.DataFrame(), np.zeros(0))
+            values = sent[effects].to_numpy().ravel()
+            lowest = np.fmin.reduce(values, initial=lowest)
+            highest = np.fmax.reduce(values, initial=highest)
+    counts, edges = pd.DataFrame(), np.zeros(0)
+    if terms is not None and effects:
+        ends = (lowest, highest) if lowest <= highest else (0.0, 1.0)  # nobody is sent an offer
+        counts, edges = _effects(file, effects, terms, kept, ends)
     return Listed(
         cells=cells[0],
         gaining=gaining[0] if gaining else pd.DataFrame(),
         risky=risky[0] if risky else pd.DataFrame(),
-        top_tenth=_highest(risks, max(1, int(cells[0]["at_risk"].sum()) // 10)),
+        top_tenth=sum_of_highest(risks, max(1, int(cells[0]["at_risk"].sum()) // 10)),
         effects=counts,
         edges=edges,
     )
@@ -187,38 +194,17 @@ def _added(cells: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(cells).groupby(keys, dropna=False, observed=True).sum().reset_index()
 
 
-def _stepwise(risks: np.ndarray) -> np.ndarray:
-    """(2, STEPS) how many risks are in each step, and their sum."""
-    steps = np.minimum((risks * STEPS).astype(int), STEPS - 1)
-    return np.array([np.bincount(steps, weights, STEPS) for weights in (None, risks)])
-
-
-def _highest(risks: np.ndarray, count: int) -> float:
-    """Sum of the `count` largest risks, those of the last step as if they were alike."""
-    known, sums = risks[:, ::-1]
-    whole = int(np.searchsorted(np.cumsum(known), count, side="right"))
-    rest = count - known[:whole].sum()
-    mean = sums[whole] / known[whole] if rest and whole < STEPS else 0.0
-    return float(sums[:whole].sum() + rest * mean)
-
-
 def _effects(
-    file: Path, columns: Sequence[str], terms: Terms, kept: Experiment | None
+    file: Path,
+    columns: Sequence[str],
+    terms: Terms,
+    kept: Experiment | None,
+    ends: tuple[float, float],
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Customers who are sent an offer by predicted effect, and the edges of its bins."""
-    asked = ("recommended_offer", "holdout", *columns)
-
-    def sent() -> Iterator[np.ndarray]:
-        for rows in _rows(file, asked, kept):
-            mine = rows.loc[is_sent(rows, terms.control), list(columns)]
-            if len(mine):
-                yield mine.to_numpy()
-
-    ends: list[float] = []
-    for effects in sent():
-        ends = [min([*ends[:1], effects.min()]), max([*ends[1:], effects.max()])]
     edges = np.histogram_bin_edges(ends, bins=BINS)
     counts = np.zeros((BINS, len(columns)), dtype=int)
-    for effects in sent():
-        counts += np.column_stack([np.histogram(one, bins=edges)[0] for one in effects.T])
+    for rows in _rows(file, ("recommended_offer", "holdout", *columns), kept):
+        sent = rows.loc[is_sent(rows, terms.control), list(columns)].to_numpy()
+        counts += np.column_stack([np.histogram(one, bins=edges)[0] for one in sent.T])
     return pd.DataFrame(counts, columns=list(columns)), edges

@@ -10,9 +10,9 @@ from ...models.formula.explain import OFFER
 from ..storage.stage_outputs import read_dictionary
 from ..storage.trained_models import read_answers
 from ..tables.customer_row import customer_row
+from ..tables.list_rows import GAIN
 from . import charts, words
 from .html import Block, picture, text
-from .list_rows import GAIN
 from .summary import Findings, Inputs
 from .waterfall import take_apart
 

@@ -11,11 +11,11 @@ from ...models.evaluation.effect_groups import effects_by_predicted
 from ...models.formula.formula import RETENTION
 from ..settings.experiments import Experiment
 from ..settings.objectives import graded
+from ..tables.list_rows import is_sent
 from ..tables.safe_csv import read_table
 from . import charts, words
 from .html import Block, picture, table, text
 from .kept import Kept
-from .list_rows import is_sent
 from .summary import Findings, Inputs
 
 LEAD = "difference"
@@ -54,14 +54,7 @@ def _arms(inputs: Inputs, experiment: Experiment) -> Iterator[Block]:
         "nothing, or remind him to leave."
     )
     yield picture(
-        charts.intervals(
-            rates.sort_values("estimate", ascending=False, kind="stable"),
-            label="arm",
-            value="estimate",
-            lo="lo",
-            hi="hi",
-            unit="share that stayed",
-        ),
+        charts.arms(levels, unit="share that stayed"),
         f"{by_arm[experiment.control]:.1%} stayed without an offer, {by_arm[best]:.1%} with "
         f"{words.plain(best)}"
         if best != experiment.control
@@ -82,23 +75,9 @@ def _policies(
     best = words.plain(figures["best_single"])
     if figures["best_single"] == experiment.control:
         best = "no offer"
-    unit = {
-        "returns": "share that stays",
-        "profit": words.unit("profit", findings.source),
-        "roi": words.unit("roi", findings.source),
-    }[objective]
+    unit = words.unit(objective, findings.source, experiment)
     yield picture(
-        charts.intervals(
-            rows.sort_values("value_per_customer", ascending=False).assign(
-                policy=lambda table: table["policy"].map(words.policy_name)
-            ),
-            label="policy",
-            value="value_per_customer",
-            lo="lo",
-            hi="hi",
-            unit=unit,
-            mark=words.policy_name("ours"),
-        ),
+        charts.policies(rows, unit=unit),
         _verdict(figures, objective, findings),
         f"{int(rows['n'].iloc[0]):,} held-out customers (doubly robust, {findings.level:.0%} "
         f"intervals). Risk sends {words.plain(figures['sent_by_risk'])} to the likeliest to leave, "
@@ -148,13 +127,12 @@ def _policies(
 def _verdict(figures: Mapping[str, Any], objective: str, findings: Findings) -> str:
     """Uplift against risk at as many contacts, in a headline."""
     lead, low, high = (figures[f"uplift_over_risk{end}"] for end in ("", "_lo", "_hi"))
-    if objective == "roi":
-        spread = f"{lead:+.2f} ({low:+.2f} to {high:+.2f})"
-    elif objective == "returns":
+    if objective == "returns":
         spread = f"{100 * lead:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
     else:
-        ends = (words.amount(one, findings.source) for one in (lead, low, high))
-        spread = "{} per customer ({} to {})".format(*ends)
+        ends = (words.measured(one, objective, findings.source) for one in (lead, low, high))
+        each = " per customer" if objective == "profit" else ""
+        spread = f"{{}}{each} ({{}} to {{}})".format(*ends)
     what = {"returns": "customers kept", "profit": "profit", "roi": "gain per money spent"}
     noise = "" if low > 0 or high < 0 else ", within noise"
     return f"By {what[objective]}: uplift over risk {spread}{noise}"

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from ..settings.sources import Source
+from ..tables.list_rows import GAIN, RISK, is_sent
 from . import words
 from .kept import Kept
-from .list_rows import GAIN, RISK, is_sent
 from .listed import Listed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from ..settings.experiments import Experiment
 from ..settings.sources import Source
 
 POLICIES = {
@@ -71,9 +72,10 @@ def more_or_less(gain: float, lo: float, hi: float) -> tuple[float, float, float
     return (gain, lo, hi, "more") if gain >= 0 else (-gain, -hi, -lo, "less")
 
 
-def unit(objective: str, source: Source) -> str:
-    """The unit of a policy's value."""
-    outcome = source.experiment.outcome if source.experiment else "returned"
+def unit(objective: str, source: Source, experiment: Experiment | None = None) -> str:
+    """The unit of a policy's value in an experiment, by default that among lost customers."""
+    experiment = experiment or source.experiment
+    outcome = experiment.outcome if experiment else "returned"
     money = f", {source.currency.strip()}" if source.currency else ""
     return {
         "profit": f"profit per customer{money}",

@@ -144,7 +144,10 @@ def write_log(parts: Sequence[Path], out: Path) -> None:
 
 
 def write_sheet(parts: Sequence[Path], out: Path, machine: Machine, spill: Path) -> None:
-    """The parts of a sheet as one file, the largest gain first, of equal ones the smaller id."""
+    """The parts of a sheet as one file, the largest gain first, of equal ones the smaller id.
+
+    Without money the gain is in returns.
+    """
     known = pq.read_schema(parts[0]).names
     more_returns = "return_probability - return_probability_without"
     gain = "expected_gain" if "expected_gain" in known else more_returns
@@ -162,7 +165,8 @@ def _objections(customers: pd.Series, objectors: Sequence[Suppressions]) -> np.n
 
 
 def _summed(sheet: pd.DataFrame) -> pd.DataFrame:
-    numbers = sheet[["offer"]].join(sheet.select_dtypes(["number", "bool"])).assign(customers=1)
+    numbers = sheet.select_dtypes(["number", "bool"]).drop(columns="customer_id", errors="ignore")
+    numbers = sheet[["offer"]].join(numbers).assign(customers=1)
     if "expected_gain" in sheet and "beyond_experiment" in sheet:
         numbers["gain_beyond"] = sheet["expected_gain"].where(sheet["beyond_experiment"])
     return numbers.groupby("offer").sum()

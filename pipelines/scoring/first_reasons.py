@@ -18,10 +18,10 @@ from ...features.phrases import category, high_and_low, unknown
 from ...models.formula.answers import Answers, formula_of, input_columns
 from ...models.formula.explain import drivers
 from ...models.formula.formula import Formula
+from ..tables.list_rows import GAIN, RISK, leading
+from ..tables.parts import PART_ROWS
 from . import input_rows as batch
-from .forecast_parts import PART_ROWS, typed_rows
-
-GAIN, RISK = "expected_incremental_profit", "churn_probability"
+from .forecast_parts import typed_rows
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,13 @@ class First:
     def with_part(self, table: pd.DataFrame) -> First:
         """Those of a further part of the list too."""
         gaining = table.loc[table[GAIN] > 0, ["customer_id", "recommended_offer", GAIN]]
-        gaining = self._head(self.gaining, gaining.dropna(subset="recommended_offer"), GAIN)
+        gaining = gaining.dropna(subset="recommended_offer")
+        gaining = leading([self.gaining] * bool(len(self.gaining)), gaining, GAIN, self.count)
         risky = self.risky
         if RISK in table.columns:
-            risky = self._head(risky, table[["customer_id", RISK]].dropna(), RISK)
+            rows = table[["customer_id", RISK]].dropna()
+            risky = leading([risky] * bool(len(risky)), rows, RISK, self.count)
         return First(self.count, gaining, risky)
-
-    def _head(self, before: pd.DataFrame, more: pd.DataFrame, by: str) -> pd.DataFrame:
-        rows = pd.concat([before, more]) if len(before) else more
-        return rows.sort_values([by, "customer_id"], ascending=[False, True]).head(self.count)
 
 
 def why_first(

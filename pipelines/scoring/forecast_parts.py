@@ -17,10 +17,9 @@ import pyarrow.parquet as pq
 
 from ...models.decision.learn import fact_columns
 from ...models.formula.answers import Answers, forecasts, input_columns
+from ..tables.parts import PART_ROWS
 from . import input_rows as batch
 from .suppressions import Suppressions, refuse_everybody
-
-PART_ROWS = 122_880  # a row group of the features
 
 
 @dataclass(frozen=True)

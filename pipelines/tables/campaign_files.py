@@ -80,7 +80,7 @@ def read_summary(campaign: Place) -> dict[str, Any]:
 
 
 def contacted_since(campaigns: Place, source: str, moment: pd.Timestamp) -> pd.Index:
-    """Customers in the logs of a source's campaigns after a moment, each once."""
+    """Customers whom a source's campaigns contacted or held out after a moment, each once."""
     with log_files(campaigns, source) as files:
         recent = [
             pd.read_parquet(file, columns=["customer_id"], filters=[("offered_at", ">", moment)])

@@ -22,6 +22,7 @@ LISTED = {  # what later stages read, beside the forecasts
     "recommended_offer": (pa.types.is_string, "text"),
     "holdout": (pa.types.is_boolean, "true or false"),
     "reasons": (pa.types.is_string, "text"),
+    "excluded_by": (pa.types.is_string, "text"),
     "model_version": (pa.types.is_string, "text"),
     "expected_incremental_profit": (pa.types.is_floating, "a number"),
 }
@@ -68,8 +69,10 @@ def list_parts(file: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         As `listed_columns`, or if an id stands there twice or out of order, a number is infinite,
         or what every customer has is missing.
     """
-    listed_columns(file)
+    there = listed_columns(file)
     kept = list(dict.fromkeys(["customer_id", *columns]))
+    if missing := [name for name in kept if name not in there]:
+        raise StoreError(f"{file}: column '{missing[0]}' is missing; {CURE}")
     before = None
     with _readable(file):
         for rows in parts_of(file, kept):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-PART_ROWS = 131_072
+PART_ROWS = 122_880  # a row group of the features
 
 
 def parts_of(file: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:

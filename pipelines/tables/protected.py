@@ -102,8 +102,9 @@ def latest_protected(
     if not found:
         return None
     dated = "known_at" in present
+    schema = pq.read_schema(file)
     query = LATEST.format(
-        columns=", ".join('"' + name.replace('"', '""') + '"' for name in found),
+        columns=", ".join(_selected(schema.field(name)) for name in found),
         known=f"known_at is null or known_at <= timestamp '{as_of}'" if dated else "true",
         order="known_at desc nulls last," if dated else "",
     )
@@ -111,6 +112,12 @@ def latest_protected(
     with open_duckdb(machine.memory_limit, machine.threads, spill=scratch) as connection:
         connection.execute(query, {"file": str(file), "out": str(out)})
     return out
+
+
+def _selected(field: pa.Field) -> str:
+    """A column in SQL; days as moments, which are cut into groups."""
+    name = '"' + field.name.replace('"', '""') + '"'
+    return f"{name}::timestamp as {name}" if pa.types.is_date(field.type) else name
 
 
 def _numbers(recommendations: Path, known: Path, name: str) -> pd.Series:

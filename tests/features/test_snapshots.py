@@ -376,3 +376,22 @@ def test_without_departures_nobody_can_tell() -> None:
         retention_snapshots(
             tables, now=day(99), definition=ChurnDefinition(), value_horizon_days=200
         )
+
+
+@pytest.mark.parametrize("with_orders", [True, False])
+def test_who_left_kept_nothing_whatever_the_source_states(with_orders: bool) -> None:
+    sent = offered((1, 50, "rebate"), (2, 50, "nothing"))
+    tables = {
+        "customers": customers(c1=0.0, c2=0.0),
+        "departures": departures((2, 55)),
+        "offers": [row | {"value": 9_000} for row in sent],
+    }
+    if with_orders:
+        tables["orders"] = orders((1, 60, 2_000))
+    found = retention_snapshots(
+        frames_on("duckdb", tables),
+        now=day(90),
+        definition=ChurnDefinition(horizon_days=10),
+        value_horizon_days=30,
+    )
+    assert rows_of(found, "customer_id", "value") == [(1, 90.0), (2, 0.0)]

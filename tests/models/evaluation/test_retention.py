@@ -1,5 +1,7 @@
 """Choices of active customers by risk and by uplift, in a world whose answers are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -79,5 +81,23 @@ def test_gains_by_share_are_the_true_ones_within_their_intervals():
 
 def test_risk_sends_the_best_offer_even_where_none_is_best():
     judged, _, _ = futility()
+    judged = replace(
+        judged,
+        names=(*judged.names, "call"),
+        expected=np.column_stack([judged.expected, judged.expected[:, 0] - 0.001]),
+    )
     assert single_offer(judged, "rebate") == "rebate"
-    assert single_offer(judged, "nothing") == "rebate"
+    assert single_offer(judged, "nothing") == "call"  # the rebate loses .01
+
+
+def test_uplift_sends_each_the_offer_that_promises_most():
+    judged, risk, _ = futility()
+    call = judged.expected[:, 0] + np.where(np.arange(ROWS) < 10, 0.5, -0.5)
+    judged = replace(
+        judged,
+        names=(*judged.names, "call"),
+        expected=np.column_stack([judged.expected, call]),
+    )
+    sent = chosen_by(judged, risk=risk, single="rebate")[BY_UPLIFT]
+    assert (sent[:10] == "call").all()
+    assert set(sent[10:]) == {"nothing", "rebate"}

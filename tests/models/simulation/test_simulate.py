@@ -342,6 +342,10 @@ def test_touchy_customers_return_less_under_any_offer(small: Simulation) -> None
         ({"heterogeneity": "wild"}, "'heterogeneity' must be one of default, reason_only"),
         ({"eligible": 60_000}, "'eligible' must lie in"),
         ({"first_customer_id": 0}, "'first_customer_id' must lie in"),
+        (
+            {"retention": True, "churn_horizon_days": 365, "value_horizon_days": 300},
+            "'churn_horizon_days' must be at most value_horizon_days",
+        ),
     ],
 )
 def test_impossible_worlds_are_refused(change: dict[str, object], message: str) -> None:

@@ -18,6 +18,7 @@ from winback.models.uplift.doses import (
     families_of,
     rising_means,
     sent_columns,
+    smallest_best,
     step_coding,
 )
 from winback.models.uplift.learners import Experiment, fit_models
@@ -55,13 +56,38 @@ def test_boosters_see_a_dose_as_one_number():
 def test_averages_rise_with_the_dose_and_follow_rows_that_are_sure():
     falling = np.array([0.20, 0.9, 0.30, 0.28, 0.26])
     smooth = rising_means(falling, np.full(5, 0.02), FAMILY)
-    assert (np.diff(smooth) >= 0).all()
+    assert (np.diff(smooth[1:]) >= 0).all()
     assert smooth[0] < 0.22  # the other offer has no say
     assert smooth[1:] == pytest.approx(0.28, abs=0.02)
     steps = np.array([0.20, 0.9, 0.21, 0.35, 0.36])
     np.testing.assert_allclose(rising_means(steps, np.full(5, 1e-4), FAMILY), steps[[0, 2, 3, 4]],
                                atol=1e-3)  # fmt: skip
     np.testing.assert_array_equal(rising_means(steps, np.zeros(5), FAMILY), steps[[0, 2, 3, 4]])
+
+
+def test_doses_may_all_do_harm():
+    means = np.array([0.8, 0.9, 0.7, 0.6, 0.5])
+    rising = rising_means(means, np.full(5, 0.01), FAMILY)
+    assert rising[0] == pytest.approx(0.8, abs=0.01)
+    assert rising[1:] == pytest.approx(0.6, abs=0.01)  # none is known to do less than the last
+
+
+def test_of_doses_that_are_alike_the_smallest_is_best():
+    assert smallest_best(np.array([0.1, 0.2, 0.3, 0.3, 0.3]), [FAMILY]) == 2
+    assert smallest_best(np.array([0.1, 0.2, 0.1, 0.1, 0.3]), [DoseFamily((4, 2), (1, 9))]) == 4
+    assert smallest_best(np.array([0.3, 0.2, 0.3, 0.3, 0.3]), [FAMILY]) == 0
+
+
+def test_doses_that_do_harm_are_sent_to_nobody():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(3_000, 3))).add_prefix("x")
+    offer = rng.choice(["none", "off_10", "off_20"], len(X))
+    stays = rng.random(len(X)) < pd.Series(offer).map({"none": 0.8, "off_10": 0.7, "off_20": 0.6})
+    doses = {"discount": {"off_10": 10.0, "off_20": 20.0}}
+    model = OfferUplift(doses=doses, folds=3).fit(X, stays.astype(float), offer=offer)
+    assert (model.average_effects_["effect"] < -0.05).all()
+    assert model.best_single_ == "none"
+    assert (model.recommend(X) == "none").mean() > 0.95
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0])
@@ -155,14 +181,6 @@ def test_boosters_of_doses_say_in_a_formula_what_they_say_in_training():
     means = models.means(experiment, ["s"], np.arange(len(X)))["s"]
     assert (means[:, 3] - means[:, 0]).std() > 0.05
     np.testing.assert_allclose(evaluate(formula, X), means, atol=1e-9)
-
-
-def test_no_doses_are_as_none():
-    X, outcome, offer, _ = vouchers(6, 1_000)
-    plain, empty = (
-        OfferUplift(folds=2, doses=doses).fit(X, outcome, offer=offer) for doses in (None, {})
-    )
-    assert to_files(plain.formula_) == to_files(empty.formula_)
 
 
 def test_doses_that_are_no_family_are_refused():

@@ -8,8 +8,10 @@ import pytest
 
 from winback.models.offers import Offer
 from winback.pipelines.reporting import listed
-from winback.pipelines.reporting.listed import Terms, is_sent, read_listed
+from winback.pipelines.reporting.listed import Terms, read_listed
+from winback.pipelines.storage.atomic import StoreError
 from winback.pipelines.tables import parts
+from winback.pipelines.tables.list_rows import is_sent
 
 TERMS = Terms({"gift": Offer(20.0, 1.0), "mail": Offer(0.0, 2.0)}, "none", 0.2)
 ARMS = ["none", "gift", "mail"]
@@ -115,6 +117,7 @@ def test_parts_of_any_size_say_the_same(counted):
     assert whole.top_tenth == pytest.approx(small.top_tenth)
 
 
+@pytest.mark.slow
 def test_memory_does_not_depend_on_the_number_of_customers(counted):
     peaks = []
     for rows in (2_000, 2_000, 24_000):  # the first one warms up
@@ -125,3 +128,28 @@ def test_memory_does_not_depend_on_the_number_of_customers(counted):
         peaks.append(tracemalloc.get_traced_memory()[1] - before)
         tracemalloc.stop()
     assert peaks[2] < 1.2 * peaks[1]
+
+
+def test_where_nobody_is_sent_an_offer_no_effect_is_counted(counted):
+    table, today = people(400)
+    nothing = pd.Series("none", range(len(table))).where(table["recommended_offer"].notna())
+    quiet = table.assign(recommended_offer=nothing, expected_incremental_profit=0.0)
+    found = counted(quiet, today)
+    assert found.effects.to_numpy().sum() == 0
+    assert found.gaining.empty
+
+
+def test_effects_that_are_not_known_are_not_counted(counted):
+    table, today = people(400)
+    sent = is_sent(table, "none")
+    table.loc[table.index[sent][:3], "uplift_gift"] = np.nan
+    effects = counted(table, today).effects
+    assert effects["uplift_gift"].sum() == sent.sum() - 3
+    assert effects["uplift_mail"].sum() == sent.sum()
+
+
+@pytest.mark.parametrize("name", ["excluded_by", "reasons"])
+def test_a_list_without_a_column_is_refused(counted, name):
+    table, today = people(400)
+    with pytest.raises(StoreError, match=f"column '{name}' is missing"):
+        counted(table.drop(columns=name), today)

@@ -24,6 +24,7 @@ def test_they_have_a_chapter_without_an_experiment(tmp_path):
             "customer_id": people,
             "as_of": pd.Timestamp("2024-01-01"),
             "recommended_offer": pd.Series([None] * 4, dtype="str"),
+            "excluded_by": pd.Series([None] * 4, dtype="str"),
             "holdout": False,
             "model_version": "1",
             "expected_incremental_profit": np.nan,

@@ -1,10 +1,18 @@
-"""Protected columns as they were known at the moment of the list."""
+"""Protected columns as they were known at the moment of the list, and counts by their groups."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from winback.models.evaluation.fairness import MOST_GROUPS
+from winback.models.offers import Offer
+from winback.pipelines.settings.experiments import Experiment
 from winback.pipelines.settings.params import Machine
-from winback.pipelines.tables.protected import latest_protected
+from winback.pipelines.settings.sources import Source, TableQuery
+from winback.pipelines.tables import parts
+from winback.pipelines.tables.protected import count_protected, latest_protected
+
+MACHINE = Machine(threads=1, memory_limit="1GB")
 
 
 @pytest.fixture
@@ -16,7 +24,7 @@ def latest(tmp_path):
             tmp_path,
             names,
             as_of=pd.Timestamp("2024-07-01"),
-            machine=Machine(threads=1, memory_limit="1GB"),
+            machine=MACHINE,
             scratch=tmp_path,
         )
         return None if file is None else pd.read_parquet(file)
@@ -50,3 +58,40 @@ def test_without_columns_or_attributes_there_is_nothing(latest):
     assert latest(["region"]) is None
     assert latest([], {"customer_id": [1], "region": ["a"]}) is None
     assert latest(["gender"]) is None
+
+
+def test_a_text_of_too_many_values_names_nobody(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(parts, "PART_ROWS", 20)  # no part by itself has too many
+    people = np.arange(MOST_GROUPS + 2)
+    listed = pd.DataFrame(
+        {
+            "customer_id": people,
+            "as_of": pd.Timestamp("2024-07-01"),
+            "recommended_offer": pd.Series("mail", people),
+            "holdout": False,
+            "excluded_by": pd.Series([None] * len(people), dtype="str"),
+            "expected_incremental_profit": 1.0,
+            "uplift_mail": 0.1,
+            "reasons": "best",
+            "model_version": "1",
+        }
+    )
+    listed.to_parquet(tmp_path / "list.parquet", index=False)
+    pd.DataFrame(
+        {
+            "customer_id": people,
+            "name": [f"person {one}" for one in people],
+            "district": [f"district {one % MOST_GROUPS}" for one in people],
+        }
+    ).to_parquet(tmp_path / "attributes.parquet")
+    source = Source(
+        name="shop",
+        title="A shop",
+        protected=("name", "district"),
+        experiment=Experiment({"mail": Offer()}),
+        tables={"customers": TableQuery("from c"), "offers": TableQuery("from o")},
+    )
+    counts = count_protected(source, tmp_path, tmp_path / "list.parquet", MACHINE, tmp_path)
+    assert {*counts} == {"district"}
+    assert counts["district"]["candidates"].sum() == len(people)
+    assert "name: has too many values for groups" in capsys.readouterr().err

@@ -29,7 +29,7 @@ from results import KEPT_IN
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
     *("duckdb", "lightgbm", "numpy", "pandas", "scikit-learn"),
-    *("causalml", "econml", "scikit-uplift", "lifetimes", "empulse", "pylignum"),
+    *("causalml", "econml", "perpetual", "scikit-uplift", "lifetimes", "empulse", "pylignum"),
 )
 FORESTLESS = ("--peers", "causalml S", "causalml X", "causalml DR", "econml DRLearner")
 FOREST = (*FORESTLESS, "econml CausalForestDML")
@@ -51,9 +51,15 @@ BENCHMARKS = {
     "features": Benchmark("features", ("--millions", "1"), ("--millions", "1", "10", "50")),
     "ingest": Benchmark("ingest", ("--quick",)),
     "churn": Benchmark("churn", ("--repeats", "3")),
-    "effects": Benchmark("zoo", ("--rows", "8000", "--seeds", "3", *FORESTLESS), FOREST),
+    "effects": Benchmark(
+        "zoo",
+        ("--rows", "8000", "--seeds", "3", *FORESTLESS),
+        ("--rows", "20000", "--seeds", "10", *FOREST),
+    ),
     "forest": Benchmark(
-        "zoo", ("--rows", "20000", "--seeds", "1", *RICH, *FOREST), (*RICH, *FOREST)
+        "zoo",
+        ("--rows", "20000", "--seeds", "1", *RICH, *FOREST, "perpetual uplift"),
+        (*RICH, *FOREST, "perpetual uplift"),
     ),
     "evidence": Benchmark("evidence", ("--quick",)),
     "intervals": Benchmark("effects", ("--quick",)),

@@ -44,6 +44,7 @@ PEERS = (
     "econml LinearDRLearner",
     "econml DRLearner",
     "econml CausalForestDML",
+    "perpetual uplift",
 )
 
 
@@ -103,7 +104,11 @@ def rules(table: Table) -> dict[str, pd.DataFrame]:
 
 
 def judge(table: Table, effects: pd.DataFrame) -> dict[str, float]:
-    """Accuracy where the truth is known, and the value of choosing the greatest effect."""
+    """Accuracy where the truth is known, and the value of choosing the greatest effect.
+
+    `gain over none` and `gain over single` are that value less the one of sending nothing, and of
+    the offer that truly is best for all, as shares of what the best possible choice gains.
+    """
     offers = list(effects.columns)
     values = effects.to_numpy()
     costs = np.array([(table.costs or {}).get(name, 0.0) for name in (CONTROL, *offers)])
@@ -117,14 +122,13 @@ def judge(table: Table, effects: pd.DataFrame) -> dict[str, float]:
     true = chances[:, 1:] - chances[:, :1]
     worth = chances - costs
     value, oracle = float(worth[rows, chosen].mean()), float(worth.max(axis=1).mean())
-    single = float(worth.mean(axis=0).max())
-    room = oracle - single
-    found = {
-        "rmse": float(np.sqrt(np.mean((values - true) ** 2))),
-        "value": value,
-        "of oracle": value / oracle,
-        "of its gain": (value - single) / room if room > 1e-3 * abs(single) else np.nan,
-    }
+    found = {"rmse": float(np.sqrt(np.mean((values - true) ** 2))), "value": value}
+    for over, least in (
+        ("none", float(worth[:, 0].mean())),
+        ("single", float(worth.mean(axis=0).max())),
+    ):
+        room = oracle - least
+        found[f"gain over {over}"] = (value - least) / room if room > 1e-3 * abs(least) else np.nan
     spread = [
         place
         for place in range(len(offers))
@@ -276,9 +280,13 @@ def compare(
 def gap_to_ours(frame: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
     """Mean over the seeds of what each method has more than ours, and half its 95% interval."""
     wide = frame.pivot(index="seed", columns="method", values=column)
-    gap = wide.sub(wide["winback"], axis=0)
-    reach = stats.t.ppf(0.975, max(len(wide) - 1, 1)) * gap.std() / np.sqrt(len(wide))
-    return gap.mean(), reach
+    return mean_and_reach(wide.sub(wide["winback"], axis=0))
+
+
+def mean_and_reach(found: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Mean of each column and half its 95% interval (Student's t)."""
+    count = found.count()
+    return found.mean(), stats.t.ppf(0.975, (count - 1).clip(lower=1)) * found.sem()
 
 
 def main() -> None:

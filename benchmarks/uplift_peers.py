@@ -1,4 +1,4 @@
-"""Effects by causalml and EconML on tables that `benchmarks/uplift.py` wrote; one thread.
+"""Effects by causalml, EconML and perpetual on tables of `benchmarks/uplift.py`; one thread.
 
 Runs in an environment of its own (`make bench` makes it): it reads train.parquet (columns, then
 offer, outcome, propensity) and score.parquet of a folder and writes `<peer>.parquet` with one
@@ -43,6 +43,8 @@ def fit_peer(
     offers = sorted(set(offer) - {CONTROL})
     if name.startswith("causalml"):
         return _fit_causalml(name, X, offer, outcome, share, binary)
+    if name == "perpetual uplift":
+        return _fit_perpetual(X, offer, outcome, offers)
     codes = pd.Index([CONTROL, *offers]).get_indexer(pd.Index(offer))
     regression = LGBMClassifier(**TREES) if binary else LGBMRegressor(**TREES)
     if name == "econml CausalForestDML":
@@ -117,6 +119,20 @@ def _fit_causalml(
     model = made(learner=classifier if binary else regressor, control_name=CONTROL)
     model.fit(X=X, treatment=offer, y=outcome)
     return lambda rows: model.predict(rows)
+
+
+def _fit_perpetual(
+    X: np.ndarray, offer: np.ndarray, outcome: np.ndarray, offers: list[str]
+) -> Effects:
+    """Its R-learner knows one offer: each is fitted on its own rows and those of the control."""
+    from perpetual.uplift import UpliftBooster
+
+    boosters = []
+    for name in offers:
+        pair = (offer == name) | (offer == CONTROL)
+        booster = UpliftBooster(num_threads=1, seed=0)
+        boosters.append(booster.fit(X[pair], (offer[pair] == name).astype(float), outcome[pair]))
+    return lambda rows: np.column_stack([booster.predict(rows) for booster in boosters])
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..averaging import likelihood_mean
+
 EVIDENCE = 1.645  # standard errors; without effects a gain is evident in 5% of the experiments
 _SPREADS = np.geomspace(0.02, 5.0, 40)  # of the arms' means, in units of their range or error
 
@@ -44,7 +46,6 @@ def pooled_means(means: np.ndarray, errors: np.ndarray) -> np.ndarray:
     if len(means) < 2 or not (errors > 0).all():
         return means
     reach = max(float(np.ptp(means)), float(errors.min()))
-    total = np.zeros(len(means))
     logs, shrunk = [], []
     for spread in reach * _SPREADS:
         weight = 1.0 / (errors**2 + spread**2)
@@ -55,6 +56,4 @@ def pooled_means(means: np.ndarray, errors: np.ndarray) -> np.ndarray:
             - 0.5 * float((weight * (means - centre) ** 2).sum())
         )
         shrunk.append(centre + (means - centre) * spread**2 * weight)
-    share = np.exp(np.array(logs) - max(logs))
-    total = (share[:, None] * np.array(shrunk)).sum(axis=0) / share.sum()
-    return np.asarray(total)
+    return likelihood_mean(shrunk, logs)

@@ -17,6 +17,7 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import nnls
 
+from ..averaging import likelihood_mean
 from .learners import split_effects
 from .residuals import Residuals
 
@@ -128,10 +129,9 @@ def _weights(
             weights, gain = _solve(gram, pull, prior[:, 0], certainty, chosen)
             logs.append(gain - _JOINING * size)
             solutions.append(weights)
-    share = np.exp(np.array(logs) - max(logs))
-    weights = (share[:, None] * np.array(solutions)).sum(axis=0) / share.sum()
+    weights = likelihood_mean(solutions, logs)
     weights[weights < _LEAST_WEIGHT] = 0.0
-    return np.asarray(weights)
+    return weights
 
 
 def _solve(

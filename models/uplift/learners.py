@@ -37,7 +37,7 @@ from .doses import DoseFamily, sent_columns, step_coding
 
 LEARNERS = ("additive", "two_part", "s_small", "s", "steps", "x")
 S_ROUNDS = {"s_small": 40, "s": 160}
-_S_SHAPE = Shape(trees=S_ROUNDS["s"], leaves=10, rate=0.12, leaf_share=0.002)
+_S_SHAPE = Shape(trees=S_ROUNDS["s"], leaves=15, rate=0.12, leaf_share=0.002)
 X_SHAPES = {
     "steps": Shape(trees=8, leaves=2, rate=0.3, leaf_share=0.05),
     "x": Shape(trees=60, leaves=4, leaf_share=0.02),

@@ -3,8 +3,11 @@
 `OfferUplift` fits several learners of the effect of every offer, weighs them by how well they
 explain out-of-fold rows, shrinks the result towards each offer's average as far as those rows ask,
 and offers by customer wherever a gain over the best single offer for all is to be expected. Whether
-that gain is evident on held-out rows is reported separately. Where no gain is expected, no other
-offer is shown as better than the best single one (see `best_offer_ahead`).
+that gain is evident on held-out rows is reported separately. The learners are weighed twice: from
+the base learner on, which has been shrunk already, and from the stumps on, which find in fewer rows
+what one threshold decides, and something in nothing, too; these choose where their gain is evident
+and that of the others is not. Where no gain is expected, no other offer is shown as better than the
+best single one (see `best_offer_ahead`).
 """
 
 from __future__ import annotations
@@ -18,14 +21,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from ..evaluation.personal_gain import is_believed, is_evident, pooled_means
 from ..experiment.randomization import check_logged
 from ..formula.formula import encode, evaluate, learn_columns
 from ..groups import drawn_units
-from ..intervals import mean_estimate
 from ..offers import check_doses
 from .as_formula import uplift_formula
 from .best_offer_ahead import keep_ahead, learn_leads
+from .choice import choose, mean_scores
 from .cross_fitting import (
     aipw_scores,
     canonical_order,
@@ -33,7 +35,7 @@ from .cross_fitting import (
     shares_of_means,
     stratified_folds,
 )
-from .doses import families_of, rising_means, smallest_best
+from .doses import families_of
 from .effect_intervals import effect_bands, interval
 from .input_rows import (
     as_frame,
@@ -45,10 +47,11 @@ from .input_rows import (
 )
 from .learners import Experiment, fit_models
 from .residuals import design_effect, residuals_of
-from .stacking import combine, fit_stack, slope_of
+from .stacking import fit_stack, slope_of
 
 _REPEATED_ROWS = 16_000  # cross-fitting is repeated while it holds out no more rows than these
 _MOST_REPEATS = 2
+_BOLD = "steps"  # weights start from it where those from the base learner gain nothing evident
 
 
 class OfferUplift(BaseEstimator):
@@ -247,21 +250,27 @@ class OfferUplift(BaseEstimator):
             for plain in (False, True)
         )
         first = experiment.base if experiment.base in learners else learners[0]
+        starts = list(dict.fromkeys([first, _BOLD] if _BOLD in learners else [first]))
         effects = [held.effects]
         stack = fit_stack(effects, residuals, plain=plain, first=first)
-        used = list(dict.fromkeys([first, *stack.used()]))  # the others are left out from here on
+        used = list(dict.fromkeys([*starts, *stack.used()]))  # the others are left out from here on
         if repeats:
             effects = [out_of_fold(experiment, fold, used).effects for fold in folds[1:]]
         kept = [{name: repeat[name] for name in used} for repeat in effects]
-        stack = fit_stack(kept, residuals, plain=plain, first=first)
         scores = aipw_scores(experiment, experiment.outcome, nuisance)
-        tempered = aipw_scores(experiment, held.outcome, nuisance)
-        pooled, moved = self._pooled(experiment, tempered)
-        single = smallest_best(pooled, experiment.families)
-        averages = pooled[1:] - pooled[0]
-        held_out = [combine(stack, repeat, averages) for repeat in kept]
-        self._decide(experiment, self._pooled(experiment, scores)[1], moved, held_out, single)
-        mean = np.mean(held_out, axis=0)
+        choice = choose(
+            experiment,
+            kept,
+            starts,
+            residuals=residuals,
+            plain=plain,
+            scores=scores,
+            tempered=aipw_scores(experiment, held.outcome, nuisance),
+        )
+        stack, mean, single, averages = choice.stack, choice.effects, choice.single, choice.averages
+        self.best_single_ = (self.control_, *self.offers_)[single]
+        self.gain_, self.gain_se_ = choice.gain, choice.gain_se
+        self.personalizes_, self.evident_ = choice.personalizes, choice.evident
         leads = {} if self.personalizes_ else learn_leads(mean, single)
         offers = list(self.offers_)
         self.held_out_raw_ = pd.DataFrame(mean[back], columns=offers, index=index)
@@ -285,48 +294,6 @@ class OfferUplift(BaseEstimator):
             leads=leads,
         )
 
-    def _pooled(self, experiment: Experiment, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means of score columns as other offers and doses make them likely, and scores with these.
-
-        An offer that was picked for its mean is flattered by it, but not by the pooled one.
-        """
-        means, errors = self._means(experiment, scores)
-        pooled = pooled_means(means, errors)
-        for family in experiment.families:
-            rising = rising_means(means, errors, family)
-            pooled[list(family.codes)] = pooled[0] + rising[1:] - rising[0]
-        return pooled, scores + (pooled - means)
-
-    def _means(self, experiment: Experiment, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weighted means of score columns and their errors."""
-        estimates = [_mean(experiment, column) for column in scores.T]
-        means, errors = zip(*estimates, strict=True)
-        return np.array(means), np.array(errors)
-
-    def _decide(
-        self,
-        experiment: Experiment,
-        scores: np.ndarray,
-        tempered: np.ndarray,
-        held_out: Sequence[np.ndarray],
-        single: int,
-    ) -> None:
-        """Whether a choice by customer is expected to gain over the best offer for all."""
-        rows = np.arange(len(scores))
-        sent = np.zeros_like(scores)
-        forecast = 0.0
-        for effects in held_out:
-            values = np.column_stack([np.zeros(len(effects)), effects])
-            sent[rows, values.argmax(axis=1)] += 1.0 / len(held_out)
-            lead = values.max(axis=1) - values[:, single]
-            forecast += float(np.average(lead, weights=experiment.weight)) / len(held_out)
-        sent[:, single] -= 1.0
-        self.best_single_ = (self.control_, *self.offers_)[single]
-        self.gain_, self.gain_se_ = _mean(experiment, (sent * scores).sum(axis=1))
-        gain, error = _mean(experiment, (sent * tempered).sum(axis=1))
-        self.personalizes_ = is_believed(gain, error, forecast)
-        self.evident_ = self.personalizes_ and is_evident(self.gain_, self.gain_se_)
-
     def _record(
         self,
         experiment: Experiment,
@@ -337,7 +304,7 @@ class OfferUplift(BaseEstimator):
         """Averages, calibration and bands of the effects."""
         offers = pd.Index(self.offers_, name="offer")
         contrast = scores[:, 1:] - scores[:, :1]
-        errors = self._means(experiment, contrast)[1]
+        errors = mean_scores(experiment, contrast)[1]
         self.average_effects_ = pd.DataFrame({"effect": averages, "se": errors}, index=offers)
         weight, groups = experiment.weight, experiment.groups
         slopes = [
@@ -348,14 +315,6 @@ class OfferUplift(BaseEstimator):
         ]
         self.calibration_ = pd.DataFrame(slopes, columns=["slope", "se"], index=offers)
         self.bands_ = effect_bands(held_out, contrast, weight=weight, groups=groups)
-
-
-def _mean(experiment: Experiment, scores: np.ndarray) -> tuple[float, float]:
-    """Weighted mean of scores (rows,) and its standard error, by group."""
-    weight = experiment.weight / experiment.weight.mean()
-    mean = float(np.average(scores, weights=weight))
-    deviation = mean_estimate(weight * (scores - mean), clusters=experiment.groups)
-    return mean, deviation.se
 
 
 def _allowed(learners: Sequence[str] | None, experiment: Experiment) -> tuple[str, ...]:

@@ -88,8 +88,10 @@ def campaign(
     Raises
     ------
     Refusal
-        If there is no experiment to choose offers by, nobody to send to, or another campaign of
-        that name.
+        If there is no experiment to choose offers by, nobody to send to, another campaign of that
+        name, or one that another machine drew meanwhile.
+    LockHeld
+        If another job on this machine draws a campaign there, of whatever name.
     SuppressionsUnusable, StoreError
         If a list of objections or what the pipeline left is unusable.
     """
@@ -115,8 +117,10 @@ def campaign(
         "source": source.name,
     }
     here = waiting(folder) if isinstance(folder, Address) else folder
-    with only_one(here):
-        if name in published_folders(campaigns):
+    # One lock for all names, since each leaves out who is in the others.
+    with only_one(waiting(campaigns) if isinstance(campaigns, Address) else campaigns / "campaign"):
+        before = published_folders(campaigns)
+        if name in before:
             return _standing(folder, facts)
         with step(f"campaign {name}"), scratch_beside(here, "parts") as scratch:
             lists = [suppressions_of(source, run.tables, as_of)]
@@ -153,8 +157,11 @@ def campaign(
                 steps = pd.Series(drawn.steps).rename_axis("step").reset_index(name="customers")
                 save_table(steps, new.path / "funnel.csv")
                 (new.path / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
-                if name in published_folders(campaigns):  # another machine was quicker
-                    raise Refusal(f"{folder}: was drawn meanwhile; campaigns are never changed")
+                if published_folders(campaigns) != before:  # another machine was quicker
+                    raise Refusal(
+                        f"{campaigns}: changed meanwhile, and its campaigns say who is left out; "
+                        "draw this one again"
+                    )
                 new.extra.update(
                     facts, drawn_at=summary["drawn_at"], model_version=drawn.model_version
                 )

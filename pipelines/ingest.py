@@ -180,7 +180,8 @@ def _simulate(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) 
     from ..models.simulation.simulate import simulate
     from ..models.simulation.world import World
 
-    world = from_mapping(World, source.simulate or {}, f"{source.path}: simulate")
+    ahead = {"churn_horizon_days": source.churn.horizon_days} if source.churn else {}
+    world = from_mapping(World, {**(source.simulate or {}), **ahead}, f"{source.path}: simulate")
     simulated = simulate(world, seed=seed)
     for name, frame in simulated.tables.items():
         connection.register("incoming", frame)

@@ -100,7 +100,8 @@ class Source:
     tables
         Queries by table of the contract; customers is needed.
     simulate
-        In the place of tables: the parameters of a simulated world.
+        In the place of tables: the parameters of a simulated world, which looks as far ahead as
+        `churn` does.
     churn
         When a customer counts as lost. Without it there is no churn model.
     experiment
@@ -149,6 +150,12 @@ class Source:
         if bool(self.tables) == (self.simulate is not None):
             given = "both" if self.tables else "neither"
             raise ValueError(f"must have either tables or simulate, found {given}")
+        ahead = (self.simulate or {}).get("churn_horizon_days")
+        if self.churn and ahead not in (None, self.churn.horizon_days):
+            raise ValueError(
+                f"simulate: churn_horizon_days must be churn.horizon_days "
+                f"({self.churn.horizon_days}), found {ahead}; leave it out, and it is"
+            )
         for name in self.tables:
             if name not in TABLES:
                 raise ValueError(f"tables: unknown table '{name}'; {suggest(name, [*TABLES])}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ LOGGED = ("customer_id", "campaign", "offered_at", "chosen", "offer", "propensit
 
 
 def write_offer_lists(folder: Path) -> None:
-    """`send-<offer>.csv` for each offer of `send.parquet`; safe to open in a spreadsheet."""
+    """A CSV for each offer of `send.parquet`, see `_list_of`; safe to open in a spreadsheet."""
     for file in folder.glob("send-*.csv"):
         file.unlink()
     reader = pq.ParquetFile(folder / SEND)
@@ -36,8 +37,7 @@ def write_offer_lists(folder: Path) -> None:
     for name in sorted(offers):
         tables = map(reader.read_row_group, groups)
         rows = (table.filter(pc.equal(table["offer"], name)) for table in tables)
-        file = folder / f"send-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.csv"
-        write_rows(reader.schema_arrow, rows, file)
+        write_rows(reader.schema_arrow, rows, folder / _list_of(name))
 
 
 @contextmanager
@@ -87,3 +87,13 @@ def contacted_since(campaigns: Place, source: str, moment: pd.Timestamp) -> pd.I
             for file in files.values()
         ]
     return pd.Index(pd.concat(recent)["customer_id"].unique() if recent else [])
+
+
+def _list_of(offer: str) -> str:
+    """Name of the CSV of an offer, the same in every campaign.
+
+    Where characters are replaced, a digest of the offer tells `10%` from `10$`.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", offer)
+    digest = "" if plain == offer else f"-{hashlib.sha256(offer.encode()).hexdigest()[:8]}"
+    return f"send-{plain}{digest}.csv"

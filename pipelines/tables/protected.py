@@ -6,7 +6,6 @@ What the list says is counted by their groups, a part of the customers at a time
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +23,7 @@ from .parts import beside, parts_of
 LATEST = """
 copy (
     select customer_id, {columns} from read_parquet($file, file_row_number = true)
-    where {known}
+    where {known} and customer_id in (select customer_id from read_parquet($listed))
     qualify row_number() over (partition by customer_id order by {order} file_row_number desc) = 1
     order by customer_id
 ) to $out (format parquet)
@@ -48,7 +47,7 @@ def count_protected(
     known = latest_protected(
         tables,
         source.protected,
-        as_of=moment_of(recommendations),
+        recommendations,
         machine=machine,
         scratch=scratch,
     )
@@ -62,7 +61,7 @@ def count_protected(
     no_offer = {one.control: control for one in experiments}
     asked = [name for name in asked if name in listed_columns(recommendations)]
     names = [name for name in pq.read_schema(known).names if name != "customer_id"]
-    bands = {name: bands_of(_numbers(recommendations, known, name)) for name in names}
+    bands = {name: bands_of(_numbers(known, name)) for name in names}
     counts: dict[str, pd.DataFrame] = {}
     today = parts_of(known, ["customer_id", *names])
     for customers, facts in beside(list_parts(recommendations, asked), today):
@@ -79,9 +78,11 @@ def count_protected(
 
 
 def latest_protected(
-    tables: Path, names: Sequence[str], *, as_of: datetime, machine: Machine, scratch: Path
+    tables: Path, names: Sequence[str], recommendations: Path, *, machine: Machine, scratch: Path
 ) -> Path | None:
     """A file of the protected columns that there are, in the order of the ids; None without any.
+
+    Of each customer of the list it has the latest row known by the moment of the list.
 
     Parameters
     ----------
@@ -89,8 +90,8 @@ def latest_protected(
         Folder of the tables.
     names
         The columns under `protected:` of the source.
-    as_of
-        Of each customer the latest row known by then (naive UTC) is taken.
+    recommendations
+        The list.
     machine
         Limits of DuckDB, which sorts.
     scratch
@@ -101,16 +102,17 @@ def latest_protected(
     found = [name for name in names if name in present]
     if not found:
         return None
-    dated = "known_at" in present
+    dated, as_of = "known_at" in present, moment_of(recommendations)
     schema = pq.read_schema(file)
     query = LATEST.format(
         columns=", ".join(_selected(schema.field(name)) for name in found),
-        known=f"known_at is null or known_at <= timestamp '{as_of}'" if dated else "true",
+        known=f"(known_at is null or known_at <= timestamp '{as_of}')" if dated else "true",
         order="known_at desc nulls last," if dated else "",
     )
     out = scratch / "protected.parquet"
     with open_duckdb(machine.memory_limit, machine.threads, spill=scratch) as connection:
-        connection.execute(query, {"file": str(file), "out": str(out)})
+        files = {"file": file, "listed": recommendations, "out": out}
+        connection.execute(query, {name: str(path) for name, path in files.items()})
     return out
 
 
@@ -120,10 +122,9 @@ def _selected(field: pa.Field) -> str:
     return f"{name}::timestamp as {name}" if pa.types.is_date(field.type) else name
 
 
-def _numbers(recommendations: Path, known: Path, name: str) -> pd.Series:
-    """A column of all customers of the list if it holds numbers or dates, else nothing."""
+def _numbers(known: Path, name: str) -> pd.Series:
+    """A column of all customers if it holds numbers or dates, else nothing."""
     kind = pq.read_schema(known).field(name).type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_timestamp(kind)):
         return pd.Series(dtype="str")
-    pairs = beside(list_parts(recommendations, []), parts_of(known, ["customer_id", name]))
-    return pd.concat([facts[name] for _, facts in pairs], ignore_index=True)
+    return pd.read_parquet(known, columns=[name])[name]

@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT
 
 from winback.models.decision.draws import Draws, draw, offer_probabilities
+from winback.pipelines import campaign as drawing
 from winback.pipelines.cli import main
 from winback.pipelines.fingerprint import hash_raw
 from winback.pipelines.settings.source_files import load_source
@@ -148,6 +149,54 @@ def test_customers_of_a_campaign_are_not_in_the_next_one_of_the_same_days(projec
     log = pd.read_parquet(folder / "log.parquet")
     assert f"in another campaign {len(log):,}" in done.stderr
     assert not (project / "data/campaigns/spring2").exists()
+
+
+def meanwhile(monkeypatch, happens):
+    """Let something happen while the next campaign is drawn; gives the list of what it gave."""
+    draw_campaign, given = drawing.draw_campaign, []
+
+    def drawn(*args, **kwargs):
+        monkeypatch.setattr(drawing, "draw_campaign", draw_campaign)
+        given.append(happens())
+        return draw_campaign(*args, **kwargs)
+
+    monkeypatch.setattr(drawing, "draw_campaign", drawn)
+    return given
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_two_campaigns_are_not_drawn_at_a_time(project, monkeypatch, request, stored):
+    place = str(request.getfixturevalue("store")) if stored else "data/at_once"
+
+    def draws(name):
+        return called_in(project, "winback", "campaign", "--name", name, "--campaigns", place)
+
+    second = meanwhile(monkeypatch, lambda: draws("b"))
+    first = draws("a")
+    assert first.returncode == 0, first.stderr
+    assert second[0].returncode == 8
+    assert "[WB007]" in second[0].stderr
+    assert "another job is writing there" in second[0].stderr
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_another_machine_drew_meanwhile_is_not_overlooked(
+    project, folder, monkeypatch, request, stored
+):
+    place = request.getfixturevalue("store") if stored else project / "data/two_machines"
+
+    def elsewhere():
+        with replace_folder(below(place, "b")) as new:
+            shutil.copy(folder / "log.parquet", new.path)
+            new.extra["source"] = "kumar"
+
+    meanwhile(monkeypatch, elsewhere)
+    there = ["--campaigns", str(place)]
+    done = called_in(project, "winback", "campaign", "--name", "a", *there)
+    assert done.returncode == 3
+    assert "changed meanwhile" in done.stderr
+    again = called_in(project, "winback", "campaign", "--name", "a", *there)
+    assert f"in another campaign {len(pd.read_parquet(folder / 'log.parquet')):,}" in again.stderr
 
 
 def test_who_objected_since_the_list_was_made_is_not_sent_anything(project, folder, tmp_path):

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from shop import SHOP, bytes_of, run, shop, write_raw
@@ -208,6 +209,16 @@ def test_a_simulated_source_keeps_the_contract_and_its_truth_apart(tmp_path):
         pq.read_schema(file).names for file in (tmp_path / "out" / "tables").glob("*.parquet")
     ]
     assert not any(name.startswith(("true_", "return_prob")) for each in tables for name in each)
+
+
+def test_a_simulated_world_looks_as_far_ahead_as_churn_does(tmp_path):
+    risks = []
+    for days in (60, 180):
+        (tmp_path / "world.yaml").write_text(f"{WORLD}churn: {{horizon_days: {days}}}")
+        run(load_source(tmp_path / "world.yaml"), tmp_path / f"{days}", seed=1)
+        active = pd.read_parquet(tmp_path / f"{days}/truth/active.parquet")
+        risks.append(active["churn_probability"].mean())
+    assert risks[1] > 2 * risks[0]
 
 
 def test_an_unknown_parameter_of_a_world_is_named(tmp_path):

@@ -99,6 +99,14 @@ def test_a_missing_file_says_what_it_is_and_where_to_get_it(tmp_path):
     require_raw_files(source)
 
 
+def test_a_world_that_looks_further_ahead_than_churn_is_refused(tmp_path):
+    text = PLAIN[: PLAIN.index("tables:")] + "churn: {horizon_days: 180}\nsimulate: {%s}\n"
+    for said in ("", "churn_horizon_days: 180"):
+        assert load_source(write(tmp_path, text % said)).churn.horizon_days == 180
+    with pytest.raises(SettingsError, match=r"simulate: churn_horizon_days must be .*\(180\), fou"):
+        load_source(write(tmp_path, text % "churn_horizon_days: 90"))
+
+
 def test_files_are_recognized_in_queries(tmp_path):
     query = """
       -- don't be fooled by this apostrophe

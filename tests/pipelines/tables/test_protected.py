@@ -9,21 +9,51 @@ from winback.models.offers import Offer
 from winback.pipelines.settings.experiments import Experiment
 from winback.pipelines.settings.params import Machine
 from winback.pipelines.settings.sources import Source, TableQuery
-from winback.pipelines.tables import parts
+from winback.pipelines.tables import parts, protected
 from winback.pipelines.tables.protected import count_protected, latest_protected
 
 MACHINE = Machine(threads=1, memory_limit="1GB")
 
 
+def write_list(folder, customers):
+    """A list of candidates for the offer `mail`."""
+    listed = pd.DataFrame(
+        {
+            "customer_id": customers,
+            "as_of": pd.Timestamp("2024-07-01"),
+            "recommended_offer": "mail",
+            "holdout": False,
+            "excluded_by": pd.Series([None] * len(customers), dtype="str"),
+            "expected_incremental_profit": 1.0,
+            "uplift_mail": 0.1,
+            "reasons": "best",
+            "model_version": "1",
+        }
+    )
+    listed.to_parquet(folder / "list.parquet", index=False)
+    return folder / "list.parquet"
+
+
+def shop(*protected):
+    """A source with an experiment and protected columns."""
+    return Source(
+        name="shop",
+        title="A shop",
+        protected=protected,
+        experiment=Experiment({"mail": Offer()}),
+        tables={"customers": TableQuery("from c"), "offers": TableQuery("from o")},
+    )
+
+
 @pytest.fixture
 def latest(tmp_path):
-    def read(names, attributes=None):
+    def read(names, attributes=None, *, customers=("a", "b")):
         if attributes is not None:
             pd.DataFrame(attributes).to_parquet(tmp_path / "attributes.parquet")
         file = latest_protected(
             tmp_path,
             names,
-            as_of=pd.Timestamp("2024-07-01"),
+            write_list(tmp_path, customers),
             machine=MACHINE,
             scratch=tmp_path,
         )
@@ -43,6 +73,7 @@ def test_the_latest_row_known_by_then_is_taken(latest):
             "region": ["only", "old", "now", "later", "first", "last", "later"],
             "income": 1.0,
         },
+        customers=[1, 2, 4, 5],
     )
     assert found.columns.tolist() == ["customer_id", "region"]
     assert found.set_index("customer_id")["region"].to_dict() == {1: "now", 2: "only", 4: "last"}
@@ -63,20 +94,7 @@ def test_without_columns_or_attributes_there_is_nothing(latest):
 def test_a_text_of_too_many_values_names_nobody(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(parts, "PART_ROWS", 20)  # no part by itself has too many
     people = np.arange(MOST_GROUPS + 2)
-    listed = pd.DataFrame(
-        {
-            "customer_id": people,
-            "as_of": pd.Timestamp("2024-07-01"),
-            "recommended_offer": pd.Series("mail", people),
-            "holdout": False,
-            "excluded_by": pd.Series([None] * len(people), dtype="str"),
-            "expected_incremental_profit": 1.0,
-            "uplift_mail": 0.1,
-            "reasons": "best",
-            "model_version": "1",
-        }
-    )
-    listed.to_parquet(tmp_path / "list.parquet", index=False)
+    file = write_list(tmp_path, people)
     pd.DataFrame(
         {
             "customer_id": people,
@@ -84,14 +102,25 @@ def test_a_text_of_too_many_values_names_nobody(tmp_path, monkeypatch, capsys):
             "district": [f"district {one % MOST_GROUPS}" for one in people],
         }
     ).to_parquet(tmp_path / "attributes.parquet")
-    source = Source(
-        name="shop",
-        title="A shop",
-        protected=("name", "district"),
-        experiment=Experiment({"mail": Offer()}),
-        tables={"customers": TableQuery("from c"), "offers": TableQuery("from o")},
-    )
-    counts = count_protected(source, tmp_path, tmp_path / "list.parquet", MACHINE, tmp_path)
+    counts = count_protected(shop("name", "district"), tmp_path, file, MACHINE, tmp_path)
     assert {*counts} == {"district"}
     assert counts["district"]["candidates"].sum() == len(people)
     assert "name: has too many values for groups" in capsys.readouterr().err
+
+
+def test_bands_are_of_the_customers_of_the_list_read_once_for_all_columns(tmp_path, monkeypatch):
+    read, reads = protected.list_parts, []
+
+    def counting(file, columns):
+        reads.append(columns)
+        return read(file, columns)
+
+    monkeypatch.setattr(protected, "list_parts", counting)
+    file = write_list(tmp_path, range(100))
+    people = np.arange(300)  # of whom two thirds are not listed
+    ages = pd.DataFrame({"customer_id": people, "age": people, "income": 2.0 * people})
+    ages.to_parquet(tmp_path / "attributes.parquet")
+    counts = count_protected(shop("age", "income"), tmp_path, file, MACHINE, tmp_path)
+    assert counts["age"]["candidates"].tolist() == [25] * 4
+    assert counts["income"]["candidates"].tolist() == [25] * 4
+    assert len(reads) == 1

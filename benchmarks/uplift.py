@@ -46,6 +46,7 @@ PEERS = (
     "econml CausalForestDML",
     "perpetual uplift",
 )
+SLOW = PEERS[-2:]
 
 
 def ours(table: Table, *, each: bool) -> tuple[dict[str, pd.DataFrame], dict[str, list[float]]]:
@@ -292,7 +293,7 @@ def mean_and_reach(found: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 def main() -> None:
     """Parse the arguments and print a table per world."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few rows and seeds, no forest")
+    parser.add_argument("--quick", action="store_true", help="few rows and seeds, no slow peers")
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--world", choices=WORLDS, action="append")
@@ -305,12 +306,12 @@ def main() -> None:
     for world in asked.world or WORLDS:
         halves = world.startswith("hillstrom")
         rows = asked.rows or (5_000 if asked.quick else 50_000)
-        forest_free = [peer for peer in asked.peers if not (asked.quick and "Forest" in peer)]
+        peers = [peer for peer in asked.peers if not (asked.quick and peer in SLOW)]
         compare(
             world,
             partial(draw, world, rows=rows),
             seeds=asked.seeds or (2 if asked.quick else 20 if halves else 10),
-            peers=forest_free,
+            peers=peers,
             each=not asked.quick if asked.each is None else asked.each,
             kept=asked.kept,
         )

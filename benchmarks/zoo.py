@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from results import show
-from uplift import KEPT, PEERS, compare, gap_to_ours, mean_and_reach
+from uplift import KEPT, PEERS, SLOW, compare, gap_to_ours, mean_and_reach
 from worlds import WORLDS, table
 
 
@@ -60,7 +60,7 @@ def standing(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     )
     ours = rows.xs("winback", level="method")
     paired = rows.join(ours.add_suffix(" of ours"), on=["world", "seed"])
-    paired = paired.drop(index=["winback", "random"], level="method")
+    paired = paired.drop(index=["winback", "random"], level="method", errors="ignore")
     paired["more"] = paired["gain over none of ours"] - paired["gain over none"]
     of_gain = ["gain over none of ours", "gain over none", "more"]
     by_seed = paired[of_gain].dropna().groupby(["seed", "method"], sort=False).mean()
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--world", choices=WORLDS, action="append")
-    parser.add_argument("--peers", nargs="*", default=[one for one in PEERS if "Forest" not in one])
+    parser.add_argument("--peers", nargs="*", default=[one for one in PEERS if one not in SLOW])
     parser.add_argument("--kept", type=Path, default=KEPT, help="where the peers' answers are kept")
     asked = parser.parse_args()
     frames, found = {}, {}

@@ -8,8 +8,7 @@ What to claim: a gain is evident beyond `EVIDENCE` standard errors on held-out r
 from __future__ import annotations
 
 import numpy as np
-
-from ..averaging import likelihood_mean
+from scipy.special import softmax
 
 EVIDENCE = 1.645  # standard errors; without effects a gain is evident in 5% of the experiments
 _SPREADS = np.geomspace(0.02, 5.0, 40)  # of the arms' means, in units of their range or error
@@ -56,4 +55,4 @@ def pooled_means(means: np.ndarray, errors: np.ndarray) -> np.ndarray:
             - 0.5 * float((weight * (means - centre) ** 2).sum())
         )
         shrunk.append(centre + (means - centre) * spread**2 * weight)
-    return likelihood_mean(shrunk, logs)
+    return np.asarray(softmax(logs) @ np.array(shrunk))

@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.isotonic import isotonic_regression
-
-from ..averaging import likelihood_mean
 
 _POWERS = (0.0, 0.5, 1.0)  # of the dose, in the trends of an average response; 0: none
 _SPREADS = np.geomspace(0.02, 5.0, 10)  # of what is left of it, in units of the means' range
@@ -102,7 +101,7 @@ def rising_means(means: np.ndarray, errors: np.ndarray, family: DoseFamily) -> n
             space = np.linalg.slogdet(noisy)[1] + np.log(precision.sum())
             logs.append(-0.5 * (space + float(left @ (mean - centre))))
             found.append(centre + prior @ left)
-    smooth = likelihood_mean(found, logs)
+    smooth = softmax(logs) @ np.array(found)
     return np.append(smooth[0], isotonic_regression(smooth[1:], sample_weight=error[1:] ** -2.0))
 
 

@@ -16,8 +16,8 @@ from itertools import combinations
 
 import numpy as np
 from scipy.optimize import nnls
+from scipy.special import softmax
 
-from ..averaging import likelihood_mean
 from .learners import split_effects
 from .residuals import Residuals
 
@@ -129,7 +129,7 @@ def _weights(
             weights, gain = _solve(gram, pull, prior[:, 0], certainty, chosen)
             logs.append(gain - _JOINING * size)
             solutions.append(weights)
-    weights = likelihood_mean(solutions, logs)
+    weights = np.asarray(softmax(logs) @ np.array(solutions))
     weights[weights < _LEAST_WEIGHT] = 0.0
     return weights
 

@@ -1,0 +1,35 @@
+"""Where each method stands over all worlds, as the benchmarks count it."""
+
+import pandas as pd
+import pytest
+from zoo import standing
+
+
+def world(ours, peer, *, share=(0.8, 0.6)):
+    """Three seeds of a world by what ours and a peer earn in each; nothing else is compared."""
+    rows = [
+        {"seed": seed, "method": method, "value": value, "gain over none": part, "fit s": seconds}
+        for seed, values in enumerate(zip(ours, peer, strict=True))
+        for method, value, part, seconds in zip(
+            ("winback", "peer"), values, share, (2.0, 8.0), strict=True
+        )
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_worlds_are_counted_and_shares_are_of_those_where_there_is_something_to_gain():
+    frames = {
+        "surely": world([1.0, 1.1, 1.2], [0.5, 0.6, 0.7]),
+        "barely": world([1.0, 1.0, 1.0], [0.5, 1.2, 0.9], share=(0.4, 0.4)),
+        "same": world([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], share=(None, None)),
+        "worse": world([0.2, 0.3, 0.4], [0.3, 0.5, 0.5], share=(0.3, 0.9)),
+        "without the peer": world([1.0], [1.0]).query("method == 'winback'"),
+    }
+    found = standing(frames).loc["peer"]
+    assert found[["first", "level", "behind"]].tolist() == [2, 1, 1]
+    assert found[["surely first", "surely behind"]].tolist() == [1, 0]
+    assert found["our share"] == pytest.approx((0.8 + 0.4 + 0.3) / 3)
+    assert found["share"] == pytest.approx((0.6 + 0.4 + 0.9) / 3)
+    assert found["more"] == pytest.approx(found["our share"] - found["share"])
+    assert found["+-"] == pytest.approx(0.0, abs=1e-12)  # the same in every seed
+    assert found["cpu"] == pytest.approx(0.25)

@@ -1,8 +1,8 @@
 """Tests of whether personal offers gain over the best single one.
 
 Two questions are kept apart. What to do: with equal costs of either error the better guess is done,
-however faint; what the model forecasts and what held-out rows say are weighed by their precision.
-What to claim: a gain is evident beyond `EVIDENCE` standard errors on held-out rows.
+however faint, so personal offers are sent where they gain anything on held-out rows. What to claim:
+a gain is evident beyond `EVIDENCE` standard errors there.
 """
 
 from __future__ import annotations
@@ -12,22 +12,6 @@ from scipy.special import softmax
 
 EVIDENCE = 1.645  # standard errors; without effects a gain is evident in 5% of the experiments
 _SPREADS = np.geomspace(0.02, 5.0, 40)  # of the arms' means, in units of their range or error
-
-
-def is_believed(gain: float, error: float, forecast: float) -> bool:
-    """Whether the expected gain is positive and the held-out rows do not contradict it.
-
-    Parameters
-    ----------
-    gain, error
-        Gain on held-out rows and its standard error.
-    forecast
-        Gain that the model forecasts. Its prior has half of it as the mean, since the greatest of
-        several effects is partly noise, and twice of it as the standard deviation.
-    """
-    if forecast <= 0 or gain < -error:
-        return False
-    return gain + error**2 / (8.0 * forecast) > 0  # a normal prior of mean f / 2, deviation 2 f
 
 
 def is_evident(gain: float, error: float) -> bool:

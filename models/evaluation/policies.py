@@ -21,7 +21,7 @@ from ..intervals import Estimate, mean_estimate, paired_difference, ratio_scores
 from ..offers import Offer, chances_of, expected_costs, with_control
 from ..total_return import best_at, best_rate
 from .offpolicy import offer_scores
-from .personal_gain import is_believed, is_evident, pooled_means
+from .personal_gain import is_evident, pooled_means
 
 
 @dataclass(frozen=True)
@@ -261,12 +261,12 @@ def decide(graded: Graded, *, ships: Graded | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        best_single (may be the control), personalize (a gain is expected, see `is_believed`);
+        best_single (may be the control), personalize (personal offers gain over it);
         of the rows `ships`: evidence (personal offers are sent and their gain over the offer that
         is best for all there lies beyond the noise, see `is_evident`), gain, gain_error, n.
     """
-    best, gain, forecast = _lead(graded)
-    personalize = is_believed(gain.value, gain.se, forecast)
+    best, gain = _lead(graded)
+    personalize = bool(gain.value > 0)
     shown = gain if ships is None else _lead(ships)[1]
     return {
         "best_single": graded.names[best],
@@ -278,8 +278,8 @@ def decide(graded: Graded, *, ships: Graded | None = None) -> dict[str, Any]:
     }
 
 
-def _lead(graded: Graded) -> tuple[int, Estimate, float]:
-    """The best offer for all, the gain of a personal choice over it, and what is forecast of it."""
+def _lead(graded: Graded) -> tuple[int, Estimate]:
+    """The best offer for all, and the gain of a personal choice over it."""
     singles = [_earned(graded, _always(position, graded)) for position in range(len(graded.names))]
     earns = [mean_estimate(single, clusters=graded.groups) for single in singles]
     means, errors = (np.array([getattr(one, name) for one in earns]) for name in ("value", "se"))
@@ -289,9 +289,7 @@ def _lead(graded: Graded) -> tuple[int, Estimate, float]:
     if graded.spent is None:  # the best was picked for its mean, which flatters it
         graded = replace(graded, scores=graded.scores + (pooled - means))
     single = _earned(graded, _always(best, graded))
-    gain = paired_difference(_earned(graded, personal), single, clusters=graded.groups)
-    forecast = _expected(graded, personal) - _expected(graded, _always(best, graded))
-    return best, gain, forecast
+    return best, paired_difference(_earned(graded, personal), single, clusters=graded.groups)
 
 
 def tailored_rule(
@@ -349,15 +347,6 @@ def _personal(graded: Graded) -> np.ndarray:
     gain, cost = graded.expected[:, 1:], graded.to_spend[:, 1:]
     chosen = 1 + best_at(best_rate(gain, cost), gain, cost)
     return _one_each(np.where((gain > 0).any(axis=1), chosen, 0), graded.expected)
-
-
-def _expected(graded: Graded, probabilities: np.ndarray) -> float:
-    """What the model forecasts of a policy, in the unit of the objective."""
-    promised = float((probabilities * graded.expected).sum())
-    if graded.to_spend is None:
-        return promised / len(probabilities)
-    money = float((probabilities * graded.to_spend).sum())
-    return promised / money if money > 0 else 0.0
 
 
 def _sent(chosen: np.ndarray, graded: Graded) -> np.ndarray:

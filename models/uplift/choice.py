@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..evaluation.personal_gain import is_believed, is_evident, pooled_means
+from ..evaluation.personal_gain import is_evident, pooled_means
 from ..intervals import mean_estimate
 from .doses import rising_means, smallest_best
 from .learners import Experiment
@@ -36,7 +36,7 @@ class Choice:
     gain, gain_se
         The gain and its standard error.
     personalizes
-        Whether a gain is expected (`personal_gain.is_believed`).
+        Whether there is a gain, by tempered outcomes.
     evident
         Whether it lies beyond the noise, too.
     """
@@ -75,7 +75,7 @@ def choose(
         What weights and slopes are fitted to, see `fit_stack`.
     scores, tempered
         (rows, 1 + offers) AIPW scores of the outcome, which tell the gain, and of the tempered
-        outcome, which tell the averages and whether a gain is expected.
+        outcome, which tell the averages and whether to personalize.
     """
     means, tempered = pooled_scores(experiment, tempered)
     _, scores = pooled_scores(experiment, scores)
@@ -107,16 +107,13 @@ def choice_by(
     averages = means[1:] - means[0]
     rows = np.arange(len(scores))
     sent = np.zeros_like(scores)
-    forecast = 0.0
     combined = [combine(stack, repeat, averages) for repeat in repeats]
     for effects in combined:
         values = np.column_stack([np.zeros(len(effects)), effects])
         sent[rows, values.argmax(axis=1)] += 1.0 / len(combined)
-        lead = values.max(axis=1) - values[:, single]
-        forecast += float(np.average(lead, weights=experiment.weight)) / len(combined)
     sent[:, single] -= 1.0
     gain, error = mean_score(experiment, (sent * scores).sum(axis=1))
-    expected = is_believed(*mean_score(experiment, (sent * tempered).sum(axis=1)), forecast)
+    personalizes = mean_score(experiment, (sent * tempered).sum(axis=1))[0] > 0
     return Choice(
         single=single,
         averages=averages,
@@ -124,8 +121,8 @@ def choice_by(
         effects=np.mean(combined, axis=0),
         gain=gain,
         gain_se=error,
-        personalizes=expected,
-        evident=expected and is_evident(gain, error),
+        personalizes=personalizes,
+        evident=personalizes and is_evident(gain, error),
     )
 
 

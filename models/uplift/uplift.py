@@ -2,12 +2,12 @@
 
 `OfferUplift` fits several learners of the effect of every offer, weighs them by how well they
 explain out-of-fold rows, shrinks the result towards each offer's average as far as those rows ask,
-and offers by customer wherever a gain over the best single offer for all is to be expected. Whether
-that gain is evident on held-out rows is reported separately. The learners are weighed twice: from
-the base learner on, which has been shrunk already, and from the stumps on, which find in fewer rows
-what one threshold decides, and something in nothing, too; these choose where their gain is evident
-and that of the others is not. Where no gain is expected, no other offer is shown as better than the
-best single one (see `best_offer_ahead`).
+and offers by customer wherever that gains on them over the best single offer for all. Whether the
+gain is evident is reported separately. The learners are weighed twice: from the base learner on,
+which has been shrunk already, and from the stumps on, which find in fewer rows what one threshold
+decides, and something in nothing, too; these choose where their gain is evident and that of the
+others is not. Where there is no gain, no other offer is shown as better than the best single one
+(see `best_offer_ahead`).
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ class OfferUplift(BaseEstimator):
     weights_ : DataFrame, index learner, columns shared, own
     calibration_ : DataFrame, index offer, columns slope, se, of scores on out-of-fold effects
     bands_ : DataFrame, groups of like out-of-fold effects with their observed average effect
-    personalizes_ : bool, whether a choice by customer is expected to gain: what the model
-        forecasts and what out-of-fold rows say, weighed by their precision
+    personalizes_ : bool, whether a choice by customer gains on out-of-fold rows
     evident_ : bool, whether that gain lies beyond the noise of out-of-fold rows (5%, one-sided)
     best_single_ : str, the best offer for all (may be the control)
     gain_, gain_se_ : float, gain of the personal choice over it and population standard error

@@ -179,10 +179,10 @@ def policies(inputs: Inputs, findings: Findings) -> Iterator[Block]:
         "Each policy is valued on customers of the experiment whom the graded models have not seen "
         f"(doubly robust, {findings.level:.0%} intervals); ours as it is deployed, after rules and "
         "limits. Gains are paired, customer by customer; an interval that contains zero is within "
-        "noise. Personal offers are sent where they are expected to gain: what the models forecast "
-        "and what out-of-fold rows say are weighed by their precision. The gain is called evident "
-        f"where it exceeds {EVIDENCE:.2f} of its standard errors on all rows that the models learn "
-        "from, each forecast without itself; these are more than the held-out ones below."
+        "noise. Personal offers are sent where they gain on out-of-fold rows. That gain is called "
+        f"evident where it exceeds {EVIDENCE:.2f} of its standard errors on all rows that the "
+        "models learn from, each forecast without itself; these are more than the held-out ones "
+        "below."
     )
     # The objective of the campaign comes first.
     graded = dict(list(findings.policies.groupby("objective", sort=False)))

@@ -42,9 +42,23 @@ def test_the_gain_is_that_of_the_offers_chosen_by_effects_of_each_repeat(crossin
         by_hand += (scores[np.arange(900), best] - scores[:, 2]) / 2
     assert found.gain == pytest.approx(by_hand.mean())
     assert found.gain_se == pytest.approx(by_hand.std(ddof=1) / np.sqrt(900))
+    assert found.personalizes == (found.gain > 0)  # where nobody is sent anything else it is 0
     if not crossing:
         assert found.gain == 0
-        assert not found.personalizes  # nobody would be sent anything else
+        assert not found.evident
+
+
+def test_personal_offers_are_sent_where_tempered_outcomes_gain_however_little():
+    rng, experiment = rows_of_an_experiment(900)
+    repeats = [{"only": rng.normal(size=(900, 2))}]
+    means, scores = np.array([0.3, 0.4, 0.5]), np.zeros((900, 3))
+    chosen = means[1:] - means[0] + repeats[0]["only"] - repeats[0]["only"].mean(axis=0)
+    lead = np.column_stack([np.zeros(900), chosen])
+    for sign in (1, -1):
+        found = choice_by(
+            STACK, repeats, experiment, means=means, scores=scores, tempered=1e-6 * sign * lead
+        )
+        assert found.personalizes == (sign > 0)
         assert not found.evident
 
 

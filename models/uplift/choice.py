@@ -15,8 +15,7 @@ from ..evaluation.personal_gain import is_evident, pooled_means
 from ..intervals import mean_estimate
 from .doses import rising_means, smallest_best
 from .learners import Experiment
-from .residuals import Residuals
-from .stacking import Stack, combine, fit_stack
+from .stacking import Stack, combine
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Choice:
     personalizes
         Whether there is a gain, by tempered outcomes.
     evident
-        Whether it lies beyond the noise, too.
+        Whether the mean gain by all stacks lies beyond the noise, too.
     """
 
     single: int
@@ -52,78 +51,62 @@ class Choice:
 
 
 def choose(
-    experiment: Experiment,
+    stacks: Sequence[Stack],
     repeats: Sequence[Mapping[str, np.ndarray]],
-    starts: Sequence[str],
+    experiment: Experiment,
     *,
-    residuals: Residuals,
-    plain: Residuals,
     scores: np.ndarray,
     tempered: np.ndarray,
 ) -> Choice:
-    """The first choice whose gain is evident, by weights that start from each learner in turn.
+    """The choice by the first stack, or by the last if only with that one a gain is evident.
 
-    If none is evident, the one by weights that start from the first of them.
+    Two tests, of either stack, would claim a gain in nothing twice as often as one. So there is one
+    test, of the mean gain of all stacks, which varies less than that of each.
 
     Parameters
     ----------
     repeats
         Out-of-fold effects (rows, offers) by learner, of each repeat of cross-fitting.
-    starts
-        Learners that are believed until the rows say otherwise.
-    residuals, plain
-        What weights and slopes are fitted to, see `fit_stack`.
     scores, tempered
         (rows, 1 + offers) AIPW scores of the outcome, which tell the gain, and of the tempered
         outcome, which tell the averages and whether to personalize.
     """
     means, tempered = pooled_scores(experiment, tempered)
     _, scores = pooled_scores(experiment, scores)
-    choices = [
-        choice_by(
-            fit_stack(repeats, residuals, plain=plain, first=first),
-            repeats,
-            experiment,
-            means=means,
-            scores=scores,
-            tempered=tempered,
-        )
-        for first in starts
-    ]
-    return next((choice for choice in choices if choice.evident), choices[0])
-
-
-def choice_by(
-    stack: Stack,
-    repeats: Sequence[Mapping[str, np.ndarray]],
-    experiment: Experiment,
-    *,
-    means: np.ndarray,
-    scores: np.ndarray,
-    tempered: np.ndarray,
-) -> Choice:
-    """The choice by the effects of one stack; `means` (1 + offers,) are pooled, scores moved."""
     single = smallest_best(means, experiment.families)
     averages = means[1:] - means[0]
-    rows = np.arange(len(scores))
-    sent = np.zeros_like(scores)
-    combined = [combine(stack, repeat, averages) for repeat in repeats]
-    for effects in combined:
-        values = np.column_stack([np.zeros(len(effects)), effects])
-        sent[rows, values.argmax(axis=1)] += 1.0 / len(combined)
-    sent[:, single] -= 1.0
-    gain, error = mean_score(experiment, (sent * scores).sum(axis=1))
-    personalizes = mean_score(experiment, (sent * tempered).sum(axis=1))[0] > 0
+    effects = [[combine(stack, repeat, averages) for repeat in repeats] for stack in stacks]
+    moves = [moved(found, single) for found in effects]
+    gained = [(move * scores).sum(axis=1) for move in moves]
+    evident = is_evident(*mean_score(experiment, np.mean(gained, axis=0)))
+    by_first = is_evident(*mean_score(experiment, gained[0]))
+    taken = -1 if evident and not by_first else 0
+    gain, error = mean_score(experiment, gained[taken])
+    personalizes = mean_score(experiment, (moves[taken] * tempered).sum(axis=1))[0] > 0
     return Choice(
         single=single,
         averages=averages,
-        stack=stack,
-        effects=np.mean(combined, axis=0),
+        stack=stacks[taken],
+        effects=np.mean(effects[taken], axis=0),
         gain=gain,
         gain_se=error,
         personalizes=personalizes,
-        evident=personalizes and is_evident(gain, error),
+        evident=personalizes and evident,
     )
+
+
+def moved(repeats: Sequence[np.ndarray], single: int) -> np.ndarray:
+    """How much likelier each offer is (rows, 1 + offers) than if all were sent the single one.
+
+    Each of the repeats, effects (rows, offers), sends the offer of the greatest effect.
+    """
+    rows = np.arange(len(repeats[0]))
+    sent = np.zeros((len(rows), 1 + repeats[0].shape[1]))
+    for effects in repeats:
+        values = np.column_stack([np.zeros(len(rows)), effects])
+        sent[rows, values.argmax(axis=1)] += 1.0 / len(repeats)
+    sent[:, single] -= 1.0
+    return sent
 
 
 def pooled_scores(experiment: Experiment, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

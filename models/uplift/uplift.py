@@ -5,9 +5,9 @@ explain out-of-fold rows, shrinks the result towards each offer's average as far
 and offers by customer wherever that gains on them over the best single offer for all. Whether the
 gain is evident is reported separately. The learners are weighed twice: from the base learner on,
 which has been shrunk already, and from the stumps on, which find in fewer rows what one threshold
-decides, and something in nothing, too; these choose where their gain is evident and that of the
-others is not. Where there is no gain, no other offer is shown as better than the best single one
-(see `best_offer_ahead`).
+decides, and something in nothing, too; these choose where a gain is evident, but not with the
+others. Where there is no gain, no other offer is shown as better than the best single one (see
+`best_offer_ahead`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from .stacking import fit_stack, slope_of
 
 _REPEATED_ROWS = 16_000  # cross-fitting is repeated while it holds out no more rows than these
 _MOST_REPEATS = 2
-_BOLD = "steps"  # weights start from it where those from the base learner gain nothing evident
+_BOLD = "steps"  # weights start from it where only those make a gain evident
 
 
 class OfferUplift(BaseEstimator):
@@ -88,7 +88,8 @@ class OfferUplift(BaseEstimator):
     calibration_ : DataFrame, index offer, columns slope, se, of scores on out-of-fold effects
     bands_ : DataFrame, groups of like out-of-fold effects with their observed average effect
     personalizes_ : bool, whether a choice by customer gains on out-of-fold rows
-    evident_ : bool, whether that gain lies beyond the noise of out-of-fold rows (5%, one-sided)
+    evident_ : bool, whether the mean gain of both weightings lies beyond the noise of out-of-fold
+        rows (5%, one-sided)
     best_single_ : str, the best offer for all (may be the control)
     gain_, gain_se_ : float, gain of the personal choice over it and population standard error
     held_out_ : DataFrame of out-of-fold effects in the row order of X
@@ -258,11 +259,9 @@ class OfferUplift(BaseEstimator):
         kept = [{name: repeat[name] for name in used} for repeat in effects]
         scores = aipw_scores(experiment, experiment.outcome, nuisance)
         choice = choose(
-            experiment,
+            [fit_stack(kept, residuals, plain=plain, first=start) for start in starts],
             kept,
-            starts,
-            residuals=residuals,
-            plain=plain,
+            experiment,
             scores=scores,
             tempered=aipw_scores(experiment, held.outcome, nuisance),
         )

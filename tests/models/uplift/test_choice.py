@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.uplift.choice import choice_by, pooled_scores
+from winback.models.evaluation.personal_gain import is_evident
+from winback.models.uplift.choice import choose, mean_score, moved, pooled_scores
 from winback.models.uplift.learners import Experiment
 from winback.models.uplift.stacking import Stack
 from winback.models.uplift.uplift import OfferUplift
 
 STACK = Stack({"only": 1.0}, {"only": 1.0}, np.ones(2))
+LEVEL = np.array([0.3, 0.4, 0.5])  # the mean of scores under each offer
 
 
 def rows_of_an_experiment(rows):
@@ -27,39 +29,72 @@ def rows_of_an_experiment(rows):
     )
 
 
+def around_level(scores):
+    """Scores (rows, 3) whose means are equally far apart and known well, so that they stay."""
+    return LEVEL + (scores - scores.mean(axis=0)) * 1e-3 / scores.std()
+
+
 @pytest.mark.parametrize("crossing", [1.0, 0.0])
 def test_the_gain_is_that_of_the_offers_chosen_by_effects_of_each_repeat(crossing):
     rng, experiment = rows_of_an_experiment(900)
     repeats = [{"only": crossing * rng.normal(size=(900, 2))} for _ in range(2)]
-    scores = rng.normal(size=(900, 3))
-    means = np.array([0.3, 0.4, 0.5])
-    found = choice_by(STACK, repeats, experiment, means=means, scores=scores, tempered=scores)
+    scores = around_level(rng.normal(size=(900, 3)))
+    found = choose([STACK], repeats, experiment, scores=scores, tempered=scores)
     assert found.single == 2
+    np.testing.assert_allclose(found.averages, [0.1, 0.2], rtol=1e-3)
     by_hand = np.zeros(900)
     for repeat in repeats:
-        effects = means[1:] - means[0] + repeat["only"] - repeat["only"].mean(axis=0)
+        effects = found.averages + repeat["only"] - repeat["only"].mean(axis=0)
         best = np.column_stack([np.zeros(900), effects]).argmax(axis=1)
         by_hand += (scores[np.arange(900), best] - scores[:, 2]) / 2
-    assert found.gain == pytest.approx(by_hand.mean())
-    assert found.gain_se == pytest.approx(by_hand.std(ddof=1) / np.sqrt(900))
+    assert found.gain == pytest.approx(by_hand.mean(), rel=1e-3)
+    assert found.gain_se == pytest.approx(by_hand.std(ddof=1) / np.sqrt(900), rel=1e-3)
     assert found.personalizes == (found.gain > 0)  # where nobody is sent anything else it is 0
     if not crossing:
         assert found.gain == 0
         assert not found.evident
 
 
-def test_personal_offers_are_sent_where_tempered_outcomes_gain_however_little():
+@pytest.mark.parametrize("sign", [1, -1])
+def test_personal_offers_are_sent_where_tempered_outcomes_gain_however_little(sign):
     rng, experiment = rows_of_an_experiment(900)
-    repeats = [{"only": rng.normal(size=(900, 2))}]
-    means, scores = np.array([0.3, 0.4, 0.5]), np.zeros((900, 3))
-    chosen = means[1:] - means[0] + repeats[0]["only"] - repeats[0]["only"].mean(axis=0)
-    lead = np.column_stack([np.zeros(900), chosen])
-    for sign in (1, -1):
-        found = choice_by(
-            STACK, repeats, experiment, means=means, scores=scores, tempered=1e-6 * sign * lead
-        )
-        assert found.personalizes == (sign > 0)
-        assert not found.evident
+    effects = rng.normal(size=(900, 2))
+    lead = np.column_stack([np.zeros(900), effects - effects.mean(axis=0)])
+    found = choose(
+        [STACK],
+        [{"only": effects}],
+        experiment,
+        scores=np.tile(LEVEL, (900, 1)),
+        tempered=around_level(rng.normal(size=(900, 3))) + sign * lead,
+    )
+    assert found.personalizes == (sign > 0)
+    assert not found.evident
+
+
+@pytest.mark.parametrize(
+    ("signals", "evident", "taken"),
+    [((0.07, 0.07), True, 0), ((0.0, 0.1), True, -1), ((-0.07, 0.07), False, 0)],
+)
+def test_a_gain_is_evident_by_the_mean_of_both_stacks_and_the_last_chooses_where_it_must(
+    signals, evident, taken
+):
+    rng, experiment = rows_of_an_experiment(4_000)
+    stacks = [Stack({name: 1.0}, {name: 1.0}, np.ones(2)) for name in ("first", "last")]
+    sides = np.sign(rng.normal(size=(2, 4_000)))
+    sides -= sides.mean(axis=1, keepdims=True)
+    effects = [np.column_stack([-np.ones(4_000), side]) for side in sides]
+    scores = np.zeros((4_000, 3))  # the first offer does nothing, so the second is sent or not
+    scores[:, 2] = rng.normal(size=4_000) + np.array(signals) @ sides
+    scores -= scores.mean(axis=0)
+    repeat = dict(zip(("first", "last"), effects, strict=True))
+    found = choose(stacks, [repeat], experiment, scores=scores, tempered=scores)
+    gained = [(moved([effect], found.single) * scores).sum(axis=1) for effect in effects]
+    first, last, both = (
+        is_evident(*mean_score(experiment, rows)) for rows in (*gained, np.mean(gained, axis=0))
+    )
+    assert last
+    assert first == (taken == 0 and evident)
+    assert (found.evident, found.stack) == (both, stacks[taken]) == (evident, stacks[taken])
 
 
 def test_a_mean_that_sticks_out_by_chance_is_moved_towards_the_others_and_its_scores_with_it():

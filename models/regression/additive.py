@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import linalg, stats
+from scipy import stats
+from scipy.linalg import lapack
 
 from ..formula.formula import Column, Expression
 
@@ -270,10 +271,14 @@ def _posterior(
     for _ in range(4 if parts * width < 300 else 2):
         prior = precision.copy()
         prior[:, 0] = flat
-        factor = linalg.cho_factor(hessian + np.diag(prior.reshape(-1)), lower=True)
-        theta = linalg.cho_solve(factor, pull).reshape(parts, width)
-        inverse = linalg.lapack.dpotri(factor[0], lower=True)[0]
-        variance = np.diag(inverse).reshape(parts, width)
+        certain = hessian.T.copy(order="F")  # symmetric; LAPACK works in place
+        certain[np.diag_indices(len(certain))] += prior.reshape(-1)
+        root, failed = lapack.dpotrf(certain, lower=True, clean=True, overwrite_a=True)
+        if failed:
+            raise np.linalg.LinAlgError("additive: the coefficients are not determined")
+        theta = lapack.dpotrs(root, pull, lower=True)[0].reshape(parts, width)
+        inverse_root = lapack.dtrtri(root, lower=True, overwrite_c=True)[0]
+        variance = np.einsum("ij,ij->j", inverse_root, inverse_root).reshape(parts, width)
         for group in (slice(0, 1), slice(1, 2), slice(2, parts)):
             if group.start < parts and width > 1:
                 learned = _adaptive_precision(

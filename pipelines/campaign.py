@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -61,6 +61,7 @@ def campaign(
     machine: Machine,
     run: ListInputs,
     *,
+    population: Literal["lost", "active"],
     campaigns: Place,
     name: str | None,
     suppressions: Place | None,
@@ -76,10 +77,12 @@ def campaign(
         Limits of DuckDB, which sorts.
     run
         What `winback run` left.
+    population
+        Whose: customers who are lost, or who are active and may be kept.
     campaigns
         Folder of all campaigns, of this machine or in an object store.
     name
-        Of this one; None takes the day of the data.
+        Of this one; None takes the day of the data, with "-active" of active customers.
     suppressions
         A list of objections that is newer than the tables, beside that of the tables.
     max_age_days
@@ -95,16 +98,11 @@ def campaign(
     SuppressionsUnusable, StoreError
         If a list of objections or what the pipeline left is unusable.
     """
-    decision = read_decision(run.decision)
-    if not decision.offers:
-        raise Refusal(
-            f"campaign: {source.path} has no experiment among lost customers, so nothing says "
-            "which offer to send; offer at random first and name it under experiment:"
-        )
+    decision = _decision_on(population, source, run.decision)
     _refuse_other_source(source, run.tables)
     verify(run.features)
     as_of = moment_of(run.recommendations)
-    name = name or f"{as_of:%Y-%m-%d}"
+    name = name or f"{as_of:%Y-%m-%d}" + ("-active" if population == "active" else "")
     if not NAME.fullmatch(name):
         raise Refusal(
             f"campaign: '{name}' cannot name a folder; use letters, digits, '-', '_' and '.'"
@@ -115,6 +113,7 @@ def campaign(
         "list": file_hash(run.recommendations),
         "campaign": name,
         "source": source.name,
+        "population": population,
     }
     here = waiting(folder) if isinstance(folder, Address) else folder
     # One lock for all names, since each leaves out who is in the others.
@@ -199,6 +198,20 @@ def _standing(folder: Place, facts: Mapping[str, str]) -> dict[str, Any]:
     return read_summary(folder)
 
 
+def _decision_on(population: str, source: Source, folder: Path) -> Decision:
+    """The decision that the list was made by, on that population."""
+    decision = read_decision(folder)
+    if population == "lost" and decision.offers:
+        return decision
+    if population == "active" and decision.retention is not None:
+        return decision.retention
+    key = {"lost": "experiment", "active": "retention"}[population]
+    raise Refusal(
+        f"campaign: {source.path} has no experiment among {population} customers, so nothing says "
+        f"which offer to send; offer at random first and name it under {key}:"
+    )
+
+
 def _refuse_other_source(source: Source, tables: Path) -> None:
     """What stands must be of the source whose objections and costs are about to be used."""
     standing = verify(tables).get("source")
@@ -211,13 +224,14 @@ def _refuse_other_source(source: Source, tables: Path) -> None:
 
 def _summary(decision: Decision, drawn: Drawn) -> dict[str, Any]:
     sums = drawn.sums.reindex(list(decision.offers), fill_value=0)
+    said = decision.chances.removesuffix("_probability_")
     offers = {}
     for name, mine in sums.to_dict("index").items():
         entry = {
             "customers": int(mine["customers"]),
             "exploring": int(mine["explores"]),
-            "returns": float(mine["return_probability"]),
-            "returns_without": float(mine["return_probability_without"]),
+            f"{said}s": float(mine[f"{said}_probability"]),
+            f"{said}s_without": float(mine[f"{said}_probability_without"]),
         }
         money = [column for column in ("expected_cost", "expected_gain") if column in mine]
         offers[name] = entry | {column: float(mine[column]) for column in money}
@@ -231,8 +245,8 @@ def _notes(decision: Decision, params: Recommend, sums: pd.DataFrame) -> list[st
         spent = sums["expected_cost"].sum() if "expected_cost" in sums else 0.0
         notes.append(f"expected cost {spent:,.0f} of a budget of {params.budget:,.0f}")
     for name, most in params.capacity.items():
-        used = sums["customers"].get(name, 0)
-        notes.append(f"{name}: {used:,} of {most:,}")
+        if name in decision.offers:
+            notes.append(f"{name}: {sums['customers'].get(name, 0):,} of {most:,}")
     if decision.draws.exploration == 0 and decision.draws.exploration_share > 0:
         notes.append("nobody explores: every offer has a capacity")
     if "beyond_experiment" in sums and sums["beyond_experiment"].any():

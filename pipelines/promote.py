@@ -117,7 +117,7 @@ def _tell_send_list(
     answers = match.challenger.answers
     offered = answer(Answers(None, answers.winback, answers.decision), today)["recommended_offer"]
     sent = today[offered.notna() & (offered != control)]
-    tested = tested_customers(match.features, control)
+    tested = tested_customers(match.features, "lost", control)
     told = send_list_drift(tested, counted(bins_of(tested), sent)) if len(sent) else ""
     told = told or "like the experiment"
     client.set_model_version_tag(MODEL_NAME, challenger.version, SEND_LIST, told)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,10 @@ from .tables.comparable_rows import comparable, of_experiment
 from .tables.experiment_readout import experiment_readout, sent_rows, write_readout
 from .tables.safe_csv import save_table
 
+PARTS = {"lost": "winback", "active": "retention"}  # file of features by population
+SAID = {"outcome": {"returned": "stayed"}}  # of active customers
 EXPERIMENT = "The experiment"
+Found = TypeVar("Found", Readout, CampaignReadout)
 EXPLORED = "Customers of campaigns who could have been sent every offer, weighted by their chances"
 
 
@@ -132,6 +135,7 @@ def read_out(
     params: Params,
     *,
     standing: Standing | None,
+    population: Literal["lost", "active"] = "lost",
     out: Path | None = None,
     allow_mismatch: bool = False,
     everything: bool = False,
@@ -143,6 +147,8 @@ def read_out(
     standing
         Tables and features to read where they are of this source and these settings; None reads
         or simulates the source anew, in a temporary folder.
+    population
+        Whose experiment: that among lost customers, or among active ones.
     out
         Folder for the tables.
     allow_mismatch
@@ -155,25 +161,27 @@ def read_out(
     ExperimentError
         If the experiment is broken, and why.
     ValueError
-        If the source has no experiment.
+        If the source has no experiment among them.
     """
+    experiment = source.experiment if population == "lost" else source.retention_experiment
     with _features(source, params, standing) as features:
-        if why := why_skipped(features, "winback"):
+        if why := why_skipped(features, PARTS[population]):
             raise ValueError(f"nothing to read out: {why}")
-        rows = pd.read_parquet(features / "winback.parquet")
+        if experiment is None:
+            key = "experiment" if population == "lost" else "retention"
+            raise ValueError(f"{source.path}: {key} is missing; name the control and the offers")
+        rows = pd.read_parquet(features / f"{PARTS[population]}.parquet")
         names = feature_names(features, rows)
-    if source.experiment is None:
-        raise ValueError(f"{source.path}: experiment is missing; name the control and the offers")
-    if source.experiment.observational:
-        return _observational(source, source.experiment, rows, names, params, out)
+    if experiment.observational:
+        return _observational(source, experiment, rows, names, params, out)
     ours = ~of_experiment(rows)
-    campaign = _campaign(rows[ours], source.experiment, names, params) if ours.any() else None
+    campaign = _campaign(rows[ours], experiment, names, params) if ours.any() else None
     compared, not_compared = {}, {}
-    for title, part in _parts(rows, ours, source.experiment.control).items():
+    for title, part in _parts(rows, ours, experiment.control).items():
         try:
             compared[title] = experiment_readout(
                 part,
-                source.experiment,
+                experiment,
                 features=names,
                 smallest_p=params.train_winback.smallest_srm_p,
                 seed=params.train_winback.seed,
@@ -189,8 +197,17 @@ def read_out(
                 write_readout(found, new.path / ("" if title == EXPERIMENT else "explored"))
             if campaign is not None:
                 save_table(campaign.effects, new.path / "chosen.csv")
+    if population == "active":
+        campaign = campaign and _of_active(campaign)
+        compared = {title: _of_active(found) for title, found in compared.items()}
     said = ReadOut(source, campaign, compared, not_compared)
     return Result(said.text(everything=everything), {**said.facts(), "out": out})
+
+
+def _of_active(found: Found) -> Found:
+    """With the name that the outcome has among active customers: to return is to stay there."""
+    tables = {name: table for name, table in vars(found).items() if isinstance(table, pd.DataFrame)}
+    return replace(found, **{name: table.replace(SAID) for name, table in tables.items()})
 
 
 def _observational(

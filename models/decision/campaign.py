@@ -22,7 +22,8 @@ REMINDERS_DAYS = {  # after the first contact; the first try rarely succeeds
     "remind_again_from": 5,
     "remind_again_until": 7,
 }
-HUMAN_FAULT = "complaints_by_human"  # feature: the customer was lost by somebody's fault
+HUMAN_FAULT = "complaints_by_human"  # feature: somebody was at fault
+VALUE = {"lost": "value_of_return", "active": "value_of_staying"}  # by population
 SENT, HELD_OUT = "sent", "held out at random"
 OTHER_CAMPAIGN, NO_FORECAST, OBJECTED = "in another campaign", "no forecast", "objected"
 
@@ -86,7 +87,8 @@ def send_sheet(
         return_probability_without; where there is money, value_of_return (before the cost of the
         offer), expected_cost, and expected_gain over no offer; cost_on_acceptance; experiment_rows
         (customers of this kind in the experiment, on which the forecast rests) and
-        beyond_experiment (left longer ago than nine in ten of them); explores (whether
+        beyond_experiment (left longer ago than nine in ten of them), if the decision knows them;
+        of active customers stay_probability and value_of_staying in their place; explores (whether
         chance drew the offer); contact_on and the reminders (dates); another_agent (a person's
         fault came before: somebody else should call); reasons.
 
@@ -99,7 +101,8 @@ def send_sheet(
     rows = table[offered].reset_index(drop=True)
     facts = features.set_index("customer_id").reindex(rows["customer_id"]).reset_index()
     offer = rows["assigned_offer"]
-    chance = of_own_offer(rows, offer, "return_probability_")
+    chance = of_own_offer(rows, offer, decision.chances)
+    said = decision.chances.removesuffix("_")
     sheet = pd.DataFrame(
         {
             "customer_id": rows["customer_id"],
@@ -107,13 +110,13 @@ def send_sheet(
             "offer": offer,
             "priority": rows["priority"],
             "strategy": rows["strategy"],
-            "return_probability": chance,
-            "return_probability_without": rows[f"return_probability_{decision.control}"],
+            said: chance,
+            f"{said}_without": rows[f"{decision.chances}{decision.control}"],
         }
     )
     if f"expected_profit_{decision.control}" in rows:
         profit = of_own_offer(rows, offer, "expected_profit_")
-        sheet["value_of_return"] = of_own_offer(rows, offer, "value_")
+        sheet[VALUE[decision.population]] = of_own_offer(rows, offer, "value_")
         sheet["expected_cost"] = [
             decision.offers[name].expected_cost(p) for name, p in zip(offer, chance, strict=True)
         ]
@@ -160,13 +163,15 @@ def stops(table: pd.DataFrame, control: str) -> Counter[str]:
     return ended
 
 
-def funnel(*, lost: int, objected: int, elsewhere: int, ended: Counter[str]) -> Mapping[str, int]:
-    """From all lost customers to those who are sent an offer: who is left out, by reason.
+def funnel(
+    population: str, customers: int, *, objected: int, elsewhere: int, ended: Counter[str]
+) -> Mapping[str, int]:
+    """From all customers of a population to those who are sent an offer: who is left out, and why.
 
     Parameters
     ----------
-    lost, objected
-        Lost customers of today, and how many of them objected.
+    population, customers, objected
+        "lost" or "active"; such customers of today, and how many of them objected.
     elsewhere
         Customers left out since another campaign contacted them.
     ended
@@ -175,16 +180,16 @@ def funnel(*, lost: int, objected: int, elsewhere: int, ended: Counter[str]) -> 
     Returns
     -------
     Mapping
-        "lost" first; then what was left out, by rule in the order of size; "held out at random";
-        "sent". All but the first add up to it.
+        The population first; then what was left out, by rule in the order of size; "held out at
+        random"; "sent". All but the first add up to it.
     """
     rules = {rule: rows for rule, rows in ended.items() if rule not in (HELD_OUT, SENT)}
     left_out = {
         OBJECTED: objected,
         OTHER_CAMPAIGN: elsewhere,
-        NO_FORECAST: lost - objected - elsewhere - ended.total(),
+        NO_FORECAST: customers - objected - elsewhere - ended.total(),
         **rules,
     }
     ordered = sorted(left_out.items(), key=lambda entry: -entry[1])
-    steps = {"lost": lost, **{rule: rows for rule, rows in ordered if rows}}
+    steps = {population: customers, **{rule: rows for rule, rows in ordered if rows}}
     return steps | {HELD_OUT: ended[HELD_OUT], SENT: ended[SENT]}

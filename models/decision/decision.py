@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ..offers import Offer
+from ..offers import RETURNS, STAYS, Offer
 from .draws import Draws
 from .eligibility import Rules
 from .evidence import KindsTested
@@ -78,6 +78,11 @@ class Decision:
     def personalize(self) -> bool:
         """Whether personal offers beat the best single one."""
         return bool(self.by_objective.get(self.objective, {}).get("personalize", False))
+
+    @property
+    def chances(self) -> str:
+        """What the probabilities per offer begin with: `offers.RETURNS` or `offers.STAYS`."""
+        return STAYS if self.population == "active" else RETURNS
 
     @property
     def best_single(self) -> str:

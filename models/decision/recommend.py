@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..offers import RETURNS, STAYS, expected_costs, with_control
+from ..offers import STAYS, expected_costs, with_control
 from ..total_return import best_at
 from .decision import Decision, decision_columns
 from .draws import draw, offer_probabilities
@@ -201,11 +201,9 @@ def sent_offers(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -
 def weigh(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> Weighed:
     """Rules first, then the objective at the prices of what is scarce; see `recommend`."""
     facts = facts_of(decision, rows)
-    candidate = is_lost(rows)
-    if decision.population == "active" and "population" in rows.columns:
-        candidate = ~candidate
+    candidate = is_of(decision.population, rows)
     if decision.offers:
-        chance = f"{_chances(decision)}{decision.control}"
+        chance = f"{decision.chances}{decision.control}"
         candidate = candidate & ~np.isnan(_known_numbers(outputs, chance))
     forecast = _forecast(decision, outputs)
     excluded = excluded_by(decision.rules, facts)
@@ -246,7 +244,7 @@ def _forecast(decision: Decision, outputs: pd.DataFrame) -> Forecast:
     if not decision.offers:
         nothing = np.zeros((len(outputs), 1))
         return Forecast(names, nothing, nothing, nothing, nothing)
-    probability = _option_columns(outputs, _chances(decision), names)
+    probability = _option_columns(outputs, decision.chances, names)
     effects = _option_columns(outputs, "uplift_", names[1:])
     uplift = np.column_stack([np.zeros(len(outputs)), effects])
     gain = uplift
@@ -255,10 +253,6 @@ def _forecast(decision: Decision, outputs: pd.DataFrame) -> Forecast:
         gain = profit - profit[:, :1]
     cost = expected_costs(with_control(decision.offers, decision.control), probability)
     return Forecast(names, probability, uplift, gain, cost)
-
-
-def _chances(decision: Decision) -> str:
-    return STAYS if decision.population == "active" else RETURNS
 
 
 def _allowed(decision: Decision, forecast: Forecast, open_rows: np.ndarray) -> np.ndarray:
@@ -350,6 +344,13 @@ def is_lost(rows: pd.DataFrame) -> np.ndarray:
     if "population" not in rows.columns:
         return np.ones(len(rows), dtype=bool)
     return ~(rows["population"] == "active").to_numpy(dtype=bool, na_value=False)
+
+
+def is_of(population: str, rows: pd.DataFrame) -> np.ndarray:
+    """(rows,) bool: those of a decision's population; all where the rows do not tell."""
+    if "population" not in rows.columns:
+        return np.ones(len(rows), dtype=bool)
+    return is_lost(rows) == (population == "lost")
 
 
 def _profit_gain(outputs: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:

@@ -20,6 +20,7 @@ def _campaign(given: Namespace) -> Result:
         settings.recommend,
         settings.machine,
         ListInputs(**{name: getattr(given, name) for name in LISTED}),
+        population=given.population,
         campaigns=given.campaigns,
         name=given.name,
         suppressions=given.suppressions,
@@ -42,6 +43,12 @@ CAMPAIGNS = {
         "the list to send, and a log to learn from",
         _campaign,
         (
+            argument(
+                "--population",
+                choices=("lost", "active"),
+                default="lost",
+                help="whose: lost customers (default), or active ones whom an offer may keep",
+            ),
             argument("--name", help="of the campaign; by default the day of the data"),
             argument(
                 "--suppressions",

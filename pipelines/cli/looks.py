@@ -36,6 +36,7 @@ def _readout(given: Namespace) -> Result:
             source(given.source),
             params(),
             standing=None if given.source else Standing(PATHS["tables"], PATHS["features"]),
+            population=given.population,
             out=given.out,
             allow_mismatch=given.allow_mismatch,
             everything=given.all,
@@ -100,6 +101,12 @@ LOOKS = {
                 metavar="NAME",
                 help="of sources/, or a file, read anew; by default that of params.yaml, from the "
                 "tables that stand",
+            ),
+            argument(
+                "--population",
+                choices=("lost", "active"),
+                default="lost",
+                help="whose: that among lost customers (default), or among active ones",
             ),
             argument("--out", type=local, metavar="DIR", help="a folder for the tables"),
             flag("--allow-mismatch", "go on although arms have odd sizes or differ"),

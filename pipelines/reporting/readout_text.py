@@ -17,6 +17,7 @@ from ..settings.sources import Source
 from . import words
 
 DIFFERENT = 0.05  # adjusted p-value below which two arms differ
+SHARES = {"returned": "share returned", "stayed": "share that stayed"}  # of the lost, the active
 BROKEN = {
     "sample ratio": "the arms have sizes that chance does not explain",
     "lost arm": "an arm that was planned has no customers",
@@ -72,8 +73,13 @@ def not_told_apart(found: Readout, outcome: str) -> list[tuple[str, str]]:
 
 
 def leading_outcome(effects: pd.DataFrame) -> str:
-    """Profit where it is known, else the return."""
-    return "profit" if (effects["outcome"] == "profit").any() else "returned"
+    """Profit where it is known, else the share that returned, or stayed."""
+    return "profit" if (effects["outcome"] == "profit").any() else leading_share(effects)
+
+
+def leading_share(effects: pd.DataFrame) -> str:
+    """The outcome that is no amount: lost customers returned, active ones stayed."""
+    return "stayed" if (effects["outcome"] == "stayed").any() else "returned"
 
 
 def leading_effects(found: Readout, outcome: str = "") -> pd.DataFrame:
@@ -90,7 +96,7 @@ def short_text(found: Readout, source: Source) -> str:
     lines.append(
         f"{found.rows:,} customers, control {found.control}; 95% intervals, p by Holm over the arms"
     )
-    for outcome in dict.fromkeys([leading_outcome(found.effects), "returned"]):
+    for outcome in dict.fromkeys([leading_outcome(found.effects), leading_share(found.effects)]):
         lines += ["", *_arms(found, outcome, source)]
     return "\n".join([*lines, *_notes(found.notes)])
 
@@ -121,19 +127,19 @@ def _arms(found: Readout, outcome: str, source: Source) -> list[str]:
 
 
 def _noun(outcome: str) -> str:
-    return {"returned": "share returned"}.get(outcome, outcome)
+    return SHARES.get(outcome, outcome)
 
 
 def _level(row: Any, outcome: str, source: Source) -> str:
-    shown = words.share if outcome == "returned" else lambda value: words.amount(value, source)
+    shown = words.share if outcome in SHARES else lambda value: words.amount(value, source)
     return f"{shown(row['estimate'])} ({shown(row['lo'])} to {shown(row['hi'])})"
 
 
 def _change(row: Any, outcome: str, source: Source) -> str:
     def shown(value: float) -> str:
-        return f"{100 * value:.1f}" if outcome == "returned" else words.amount(value, source)
+        return f"{100 * value:.1f}" if outcome in SHARES else words.amount(value, source)
 
-    unit = " points" if outcome == "returned" else ""
+    unit = " points" if outcome in SHARES else ""
     sign = "+" if row["estimate"] >= 0 else ""
     return f"{sign}{shown(row['estimate'])}{unit} ({shown(row['lo'])} to {shown(row['hi'])})"
 
@@ -222,9 +228,13 @@ def full_text(found: Readout, source: Source) -> str:
     if len(found.pairs):
         pairs = found.pairs.drop(columns="se")
         lines += ["", "Offers against each other, Holm over the pairs:", _table(pairs)]
-    alike = [f"{one} and {other}" for one, other in not_told_apart(found, "returned")]
+    share = leading_share(found.effects)
+    alike = [f"{one} and {other}" for one, other in not_told_apart(found, share)]
     if alike:
-        lines += ["", f"These offers cannot be told apart by return: {'; '.join(alike)}"]
+        lines += [
+            "",
+            f"These offers cannot be told apart by the {_noun(share)}: {'; '.join(alike)}",
+        ]
     return "\n".join([*lines, *_notes(found.notes)])
 
 

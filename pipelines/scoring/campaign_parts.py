@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from ...models.decision.campaign import campaign_log, funnel, send_sheet, stops
 from ...models.decision.decision import Decision
-from ...models.decision.recommend import is_lost
+from ...models.decision.recommend import is_of
 from ...models.evaluation.drift import Counts, added, bins_of, counted
 from ..settings.params import Machine
 from ..tables.engine import open_duckdb
@@ -65,12 +65,12 @@ def draw_campaign(
     name: str,
     out: Path,
 ) -> Drawn:
-    """Draw a campaign of the lost customers of today who neither objected nor are in another one.
+    """Draw a campaign of today's customers who neither objected nor are in another one.
 
     Parameters
     ----------
     decision, recommendations
-        What the list was made by, and the list.
+        What the list was made by, of the population that is asked, and the list.
     current
         Features of today's customers in the order of their ids.
     features
@@ -89,9 +89,9 @@ def draw_campaign(
     StoreError
         If the list of recommendations is unusable.
     """
-    tested = tested_customers(features, decision.control)
+    tested = tested_customers(features, decision.population, decision.control)
     bins = bins_of(tested)
-    lost, named, elsewhere, objected = 0, np.zeros(len(objectors), dtype=int), 0, 0
+    asked, named, elsewhere, objected = 0, np.zeros(len(objectors), dtype=int), 0, 0
     ended, held_out, version = Counter[str](), 0, ""
     unlike: Counts = {}
     sums: list[pd.DataFrame] = []
@@ -99,11 +99,11 @@ def draw_campaign(
     sheets: list[Path] = []
     today = parts_of(current, pq.read_schema(current).names)
     for facts, rows in beside(today, list_parts(recommendations, listed_columns(recommendations))):
-        mine = is_lost(facts)
+        mine = is_of(decision.population, facts)
         facts, rows = facts[mine], rows[mine]
         hits = _objections(facts["customer_id"], objectors)
         away = ~hits.any(axis=0) & (busy.get_indexer(pd.Index(facts["customer_id"])) >= 0)
-        lost, named = lost + len(facts), named + hits.sum(axis=1)
+        asked, named = asked + len(facts), named + hits.sum(axis=1)
         objected, elsewhere = objected + int(hits.any(axis=0).sum()), elsewhere + int(away.sum())
         kept = ~hits.any(axis=0) & ~away & rows["holdout"].notna().to_numpy()
         if not kept.any():
@@ -124,9 +124,11 @@ def draw_campaign(
             sheets.append(out / f"sheet-{len(sheets):05d}.parquet")
             sheet.to_parquet(sheets[-1], index=False)
     for one in named:
-        refuse_everybody(int(one), lost)
+        refuse_everybody(int(one), asked)
     return Drawn(
-        steps=funnel(lost=lost, objected=objected, elsewhere=elsewhere, ended=ended),
+        steps=funnel(
+            decision.population, asked, objected=objected, elsewhere=elsewhere, ended=ended
+        ),
         held_out=held_out,
         sums=sums[0] if sums else pd.DataFrame(),
         unlike=send_list_drift(tested, unlike) if sheets else "",
@@ -146,11 +148,12 @@ def write_log(parts: Sequence[Path], out: Path) -> None:
 def write_sheet(parts: Sequence[Path], out: Path, machine: Machine, spill: Path) -> None:
     """The parts of a sheet as one file, the largest gain first, of equal ones the smaller id.
 
-    Without money the gain is in returns.
+    Without money the gain is in returns, or in customers who stay.
     """
     known = pq.read_schema(parts[0]).names
-    more_returns = "return_probability - return_probability_without"
-    gain = "expected_gain" if "expected_gain" in known else more_returns
+    chance = "stay" if "stay_probability" in known else "return"
+    more = f"{chance}_probability - {chance}_probability_without"
+    gain = "expected_gain" if "expected_gain" in known else more
     query = f"copy (from read_parquet($parts) order by {gain} desc, customer_id) to $out"
     with open_duckdb(machine.memory_limit, machine.threads, spill=spill) as connection:
         files = [str(part) for part in parts]

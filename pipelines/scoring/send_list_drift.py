@@ -10,13 +10,15 @@ from ...models.evaluation.drift import ALARM, Counts, distances
 from ..storage.stage_outputs import feature_names
 from ..tables.comparable_rows import comparable
 
+EXPERIMENT_OF = {"lost": "winback.parquet", "active": "retention.parquet"}
 
-def tested_customers(features: Path, control: str) -> pd.DataFrame:
+
+def tested_customers(features: Path, population: str, control: str) -> pd.DataFrame:
     """Features of the customers who told what offers do, from a folder of features.
 
-    `control` is the name of no offer.
+    They were "lost" or "active"; `control` is the name of no offer.
     """
-    tested = comparable(pd.read_parquet(features / "winback.parquet"), control)
+    tested = comparable(pd.read_parquet(features / EXPERIMENT_OF[population]), control)
     return tested[feature_names(features, tested)]
 
 

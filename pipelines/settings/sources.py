@@ -181,7 +181,7 @@ class Source:
             _check_retention(self)
         elif "offers" in self.tables and self.experiment is None:
             raise ValueError("experiment is missing; the table offers needs it (offers, control)")
-        if self.campaigns and self.experiment is None:
+        if self.campaigns and self.experiment is None and self.retention is None:
             raise ValueError("experiment is missing; campaigns need it (offers, control)")
 
     @property

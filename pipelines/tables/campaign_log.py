@@ -46,7 +46,8 @@ def add_campaigns(source: Source, connection: duckdb.DuckDBPyConnection) -> None
     Raises
     ------
     SourceError
-        If neither orders nor responses tell who returned, or a column of the responses is missing.
+        If neither orders nor responses tell which lost customers returned, or a column of the
+        responses is missing.
     """
     if source.campaigns is None:
         return
@@ -63,7 +64,7 @@ def _append(source: Source, connection: duckdb.DuckDBPyConnection, files: list[s
     if RESPONSES in tables:
         columns += [f"answer.{name}::{ANSWERS[name]} as {name}" for name in _answers(connection)]
         query += _ANSWERED
-    elif "orders" not in tables:
+    elif "orders" not in tables and source.experiment is not None:
         raise SourceError(
             f"{source.path}: campaigns: no table says which customers returned; add the table "
             "orders, or a query under campaigns.responses"

@@ -39,7 +39,7 @@ def an_experiment(offers, rows=4000, worth=None, **costs):
 def test_offers_that_cannot_be_told_apart_are_named():
     shown = full_text(an_experiment([*RATES]), SOURCE)
     assert "Offers against each other, Holm over the pairs:" in shown
-    assert "These offers cannot be told apart by return: mail and bundle" in shown
+    assert "These offers cannot be told apart by the share returned: mail and bundle" in shown
 
 
 def test_offers_that_differ_are_not_called_alike_and_a_single_offer_has_no_pair():

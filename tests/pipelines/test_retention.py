@@ -1,6 +1,7 @@
 """An experiment among active customers, from raw tables to the report, against the truth."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -121,6 +122,82 @@ def test_the_report_has_a_chapter_on_them_and_one_without_has_none(kept, finishe
     assert "What is sent to active customers" in page
     assert title not in (finished / "reports/report.html").read_text()
     assert "chosen by uplift, not by risk" in (kept / "reports/summary.txt").read_text()
+
+
+@pytest.fixture(scope="module")
+def drawn(kept):
+    """The folder of a campaign among active customers."""
+    assert winback(kept, "campaign", "--population", "active") == 0
+    return kept / "data/campaigns/2015-01-01-active"
+
+
+def test_a_campaign_of_active_customers_is_what_the_list_says_of_them(kept, drawn):
+    listed = pd.read_parquet(kept / "data/recommendations.parquet").set_index("customer_id")
+    active = listed[listed["churn_probability"].notna()]
+    steps = pd.read_csv(drawn / "funnel.csv").set_index("step")["customers"]
+    assert steps["active"] == len(active) == steps.drop("active").sum()
+    sheet = pd.read_parquet(drawn / "send.parquet").set_index("customer_id")
+    sent = active[active["assigned_offer"].isin(["rebate", "call"])]
+    assert steps["sent"] == len(sheet) == len(sent) > 100
+    assert sheet["offer"].sort_index().equals(sent["assigned_offer"].rename("offer").sort_index())
+    assert sheet["expected_gain"].is_monotonic_decreasing
+    mine = sent.loc[sheet.index]
+    without = mine["stay_probability_nothing"]
+    assert sheet["stay_probability_without"].equals(without.rename("stay_probability_without"))
+    earned = sheet["stay_probability"] * sheet["value_of_staying"] - sheet["expected_cost"]
+    gain = earned - mine["expected_profit_nothing"]
+    np.testing.assert_allclose(sheet["expected_gain"], gain, atol=1e-6)
+    log = pd.read_parquet(drawn / "log.parquet")
+    chances = log[[f"probability_{name}" for name in RETENTION_OFFERS]]
+    np.testing.assert_allclose(chances.sum(axis=1), 1.0)
+    assert set(log.loc[~log["customer_id"].isin(sheet.index), "offer"]) == {"nothing"}
+
+
+def test_the_same_campaign_stands_and_the_cooldown_and_the_other_population_are_refused(
+    kept, drawn, capsys
+):
+    before = {path: path.read_bytes() for path in drawn.iterdir()}
+    assert winback(kept, "campaign", "--population", "active") == 0
+    assert "is this campaign already" in capsys.readouterr().err
+    assert winback(kept, "campaign", "--population", "active", "--name", "more") != 0
+    assert "in another campaign" in capsys.readouterr().err
+    assert winback(kept, "campaign") != 0
+    assert "no experiment among lost customers" in capsys.readouterr().err
+    assert winback(kept, "campaign", "--name", drawn.name) != 0
+    assert [path.name for path in drawn.parent.iterdir() if path.is_dir()] == [drawn.name]
+    assert {path: path.read_bytes() for path in drawn.iterdir()} == before
+
+
+def test_what_a_campaign_did_is_read_out_and_among_the_rows_to_learn_from(
+    kept, drawn, tmp_path, capsys
+):
+    folder = shutil.copytree(kept, tmp_path / "later", ignore=shutil.ignore_patterns("cache"))
+    source = (folder / "sources/small.yaml").read_text().replace("2015-01-01", "2017-01-01")
+    (folder / "sources/small.yaml").write_text(source + "campaigns: {folder: data/campaigns}\n")
+    assert winback(folder, "ingest") == 0
+    assert winback(folder, "featurize") == 0
+    rows = pd.read_parquet(folder / "data/features/retention.parquet")
+    log = pd.read_parquet(drawn / "log.parquet")
+    of_campaign = rows[rows["campaign"] == drawn.name]
+    assert 0.9 * len(log) < len(of_campaign) <= len(log)
+    both = of_campaign.merge(log, on="customer_id", suffixes=("", "_logged"))
+    for name in ("chosen", "offer", "propensity"):
+        assert both[name].equals(both[f"{name}_logged"].rename(name))
+    capsys.readouterr()
+    assert winback(folder, "readout", "--population", "active", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["campaign"]["rows"] == len(of_campaign)
+    assert told["experiment"]["rows"] == len(rows) - len(of_campaign)
+    assert {"stayed", "profit"} <= {effect["outcome"] for effect in told["campaign"]["effects"]}
+    assert winback(folder, "readout", "--population", "active") == 0
+    assert "share that stayed" in capsys.readouterr().out
+
+
+def test_the_other_experiment_is_missed_by_name(kept, finished, capsys):
+    assert winback(finished, "readout", "--population", "active") != 0
+    assert "retention is missing" in capsys.readouterr().err
+    assert winback(kept, "readout") != 0
+    assert "names no randomized experiment" in capsys.readouterr().err
 
 
 def test_scores_and_one_customer_say_what_the_list_says(kept, capsys):

@@ -6,7 +6,7 @@ Both are graded on the customers who are kept apart from every training of a mod
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ from .tables.comparable_rows import comparable
 from .tables.even_rows import even_rows
 
 CHURN_ROWS = 1_000_000  # of the churn training set, those kept apart among which are graded on
-CHANCE = "return_probability_"
+OFFERS = {"winback": "", "retention": "retention_"}  # parts of a model: what their gates begin with
 UNOPPOSED = "to judge the challenger without it: winback promote --unopposed"
 
 
@@ -69,14 +69,32 @@ def gates_of(match: Match, source: Source) -> list[Gate]:
     Refusal
         If too few rows are left that neither model has learned from, or the two cannot be compared.
     """
-    gates = _gates_of_today(match)
-    if match.challenger.answers.churn is not None:
+    gates = [*_gates_of_today(match), *_parts_gate(match)]
+    answers = match.challenger.answers
+    if answers.churn is not None:
         gates += _churn_gates(match)
-    if match.challenger.answers.winback is not None:
-        if source.experiment is None:
-            raise Refusal(f"{source.path}: names no experiment to grade the offers on")
-        gates += _winback_gates(match, source.experiment)
+    experiments = {"winback": source.experiment, "retention": source.retention_experiment}
+    for part, experiment in experiments.items():
+        if getattr(answers, part) is None:
+            continue
+        if experiment is None:
+            raise Refusal(f"{source.path}: names no experiment to grade the offers of {part} on")
+        gates += _offer_gates(match, part, experiment)
     return gates
+
+
+def _parts_gate(match: Match) -> list[Gate]:
+    """The challenger answers whatever the champion does; no champion, no gate."""
+    if match.champion is None:
+        return []
+    missing = [
+        part
+        for part in ("churn", *OFFERS)
+        if getattr(match.champion.answers, part) is not None
+        and getattr(match.challenger.answers, part) is None
+    ]
+    figure = f"without {' and '.join(missing)}, which the champion has" if missing else "all"
+    return [Gate("parts", not missing, figure)]
 
 
 def _gates_of_today(match: Match) -> list[Gate]:
@@ -125,53 +143,62 @@ def _churn_gates(match: Match) -> list[Gate]:
     return gates
 
 
-def _winback_gates(match: Match, experiment: Experiment) -> list[Gate]:
-    """Ranking and calibration of the return, and what the offers bring; each slice of both."""
-    rows = comparable(_unseen_by_both(match, "winback"), experiment.control)
+def _offer_gates(match: Match, part: str, experiment: Experiment) -> list[Gate]:
+    """Ranking and calibration of the return, and what the offers bring; each slice of both.
+
+    Of active customers it is of their staying.
+    """
+    rows = comparable(_unseen_by_both(match, part), experiment.control)
     rows = rows.drop(columns="population", errors="ignore")
     rows = rows[value_is_known(rows["value"], rows["returned"])].reset_index(drop=True)
-    decision = match.challenger.answers.decision
+    only = _only(match.challenger.answers, part)
+    decision = only.decision
     if decision is None:
         raise Refusal(f"version {match.challenger.version}: it has no decision; register it again")
-    ours = answer(Answers(None, match.challenger.answers.winback, decision), rows)
-    rival = _rival(match, "winback", rows)
-    if rival is not None and not _knows(experiment, rival):
-        raise Refusal(f"the champion was trained with other offers; {UNOPPOSED}")
+    ours = answer(only, rows)
+    rival = _rival(match, part, rows)
+    if rival is not None and not _knows(experiment, rival, decision.chances):
+        raise Refusal(f"the champion was trained with other offers of {part}; {UNOPPOSED}")
     objective = "returns" if decision.objective == "returns" else "profit"
     judged = graded(rows, ours, experiment, objective)
-    chance = of_own_offer(ours, rows["offer"], CHANCE)
-    rival_chance = None if rival is None else of_own_offer(rival, rows["offer"], CHANCE)
+    chance = of_own_offer(ours, rows["offer"], decision.chances)
+    rival_chance = None if rival is None else of_own_offer(rival, rows["offer"], decision.chances)
+    said = decision.chances.removesuffix("_probability_")
+    prefix = OFFERS[part]
     gates = [
         *probability_gates(
-            "return",
+            said,
             rows["returned"],
             chance,
             rival_chance,
             margin=match.params.auc_margin,
             cluster=group_labels(rows),
         ),
-        *policy_gates(
-            judged.scores,
-            judged.names,
-            ours["recommended_offer"],
-            None if rival is None else rival["recommended_offer"],
-            margin=match.params.value_margin,
-            cluster=judged.groups,
+        *(
+            replace(gate, name=prefix + gate.name)
+            for gate in policy_gates(
+                judged.scores,
+                judged.names,
+                ours["recommended_offer"],
+                None if rival is None else rival["recommended_offer"],
+                margin=match.params.value_margin,
+                cluster=judged.groups,
+            )
         ),
     ]
-    if rival is None:
+    if rival is None or rival_chance is None:
         return gates
-    honest = log_loss(rows["returned"], of_own_offer(rival, rows["offer"], CHANCE)) - log_loss(
-        rows["returned"], chance
-    )
+    honest = log_loss(rows["returned"], rival_chance) - log_loss(rows["returned"], chance)
     brings, brought = (
         earned(judged.scores, judged.names, outputs["recommended_offer"])
         for outputs in (ours, rival)
     )
     return [
         *gates,
-        slice_gate("return_slices", honest, _slices(rows), cluster=judged.groups),
-        slice_gate("policy_slices", brings - brought, _slices(rows), cluster=judged.groups),
+        slice_gate(f"{said}_slices", honest, _slices(rows), cluster=judged.groups),
+        slice_gate(
+            f"{prefix}policy_slices", brings - brought, _slices(rows), cluster=judged.groups
+        ),
     ]
 
 
@@ -181,7 +208,7 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
     if not file.exists():
         raise Refusal(f"{file}: not found, so the {part} model cannot be graded; run the stages")
     # An experiment is read whole: whether its rows are still there tells who was not learned from.
-    rows = pd.read_parquet(file) if part == "winback" else even_rows(file, most=CHURN_ROWS)
+    rows = pd.read_parquet(file) if part in OFFERS else even_rows(file, most=CHURN_ROWS)
     kept = _unseen(match.challenger, part, rows, "build the features of its source again")
     words = f"{kept.sum():,} rows of {file.name} that the challenger has not learned from"
     if match.champion is not None and part in match.champion.evidence:
@@ -198,6 +225,11 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
 
 
 def _unseen(model: Opened, part: str, rows: pd.DataFrame, cure: str) -> np.ndarray:
+    if part not in model.evidence:
+        raise Refusal(
+            f"version {model.version}: does not say which rows of {part} it has not learned from; "
+            "run the stages and register it again"
+        )
     memory: Mapping[str, Any] = model.evidence[part]["unseen"]
     try:
         return unseen(memory, rows)
@@ -209,16 +241,20 @@ def _rival(match: Match, part: str, rows: pd.DataFrame) -> pd.DataFrame | None:
     """The champion's answers; None if there is none that answers this."""
     if match.champion is None or getattr(match.champion.answers, part) is None:
         return None
-    champion = match.champion.answers
-    answers = (
-        Answers(champion.churn, None)
-        if part == "churn"
-        else Answers(None, champion.winback, champion.decision)
-    )
     try:
-        return answer(answers, rows)
+        return answer(_only(match.champion.answers, part), rows)
     except ValueError as error:
         raise Refusal(f"the champion cannot answer: {error}; {UNOPPOSED}") from error
+
+
+def _only(answers: Answers, part: str) -> Answers:
+    """One part of a model, with the decision on its population."""
+    if part == "churn":
+        return Answers(answers.churn, None)
+    if part == "winback":
+        return Answers(None, answers.winback, answers.decision)
+    decision = answers.decision and answers.decision.retention
+    return Answers(None, None, decision, retention=answers.retention)
 
 
 def _slices(rows: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -229,7 +265,7 @@ def _slices(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     }
 
 
-def _knows(experiment: Experiment, outputs: pd.DataFrame) -> bool:
-    answered = {f"return_probability_{name}" for name in experiment.offer_names}
+def _knows(experiment: Experiment, outputs: pd.DataFrame, chances: str) -> bool:
+    answered = {f"{chances}{name}" for name in experiment.offer_names}
     recommended = set(outputs["recommended_offer"].unique())
     return answered <= set(outputs.columns) and recommended <= set(experiment.offer_names)

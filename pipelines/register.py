@@ -183,6 +183,7 @@ def _gather(run: Finished, answers: Answers, customers: pd.DataFrame, models: Pa
         _copy_model(folder, models / part)
         if part == "winback" and answers.retention is not None:
             _copy_model(folder / RETENTION, models / part / RETENTION)
+            evidence["retention"] = {"unseen": _memory(folder, "retention_unseen")}
         if (folder / FORMULA_FILE).exists():
             evidence[part] = _evidence(folder)
     (models / EVIDENCE).write_text(json.dumps(evidence, sort_keys=True))
@@ -193,17 +194,22 @@ def _gather(run: Finished, answers: Answers, customers: pd.DataFrame, models: Pa
 
 def _evidence(folder: Path) -> dict[str, Any]:
     """What the training left behind to grade its model by, see `registry.Opened`."""
-    memory = verify(folder).get("unseen")
-    if memory is None:
-        raise ValueError(
-            f"{folder}: does not say which rows it has not learned from; run `winback run` again"
-        )
+    memory = _memory(folder, "unseen")
     grades = folder / "metrics.csv"
     if not grades.exists():
         return {"unseen": memory}
     table = pd.read_csv(grades)
     whole = table.loc[table["slice"] == "all", ["model", "slice", "metric", "value"]]
     return {"unseen": memory, "grades": whole.to_dict("records")}
+
+
+def _memory(folder: Path, key: str) -> dict[str, Any]:
+    memory: dict[str, Any] | None = verify(folder).get(key)
+    if memory is None:
+        raise ValueError(
+            f"{folder}: does not say which rows it has not learned from; run `winback run` again"
+        )
+    return memory
 
 
 def marginals(customers: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

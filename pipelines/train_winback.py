@@ -97,7 +97,10 @@ def train_winback(
             folder = new.path / RETENTION
             folder.mkdir()
             experiment = source.retention_experiment
-            _learn("retention", experiment, params, machine, apart_share, features, folder)
+            _, unseen = _learn(
+                "retention", experiment, params, machine, apart_share, features, folder
+            )
+            new.extra["retention_unseen"] = unseen
 
 
 def _learn(

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,10 @@ from conftest import run_in, small_project, winback
 from winback.models.evaluation.retention import BY_RISK, BY_UPLIFT, chosen_by
 from winback.models.simulation.simulate import simulate
 from winback.models.simulation.world import RETENTION_OFFERS, World
+from winback.pipelines.promotion_gates import Match, gates_of
+from winback.pipelines.registry.opened_model import open_model
 from winback.pipelines.settings.objectives import graded
+from winback.pipelines.settings.params import read_params
 from winback.pipelines.settings.source_files import load_source
 
 pytestmark = pytest.mark.slow
@@ -191,6 +196,52 @@ def test_what_a_campaign_did_is_read_out_and_among_the_rows_to_learn_from(
     assert {"stayed", "profit"} <= {effect["outcome"] for effect in told["campaign"]["effects"]}
     assert winback(folder, "readout", "--population", "active") == 0
     assert "share that stayed" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def match(kept):
+    """The registered model against itself, under the gates of promote."""
+    with warnings.catch_warnings(action="ignore"):  # what mlflow warns of is not ours to mend
+        assert winback(kept, "register", "--allow-dirty") == 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{kept}/mlflow.db")
+            model = open_model("models:/winback/1")
+    params = replace(read_params(kept / "params.yaml").promote, oldest_days=1e6)
+    return Match(model, model, kept / "data/features", params)
+
+
+def gates_over(match, source, **changed):
+    """Gates by name of a challenger whose answers were changed."""
+    answers = replace(match.challenger.answers, **changed)
+    challenger = replace(match.challenger, answers=answers)
+    return {gate.name: gate for gate in gates_of(replace(match, challenger=challenger), source)}
+
+
+def test_gates_let_the_same_model_pass_and_veto_one_that_keeps_fewer(kept, match):
+    source = load_source(kept / "sources/small.yaml")
+    answers = match.challenger.answers
+    same = gates_over(match, source)
+    mine = {"stay_auc", "stay_auc_over_champion", "stay_slices", "retention_policy_over_champion"}
+    assert mine <= {*same}
+    assert all(same[name].passed for name in mine)
+    formula = answers.retention
+    turned = dict(formula.expressions)
+    for name in RETENTION_OFFERS:
+        chance = f"stay_probability_{name}"
+        turned[chance] = ["sum", [1.0, ["const", 1.0]], [-1.0, formula.expressions[chance]]]
+    reversed_chances = replace(formula, expressions=turned, _parsed={})
+    worse = gates_over(match, source, retention=reversed_chances)
+    assert not worse["stay_auc"].passed
+    assert not worse["stay_auc_over_champion"].passed
+    assert not worse["stay_auc_over_champion"].underpowered
+    decision = answers.decision.retention
+    to_all = replace(decision, by_objective={"profit": {"best_single": "call"}})
+    dear = gates_over(match, source, decision=replace(answers.decision, retention=to_all))
+    assert not dear["retention_policy_over_champion"].passed
+    assert same["parts"].passed
+    without = gates_over(match, source, retention=None)
+    assert "without retention, which the champion has" in without["parts"].figure
+    assert not without["parts"].passed
 
 
 def test_the_other_experiment_is_missed_by_name(kept, finished, capsys):

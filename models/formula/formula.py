@@ -32,14 +32,16 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
 from .curve_tables import Curves, add_up, gather
 from .tree_tables import Forest, look_up, plant
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
 
 Expression = list[Any]
 FORMULA_FILE = "formula.json"
@@ -76,13 +78,15 @@ class Formula:
     expressions: Mapping[str, Expression]
     outputs: tuple[str, ...]
     boosters: Mapping[str, str] = field(default_factory=dict)
-    _parsed: dict[str, lgb.Booster] = field(default_factory=dict, repr=False, compare=False)
+    _parsed: dict[str, Booster] = field(default_factory=dict, repr=False, compare=False)
     _compiled: list[_Compiled] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    def booster(self, file: str) -> lgb.Booster:
+    def booster(self, file: str) -> Booster:
         """The booster of that name, parsed once."""
+        from lightgbm import Booster  # brings all of scikit-learn, which a start need not wait for
+
         if file not in self._parsed:
-            self._parsed[file] = lgb.Booster(model_str=self.boosters[file])
+            self._parsed[file] = Booster(model_str=self.boosters[file])
         return self._parsed[file]
 
     def compile(self) -> None:

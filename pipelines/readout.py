@@ -206,8 +206,12 @@ def read_out(
 
 def _of_active(found: Found) -> Found:
     """With the name that the outcome has among active customers: to return is to stay there."""
-    tables = {name: table for name, table in vars(found).items() if isinstance(table, pd.DataFrame)}
-    return replace(found, **{name: table.replace(SAID) for name, table in tables.items()})
+    tables: dict[str, Any] = {
+        name: table.replace(SAID)
+        for name, table in vars(found).items()
+        if isinstance(table, pd.DataFrame)
+    }
+    return replace(found, **tables)
 
 
 def _observational(

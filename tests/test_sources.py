@@ -1,7 +1,10 @@
 """The shipped sources on real data, end to end: each figure that is known of them."""
 
+import contextlib
+import io
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +12,10 @@ import pandas as pd
 import pytest
 from conftest import ROOT, run_in, small_project
 
+from winback.pipelines.cli import main
+from winback.pipelines.settings.yaml_dataclasses import read_yaml
+
+pytestmark = pytest.mark.slow
 SHARED = ROOT.parent / "shared/data"
 FILES = {
     "hillstrom": ("HILLSTROM", "hillstrom.parquet"),
@@ -22,6 +29,18 @@ def project(tmp_path_factory):
     return small_project(tmp_path_factory.mktemp("sources"))
 
 
+def run_here(project, name):
+    """Run the stages in this process, which spares the start of each; what they printed."""
+    params = project / "params.yaml"
+    named = re.sub(r"source: sources/\w+", f"source: sources/{name}", params.read_text())
+    params.write_text(named)
+    said = io.StringIO()
+    with contextlib.chdir(project), contextlib.redirect_stderr(said):
+        for stage in read_yaml(project / "dvc.yaml")["stages"].values():
+            assert main(stage["cmd"].split()[1:]) == 0, said.getvalue()
+    return said.getvalue()
+
+
 @pytest.fixture(scope="module")
 def run_source(project):
     """Run a source in one project; its folder and what was printed."""
@@ -33,13 +52,19 @@ def run_source(project):
             path = os.environ.get(variable, str(SHARED / file))
             if not Path(path).exists():
                 pytest.skip(f"{variable} names no data")
-            source = f"sources/{name}.yaml"
-            ran = run_in(project, "winback", "run", "--source", source, **{variable: path})
-            assert ran.returncode == 0, ran.stdout + ran.stderr
+            if name == "hillstrom":  # as the README says it
+                source = f"sources/{name}.yaml"
+                ran = run_in(project, "winback", "run", "--source", source, **{variable: path})
+                said = ran.stdout + ran.stderr
+                assert ran.returncode == 0, said
+            else:
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setenv(variable, path)
+                    said = run_here(project, name)
             folder = project / f"kept_{name}"
             for part in ("data", "artifacts", "reports"):
                 shutil.copytree(project / part, folder / part)
-            done[name] = (folder, ran.stdout + ran.stderr)
+            done[name] = (folder, said)
         return done[name]
 
     return run

@@ -113,8 +113,9 @@ def campaign(
         "list": file_hash(run.recommendations),
         "campaign": name,
         "source": source.name,
-        "population": population,
     }
+    if population == "active":
+        facts["population"] = population
     here = waiting(folder) if isinstance(folder, Address) else folder
     # One lock for all names, since each leaves out who is in the others.
     with only_one(waiting(campaigns) if isinstance(campaigns, Address) else campaigns / "campaign"):
@@ -189,7 +190,7 @@ def campaign_text(summary: Mapping[str, Any], campaigns: Place) -> str:
 def _standing(folder: Place, facts: Mapping[str, str]) -> dict[str, Any]:
     """The summary of a campaign that was drawn before, if it is this one."""
     manifest = stands(folder)
-    if {key: manifest.get(key) for key in facts} != dict(facts):
+    if {key: manifest.get(key) for key in {*facts, "population"}} != {"population": None, **facts}:
         raise Refusal(
             f"{folder}: a campaign of that name was drawn from another list; campaigns are never "
             "changed, so name this one (--name)"
@@ -205,10 +206,12 @@ def _decision_on(population: str, source: Source, folder: Path) -> Decision:
         return decision
     if population == "active" and decision.retention is not None:
         return decision.retention
-    key = {"lost": "experiment", "active": "retention"}[population]
+    key, other = ("experiment", "active") if population == "lost" else ("retention", "lost")
+    known = decision.retention is not None or bool(decision.offers)
+    instead = f", or draw from {other} customers (--population {other})" if known else ""
     raise Refusal(
         f"campaign: {source.path} has no experiment among {population} customers, so nothing says "
-        f"which offer to send; offer at random first and name it under {key}:"
+        f"which offer to send; offer at random first and name it under {key}:{instead}"
     )
 
 

@@ -93,7 +93,9 @@ def _parts_gate(match: Match) -> list[Gate]:
         if getattr(match.champion.answers, part) is not None
         and getattr(match.challenger.answers, part) is None
     ]
-    figure = f"without {' and '.join(missing)}, which the champion has" if missing else "all"
+    figure = "whatever the champion answers"
+    if missing:
+        figure = f"without {' and '.join(missing)}, which the champion has; {UNOPPOSED}"
     return [Gate("parts", not missing, figure)]
 
 
@@ -211,7 +213,7 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
     rows = pd.read_parquet(file) if part in OFFERS else even_rows(file, most=CHURN_ROWS)
     kept = _unseen(match.challenger, part, rows, "build the features of its source again")
     words = f"{kept.sum():,} rows of {file.name} that the challenger has not learned from"
-    if match.champion is not None and part in match.champion.evidence:
+    if match.champion is not None and getattr(match.champion.answers, part) is not None:
         kept = kept & _unseen(match.champion, part, rows, UNOPPOSED)
         words = f"{kept.sum():,} rows of {file.name} that neither has learned from"
     if kept.sum() < match.params.least_rows:
@@ -226,9 +228,10 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
 
 def _unseen(model: Opened, part: str, rows: pd.DataFrame, cure: str) -> np.ndarray:
     if part not in model.evidence:
+        again = cure if cure == UNOPPOSED else "run the stages and register it again"
         raise Refusal(
             f"version {model.version}: does not say which rows of {part} it has not learned from; "
-            "run the stages and register it again"
+            f"{again}"
         )
     memory: Mapping[str, Any] = model.evidence[part]["unseen"]
     try:

@@ -73,6 +73,7 @@ class ReadOut:
     """
 
     source: Source
+    population: Literal["lost", "active"]
     campaign: CampaignReadout | None
     compared: Mapping[str, Readout]
     not_compared: Mapping[str, str]
@@ -93,7 +94,8 @@ class ReadOut:
         for title, why in self.not_compared.items():
             parts.append(f"{title}: the offers cannot be compared with each other: {why}")
         if self.compared and not everything:
-            parts.append("Every table: winback readout --all")
+            of_active = " --population active" if self.population == "active" else ""
+            parts.append(f"Every table: winback readout --all{of_active}")
         return "\n\n".join(parts)
 
     def facts(self) -> dict[str, Any]:
@@ -166,7 +168,9 @@ def read_out(
     experiment = source.experiment if population == "lost" else source.retention_experiment
     with _features(source, params, standing) as features:
         if why := why_skipped(features, PARTS[population]):
-            raise ValueError(f"nothing to read out: {why}")
+            other = population == "lost" and source.retention is not None
+            instead = "; among active customers there is one: --population active" if other else ""
+            raise ValueError(f"nothing to read out: {why}{instead}")
         if experiment is None:
             key = "experiment" if population == "lost" else "retention"
             raise ValueError(f"{source.path}: {key} is missing; name the control and the offers")
@@ -191,16 +195,16 @@ def read_out(
             if campaign is None:
                 raise
             not_compared[title] = str(error)
+    if population == "active":
+        campaign = campaign and _of_active(campaign)
+        compared = {title: _of_active(found) for title, found in compared.items()}
     if out is not None:
         with replace_folder(out) as new:
             for title, found in compared.items():
                 write_readout(found, new.path / ("" if title == EXPERIMENT else "explored"))
             if campaign is not None:
                 save_table(campaign.effects, new.path / "chosen.csv")
-    if population == "active":
-        campaign = campaign and _of_active(campaign)
-        compared = {title: _of_active(found) for title, found in compared.items()}
-    said = ReadOut(source, campaign, compared, not_compared)
+    said = ReadOut(source, population, campaign, compared, not_compared)
     return Result(said.text(everything=everything), {**said.facts(), "out": out})
 
 

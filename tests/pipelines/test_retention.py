@@ -13,6 +13,7 @@ from conftest import run_in, small_project, winback
 from winback.models.evaluation.retention import BY_RISK, BY_UPLIFT, chosen_by
 from winback.models.simulation.simulate import simulate
 from winback.models.simulation.world import RETENTION_OFFERS, World
+from winback.pipelines.job.exit_codes import Refusal
 from winback.pipelines.promotion_gates import Match, gates_of
 from winback.pipelines.registry.opened_model import open_model
 from winback.pipelines.settings.objectives import graded
@@ -176,7 +177,9 @@ def test_the_same_campaign_stands_and_the_cooldown_and_the_other_population_are_
     assert winback(kept, "campaign", "--population", "active", "--name", "more") != 0
     assert "in another campaign" in capsys.readouterr().err
     assert winback(kept, "campaign") != 0
-    assert "no experiment among lost customers" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert "no experiment among lost customers" in refused
+    assert "--population active" in refused
     assert winback(kept, "campaign", "--name", drawn.name) != 0
     assert [path.name for path in drawn.parent.iterdir() if path.is_dir()] == [drawn.name]
     assert {path: path.read_bytes() for path in drawn.iterdir()} == before
@@ -198,13 +201,17 @@ def test_what_a_campaign_did_is_read_out_and_among_the_rows_to_learn_from(
     for name in ("chosen", "offer", "propensity"):
         assert both[name].equals(both[f"{name}_logged"].rename(name))
     capsys.readouterr()
-    assert winback(folder, "readout", "--population", "active", "--json") == 0
+    out = folder / "readout"
+    assert winback(folder, "readout", "--population", "active", "--json", "--out", str(out)) == 0
+    assert "stayed" in set(pd.read_csv(out / "levels.csv")["outcome"])
     told = json.loads(capsys.readouterr().out)
     assert told["campaign"]["rows"] == len(of_campaign)
     assert told["experiment"]["rows"] == len(rows) - len(of_campaign)
     assert {"stayed", "profit"} <= {effect["outcome"] for effect in told["campaign"]["effects"]}
     assert winback(folder, "readout", "--population", "active") == 0
-    assert "share that stayed" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "share that stayed" in shown
+    assert "winback readout --all --population active" in shown
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +231,11 @@ def gates_over(match, source, **changed):
     answers = replace(match.challenger.answers, **changed)
     challenger = replace(match.challenger, answers=answers)
     return {gate.name: gate for gate in gates_of(replace(match, challenger=challenger), source)}
+
+
+def without_churn(match):
+    """The challenger with what it says of active customers' offers alone."""
+    return replace(match.challenger, answers=replace(match.challenger.answers, churn=None))
 
 
 def test_gates_let_the_same_model_pass_and_veto_one_that_keeps_fewer(kept, match):
@@ -251,13 +263,18 @@ def test_gates_let_the_same_model_pass_and_veto_one_that_keeps_fewer(kept, match
     without = gates_over(match, source, retention=None)
     assert "without retention, which the champion has" in without["parts"].figure
     assert not without["parts"].passed
+    forgetful = replace(match.champion, evidence={})
+    with pytest.raises(Refusal, match=r"which rows of retention.*unopposed"):
+        gates_of(replace(match, champion=forgetful, challenger=without_churn(match)), source)
 
 
 def test_the_other_experiment_is_missed_by_name(kept, finished, capsys):
     assert winback(finished, "readout", "--population", "active") != 0
     assert "retention is missing" in capsys.readouterr().err
     assert winback(kept, "readout") != 0
-    assert "names no randomized experiment" in capsys.readouterr().err
+    missed = capsys.readouterr().err
+    assert "names no randomized experiment" in missed
+    assert "--population active" in missed
 
 
 def test_scores_and_one_customer_say_what_the_list_says(kept, capsys):

@@ -21,6 +21,8 @@ from winback.pipelines.registry.opened_model import open_model
 from winback.pipelines.storage.atomic import verify
 
 PRIVATE = {"MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true"}
+# MLflow's own jobs (scorers of language models) take several processes, which no test asks.
+WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 # In process: each start of mlflow costs seconds. What mlflow warns of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -41,7 +43,7 @@ def server(postgres, tmp_path_factory):
     address = f"http://127.0.0.1:{port}"
     # One worker answers one test; four would each take seconds to start.
     ping = f"{address}/health"
-    with running(f"{line} --workers 1", ping=ping, folder=folder, **PRIVATE):
+    with running(f"{line} --workers 1", ping=ping, folder=folder, **PRIVATE, **WITHOUT_JOBS):
         yield folder, address
 
 

@@ -71,7 +71,7 @@ def test_rows_and_objections_are_read_from_a_store(job, store, store_server, mon
     assert command(gone) == SUPPRESSIONS
 
 
-def test_features_are_made_from_and_for_a_store(finished, store, store_server):
+def test_features_are_made_from_and_for_a_store(finished, store, store_server, tmp_path):
     with contextlib.chdir(finished):
         for file in Path("data/tables").iterdir():
             upload(store_server, file, f"{store}/tables/{file.name}")
@@ -80,12 +80,11 @@ def test_features_are_made_from_and_for_a_store(finished, store, store_server):
     with contextlib.chdir(finished), local_copy(place(f"{store}/features"), "read") as folder:
         assert verify(folder) == verify(Path("data/features"))
     scored = ("--no-suppressions", "--model", "artifacts", "--out")
-    for features, out in ((f"{store}/features", f"{store}/scores"), ("data/features", "scores")):
+    here = tmp_path / "here"
+    for features, out in ((f"{store}/features", f"{store}/scores"), ("data/features", str(here))):
         given = ("--features", f"{features}/current.parquet", *scored, out)
         assert winback(finished, "score", *given) == 0
-    assert (
-        read_manifest(place(f"{store}/scores"))["inputs"] == verify(finished / "scores")["inputs"]
-    )
+    assert read_manifest(place(f"{store}/scores"))["inputs"] == verify(here)["inputs"]
     nothing = ("--features", f"{store}/features/nothing.parquet", *scored, f"{store}/scores")
     assert winback(finished, "score", *nothing) == 3
 

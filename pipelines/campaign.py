@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
@@ -25,7 +25,7 @@ from .scoring.campaign_parts import Drawn, draw_campaign, write_log, write_sheet
 from .scoring.suppressions import read_suppressions, suppressions_of
 from .settings import moments
 from .settings.params import Machine, Recommend
-from .settings.sources import Source
+from .settings.sources import EXPERIMENTS, Population, Source
 from .storage.atomic import file_hash, scratch_beside, verify
 from .storage.places import Address, Place, local_copy, replace_folder, waiting
 from .storage.shared_files import below, published_folders, stands
@@ -61,7 +61,7 @@ def campaign(
     machine: Machine,
     run: ListInputs,
     *,
-    population: Literal["lost", "active"],
+    population: Population,
     campaigns: Place,
     name: str | None,
     suppressions: Place | None,
@@ -189,7 +189,7 @@ def campaign_text(summary: Mapping[str, Any], campaigns: Place) -> str:
 
 def _standing(folder: Place, facts: Mapping[str, str]) -> dict[str, Any]:
     """The summary of a campaign that was drawn before, if it is this one."""
-    manifest = stands(folder)
+    manifest = stands(folder)  # of lost customers it names no population
     if {key: manifest.get(key) for key in {*facts, "population"}} != {"population": None, **facts}:
         raise Refusal(
             f"{folder}: a campaign of that name was drawn from another list; campaigns are never "
@@ -199,19 +199,17 @@ def _standing(folder: Place, facts: Mapping[str, str]) -> dict[str, Any]:
     return read_summary(folder)
 
 
-def _decision_on(population: str, source: Source, folder: Path) -> Decision:
+def _decision_on(population: Population, source: Source, folder: Path) -> Decision:
     """The decision that the list was made by, on that population."""
     decision = read_decision(folder)
-    if population == "lost" and decision.offers:
-        return decision
-    if population == "active" and decision.retention is not None:
-        return decision.retention
-    key, other = ("experiment", "active") if population == "lost" else ("retention", "lost")
-    known = decision.retention is not None or bool(decision.offers)
-    instead = f", or draw from {other} customers (--population {other})" if known else ""
+    known = {"active": decision.retention} | ({"lost": decision} if decision.offers else {})
+    if found := known.get(population):
+        return found
+    instead = [f", or --population {other}" for other, one in known.items() if one]
     raise Refusal(
         f"campaign: {source.path} has no experiment among {population} customers, so nothing says "
-        f"which offer to send; offer at random first and name it under {key}:{instead}"
+        "which offer to send; offer at random first and name it under "
+        f"{EXPERIMENTS[population]}:{''.join(instead)}"
     )
 
 

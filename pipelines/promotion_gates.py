@@ -38,13 +38,13 @@ from .scoring.drift import distance_from_registration
 from .settings.experiments import Experiment
 from .settings.objectives import graded
 from .settings.params import Promote
-from .settings.sources import Source
+from .settings.sources import PARTS, Source
 from .storage.atomic import verify
 from .tables.comparable_rows import comparable
 from .tables.even_rows import even_rows
 
 CHURN_ROWS = 1_000_000  # of the churn training set, those kept apart among which are graded on
-OFFERS = {"winback": "", "retention": "retention_"}  # parts of a model: what their gates begin with
+PREFIXES = {"winback": "", "retention": "retention_"}  # what gates of policies begin with
 UNOPPOSED = "to judge the challenger without it: winback promote --unopposed"
 
 
@@ -73,10 +73,10 @@ def gates_of(match: Match, source: Source) -> list[Gate]:
     answers = match.challenger.answers
     if answers.churn is not None:
         gates += _churn_gates(match)
-    experiments = {"winback": source.experiment, "retention": source.retention_experiment}
-    for part, experiment in experiments.items():
+    for population, part in PARTS.items():
         if getattr(answers, part) is None:
             continue
+        experiment = source.experiment_among(population)
         if experiment is None:
             raise Refusal(f"{source.path}: names no experiment to grade the offers of {part} on")
         gates += _offer_gates(match, part, experiment)
@@ -89,7 +89,7 @@ def _parts_gate(match: Match) -> list[Gate]:
         return []
     missing = [
         part
-        for part in ("churn", *OFFERS)
+        for part in ("churn", *PARTS.values())
         if getattr(match.champion.answers, part) is not None
         and getattr(match.challenger.answers, part) is None
     ]
@@ -166,7 +166,7 @@ def _offer_gates(match: Match, part: str, experiment: Experiment) -> list[Gate]:
     chance = of_own_offer(ours, rows["offer"], decision.chances)
     rival_chance = None if rival is None else of_own_offer(rival, rows["offer"], decision.chances)
     said = decision.chances.removesuffix("_probability_")
-    prefix = OFFERS[part]
+    prefix = PREFIXES[part]
     gates = [
         *probability_gates(
             said,
@@ -210,7 +210,7 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
     if not file.exists():
         raise Refusal(f"{file}: not found, so the {part} model cannot be graded; run the stages")
     # An experiment is read whole: whether its rows are still there tells who was not learned from.
-    rows = pd.read_parquet(file) if part in OFFERS else even_rows(file, most=CHURN_ROWS)
+    rows = pd.read_parquet(file) if part != "churn" else even_rows(file, most=CHURN_ROWS)
     kept = _unseen(match.challenger, part, rows, "build the features of its source again")
     words = f"{kept.sum():,} rows of {file.name} that the challenger has not learned from"
     if match.champion is not None and getattr(match.champion.answers, part) is not None:

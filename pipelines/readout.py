@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -35,14 +35,13 @@ from .reporting.readout_text import (
 from .settings.experiments import Experiment
 from .settings.params import Params
 from .settings.source_files import made_from
-from .settings.sources import Source
+from .settings.sources import EXPERIMENTS, PARTS, Population, Source
 from .storage.atomic import StoreError, replace_folder, verify
 from .storage.stage_outputs import feature_names, why_skipped
 from .tables.comparable_rows import comparable, of_experiment
 from .tables.experiment_readout import experiment_readout, sent_rows, write_readout
 from .tables.safe_csv import save_table
 
-PARTS = {"lost": "winback", "active": "retention"}  # file of features by population
 SAID = {"outcome": {"returned": "stayed"}}  # of active customers
 EXPERIMENT = "The experiment"
 Found = TypeVar("Found", Readout, CampaignReadout)
@@ -73,7 +72,7 @@ class ReadOut:
     """
 
     source: Source
-    population: Literal["lost", "active"]
+    population: Population
     campaign: CampaignReadout | None
     compared: Mapping[str, Readout]
     not_compared: Mapping[str, str]
@@ -137,7 +136,7 @@ def read_out(
     params: Params,
     *,
     standing: Standing | None,
-    population: Literal["lost", "active"] = "lost",
+    population: Population = "lost",
     out: Path | None = None,
     allow_mismatch: bool = False,
     everything: bool = False,
@@ -165,15 +164,17 @@ def read_out(
     ValueError
         If the source has no experiment among them.
     """
-    experiment = source.experiment if population == "lost" else source.retention_experiment
+    experiment = source.experiment_among(population)
     with _features(source, params, standing) as features:
         if why := why_skipped(features, PARTS[population]):
             other = population == "lost" and source.retention is not None
             instead = "; among active customers there is one: --population active" if other else ""
             raise ValueError(f"nothing to read out: {why}{instead}")
         if experiment is None:
-            key = "experiment" if population == "lost" else "retention"
-            raise ValueError(f"{source.path}: {key} is missing; name the control and the offers")
+            raise ValueError(
+                f"{source.path}: {EXPERIMENTS[population]} is missing; name the control and the "
+                "offers"
+            )
         rows = pd.read_parquet(features / f"{PARTS[population]}.parquet")
         names = feature_names(features, rows)
     if experiment.observational:

@@ -83,9 +83,9 @@ class Formula:
 
     def booster(self, file: str) -> Booster:
         """The booster of that name, parsed once."""
-        from lightgbm import Booster  # brings all of scikit-learn, which a start need not wait for
-
         if file not in self._parsed:
+            from lightgbm import Booster  # brings all of scikit-learn: a start need not wait for it
+
             self._parsed[file] = Booster(model_str=self.boosters[file])
         return self._parsed[file]
 

@@ -60,8 +60,8 @@ def choose(
 ) -> Choice:
     """The choice by the first stack, or by the last if only with that one a gain is evident.
 
-    Two tests, of either stack, would claim a gain in nothing twice as often as one. So there is one
-    test, of the mean gain of all stacks, which varies less than that of each.
+    Two tests, of either stack, could claim a gain in nothing up to twice as often as one. So there
+    is one test, of the mean gain of all stacks, which varies less than that of each.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from ..job.result import Result
-from .declare import Command, anywhere, argument, moment, paths
+from .declare import POPULATION, Command, anywhere, argument, moment, paths
 from .settings import params, source
 
 LISTED = ("features", "tables", "decision", "recommendations")
@@ -43,12 +43,7 @@ CAMPAIGNS = {
         "the list to send, and a log to learn from",
         _campaign,
         (
-            argument(
-                "--population",
-                choices=("lost", "active"),
-                default="lost",
-                help="whose: lost customers (default), or active ones whom an offer may keep",
-            ),
+            POPULATION,
             argument("--name", help="of the campaign; by default the day of the data"),
             argument(
                 "--suppressions",

@@ -66,6 +66,14 @@ def argument(*names: str, **settings: Any) -> Argument:
     return Argument(names, settings)
 
 
+POPULATION = argument(
+    "--population",
+    choices=("lost", "active"),
+    default="lost",
+    help="whose: lost customers (default), or active ones whom an offer may keep",
+)
+
+
 def flag(name: str, help: str) -> Argument:
     """An option without a value."""
     return argument(name, action="store_true", help=help)

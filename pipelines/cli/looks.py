@@ -10,7 +10,7 @@ from ..job.exit_codes import BROKEN_EXPERIMENT, SAMPLE_RATIO
 from ..job.result import Result
 from ..job.terminal import paint
 from ..storage.default_paths import PATHS
-from .declare import Command, argument, flag, local, paths
+from .declare import POPULATION, Command, argument, flag, local, paths
 from .settings import params, source, source_file
 
 
@@ -102,12 +102,7 @@ LOOKS = {
                 help="of sources/, or a file, read anew; by default that of params.yaml, from the "
                 "tables that stand",
             ),
-            argument(
-                "--population",
-                choices=("lost", "active"),
-                default="lost",
-                help="whose: that among lost customers (default), or among active ones",
-            ),
+            POPULATION,
             argument("--out", type=local, metavar="DIR", help="a folder for the tables"),
             flag("--allow-mismatch", "go on although arms have odd sizes or differ"),
             flag("--all", "every table"),

@@ -7,18 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from ...models.evaluation.drift import ALARM, Counts, distances
+from ..settings.sources import PARTS, Population
 from ..storage.stage_outputs import feature_names
 from ..tables.comparable_rows import comparable
 
-EXPERIMENT_OF = {"lost": "winback.parquet", "active": "retention.parquet"}
 
-
-def tested_customers(features: Path, population: str, control: str) -> pd.DataFrame:
+def tested_customers(features: Path, population: Population, control: str) -> pd.DataFrame:
     """Features of the customers who told what offers do, from a folder of features.
 
     They were "lost" or "active"; `control` is the name of no offer.
     """
-    tested = comparable(pd.read_parquet(features / EXPERIMENT_OF[population]), control)
+    tested = comparable(pd.read_parquet(features / f"{PARTS[population]}.parquet"), control)
     return tested[feature_names(features, tested)]
 
 

@@ -23,6 +23,9 @@ from .experiments import Experiment, Retention
 from .yaml_dataclasses import MOMENT, NO_KEY, suggest
 
 RESPONSES = "campaigns.responses"  # among the queries of a source
+Population = Literal["lost", "active"]  # whom an experiment or a campaign is among
+PARTS: dict[Population, str] = {"lost": "winback", "active": "retention"}  # of features, of a model
+EXPERIMENTS: dict[Population, str] = {"lost": "experiment", "active": "retention"}  # of a source
 
 WITHOUT_DATES = ("customers", "attributes", "suppressions")  # tables beside an undated label
 
@@ -198,10 +201,14 @@ class Source:
             outcome="stayed",
         )
 
+    def experiment_among(self, population: Population) -> Experiment | None:
+        """The experiment among lost or among active customers; None if there is none."""
+        return self.experiment if population == "lost" else self.retention_experiment
+
     @property
     def offer_names(self) -> tuple[str, ...] | None:
         """All names that may stand in `offers.offer`; None for any."""
-        experiments = (self.experiment, self.retention_experiment)
+        experiments = map(self.experiment_among, PARTS)
         names = tuple(name for one in experiments if one for name in one.offer_names)
         return names or None
 

@@ -60,6 +60,10 @@ from .storage.trained_models import model_files, read_answers
 from .tables.even_rows import even_rows
 
 PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
+# Python keeps the bytecode of a module in a folder of this name beside it, and runs that instead of
+# the module. A file of this name leaves no room for one: whoever loads a model in place changes
+# nothing of what was registered, and no forged bytecode runs past the model's look at its own code.
+NO_BYTECODE = ("__pycache__", "This file keeps the folder as it was registered.\n")
 OUTLINE_ROWS = 500_000  # of today's customers, from which the references and the example are made
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by
 ABOUT = (
@@ -271,6 +275,11 @@ def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> str:
             input_example=rows,
             pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
         )
+    name, text = NO_BYTECODE
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / name
+        file.write_text(text)
+        MlflowClient().log_model_artifact(str(logged.model_id), str(file))
     return str(logged.model_uri)
 
 

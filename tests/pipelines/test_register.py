@@ -125,8 +125,10 @@ def test_a_consumer_without_winback_gets_the_batch_answers_to_the_bit(project):
         "challenger",
         MLFLOW_TRACKING_URI=uri,
         MLFLOW_ALLOW_PICKLE_DESERIALIZATION="false",
+        PYTHONDONTWRITEBYTECODE="",
     )
     assert done.returncode == 0, done.stderr
+    assert (folder_of(project, 1) / "__pycache__").is_file(), "no bytecode is left in the registry"
     champion = pd.read_parquet(project / "champion.parquet").set_index("customer_id")
     challenger = pd.read_parquet(project / "challenger.parquet").set_index("customer_id")
     batch = pd.read_parquet(project / "data/recommendations.parquet").set_index("customer_id")
@@ -234,7 +236,10 @@ def test_changed_code_is_refused_before_it_defines_anything(project, tmp_path, m
 def test_the_pipeline_refuses_a_version_of_which_any_file_was_changed(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db")
     folder = folder_of(project, 1)
-    for name in ("MLmodel", "winback_model.py", "requirements.txt", "artifacts/models/more.txt"):
+    for name in (
+        *("MLmodel", "winback_model.py", "requirements.txt", "__pycache__"),
+        "artifacts/models/more.txt",
+    ):
         file = folder / name
         whole = file.read_bytes() if file.exists() else None
         file.write_bytes((whole or b"") + b"#")

@@ -38,6 +38,7 @@ from results import keep
 
 if TYPE_CHECKING:  # each kind of work is measured with what it needs, and no more
     import numpy as np
+    from lightgbm import Booster
 
     from winback.models.formula.formula import Formula
 
@@ -78,11 +79,18 @@ def make_customers(file: Path, rows: int) -> None:
             written += len(table)
 
 
+def parsed(formula: Formula, name: str) -> Booster:
+    """A booster of a formula, as LightGBM reads it."""
+    from lightgbm import Booster
+
+    return Booster(model_str=formula.boosters[name])
+
+
 def bare(file: Path, rows: int, threads: int) -> Cost:
     """The boosters alone."""
 
     def prepared(formula: Formula, matrix: np.ndarray) -> Work:
-        asked = [(formula.booster(name), data) for name, data in inputs(formula, matrix)]
+        asked = [(parsed(formula, name), data) for name, data in inputs(formula, matrix)]
         return lambda: [
             one.predict(data, raw_score=True, num_threads=threads) for one, data in asked
         ]
@@ -97,7 +105,7 @@ def by_lignum(file: Path, rows: int, threads: int) -> Cost:
     def prepared(formula: Formula, matrix: np.ndarray) -> Work:
         asked = []
         for name, data in inputs(formula, matrix):
-            own = formula.booster(name)
+            own = parsed(formula, name)
             with tempfile.NamedTemporaryFile(suffix=".txt") as text:
                 own.save_model(text.name)
                 model = lignum.load(text.name)
@@ -124,7 +132,7 @@ def by_tables(file: Path, rows: int, threads: int) -> Cost:
         forest, columns = plant(given, matrix.shape[1]), np.asfortranarray(matrix).T
         few = look_up(forest, columns[:, :1_000])
         for found, (name, data) in zip(few, inputs(formula, matrix[:1_000]), strict=True):
-            own = formula.booster(name).predict(data, raw_score=True)
+            own = parsed(formula, name).predict(data, raw_score=True)
             assert np.abs(found - own).max() < 1e-12
         blocks = [columns[:, first : first + _BLOCK] for first in range(0, len(matrix), _BLOCK)]
 

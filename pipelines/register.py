@@ -59,7 +59,7 @@ from .storage.mlflow_home import MODEL_NAME
 from .storage.trained_models import model_files, read_answers
 from .tables.even_rows import even_rows
 
-PACKAGES = ("lightgbm", "mlflow", "numpy", "pandas")  # what the registered model imports
+PACKAGES = ("mlflow", "numpy", "pandas")  # what the registered model imports
 # Python keeps the bytecode of a module in a folder of this name beside it, and runs that instead of
 # the module. A file of this name leaves no room for one: whoever loads a model in place changes
 # nothing of what was registered, and no forged bytecode runs past the model's look at its own code.

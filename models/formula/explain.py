@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from .formula import Expression, Formula, encode
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
 
 MOST_ROWS = 4_000  # that an importance is averaged over
 OFFER = "offer"  # share of the offer itself, where a booster takes it as an input
@@ -236,7 +240,7 @@ class _Walk:
         if extra:
             constants = np.broadcast_to(np.asarray(extra, float), (len(rows), len(extra)))
             rows = np.hstack([rows, constants])
-        booster = self.formula.booster(file)
+        booster = _parsed(self.formula.boosters[file])
         shap = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=self.threads))
         width = self.matrix.shape[1]
         offer = shap[:, width:-1].sum(axis=1)
@@ -250,6 +254,13 @@ class _Walk:
             values = self.matrix[:, position]
             shares[:, position] += np.where(np.isnan(values), missing, np.interp(values, xs, ys))
         return _Shares(intercept + shares.sum(axis=1), intercept, shares)
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> Booster:
+    from lightgbm import Booster  # brings all of scikit-learn: other uses need not wait for it
+
+    return Booster(model_str=text)
 
 
 def _step(name: str, settings: Sequence[Sequence[float]]) -> Callable[[np.ndarray], np.ndarray]:

@@ -32,16 +32,13 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .curve_tables import Curves, add_up, gather
 from .tree_tables import Forest, look_up, plant
-
-if TYPE_CHECKING:
-    from lightgbm import Booster
 
 Expression = list[Any]
 FORMULA_FILE = "formula.json"
@@ -78,16 +75,7 @@ class Formula:
     expressions: Mapping[str, Expression]
     outputs: tuple[str, ...]
     boosters: Mapping[str, str] = field(default_factory=dict)
-    _parsed: dict[str, Booster] = field(default_factory=dict, repr=False, compare=False)
     _compiled: list[_Compiled] = field(default_factory=list, init=False, repr=False, compare=False)
-
-    def booster(self, file: str) -> Booster:
-        """The booster of that name, parsed once."""
-        if file not in self._parsed:
-            from lightgbm import Booster  # brings all of scikit-learn: a start need not wait for it
-
-            self._parsed[file] = Booster(model_str=self.boosters[file])
-        return self._parsed[file]
 
     def compile(self) -> None:
         """Make the tables that `evaluate` looks up; otherwise its first call does.

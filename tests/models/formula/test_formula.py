@@ -62,7 +62,8 @@ def by_hand(formula, frame):
     matrix = encode(formula.columns, frame)
     values = matrix[:, 2]
     curve = 0.1 + np.where(np.isnan(values), -0.2, np.interp(values, [-1, 0, 2], [0.3, 0.1, 0.9]))
-    score = formula.booster("b.txt").predict(matrix, raw_score=True) + 0.5 * curve + 0.5
+    booster = lgb.Booster(model_str=formula.boosters["b.txt"])
+    score = booster.predict(matrix, raw_score=True) + 0.5 * curve + 0.5
     probability = np.interp(1 / (1 + np.exp(-score)), [0.0, 0.4, 1.0], [0.1, 0.2, 0.9])
     value = np.clip(np.exp(score), 0.5, 3.0)
     return pd.DataFrame(

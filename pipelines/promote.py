@@ -12,10 +12,10 @@ from pathlib import Path
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
-from ..models.decision.recommend import is_lost
+from ..models.decision.recommend import is_of
 from ..models.evaluation.drift import bins_of, counted
 from ..models.evaluation.gates import Gate
-from ..models.formula.answers import Answers, answer
+from ..models.formula.answers import answer
 from .job.exit_codes import Refusal, Vetoed
 from .job.progress import say
 from .promotion_gates import UNOPPOSED, Match, gates_of
@@ -23,12 +23,12 @@ from .registry.aliases import finish_moving, move_aliases
 from .registry.opened_model import GATE, by_alias, open_model, registry
 from .scoring.send_list_drift import send_list_drift, tested_customers
 from .settings.params import Promote
-from .settings.sources import Source
+from .settings.sources import PARTS, Source
 from .storage.mlflow_home import MODEL_NAME
 from .tables.even_rows import even_rows
 
 SEND_LIST_ROWS = 500_000  # of today's customers, whose offers tell how far the send list lies
-SEND_LIST = "winback.send_list"  # tag: how it differs from the experiment
+SEND_LIST = "winback.send_list"  # tags: how those of a population differ from its experiment
 ROLLBACK = "promote --rollback"
 
 
@@ -67,8 +67,7 @@ def promote(
     )
     say(f"gates of version {challenger.version}" + _against(rival))
     gates = gates_of(match, source)
-    if source.experiment is not None and match.challenger.answers.winback is not None:
-        _tell_send_list(client, match, challenger, source.experiment.control)
+    _tell_send_lists(client, match, challenger, source)
     _forget_gates(client, challenger)
     said = {}
     for gate in gates:
@@ -105,23 +104,29 @@ def _refuse(challenger: ModelVersion, gates: Sequence[Gate]) -> None:
         )
 
 
-def _tell_send_list(
-    client: MlflowClient, match: Match, challenger: ModelVersion, control: str
+def _tell_send_lists(
+    client: MlflowClient, match: Match, challenger: ModelVersion, source: Source
 ) -> None:
-    """Say, and keep as a tag, where those it would send offers today are unlike its experiment.
+    """Say, and keep as tags, where those it would send offers today are unlike its experiments.
 
     No gate: the campaign that holds customers out is what tells whether effects carry over.
     """
-    today = even_rows(match.features / "current.parquet", most=SEND_LIST_ROWS)
-    today = today[is_lost(today)].reset_index(drop=True)
     answers = match.challenger.answers
-    offered = answer(Answers(None, answers.winback, answers.decision), today)["recommended_offer"]
-    sent = today[offered.notna() & (offered != control)]
-    tested = tested_customers(match.features, "lost", control)
-    told = send_list_drift(tested, counted(bins_of(tested), sent)) if len(sent) else ""
-    told = told or "like the experiment"
-    client.set_model_version_tag(MODEL_NAME, challenger.version, SEND_LIST, told)
-    say(f"today's send list: {told}")
+    if answers.decision is None:
+        return
+    today = even_rows(match.features / "current.parquet", most=SEND_LIST_ROWS)
+    offered = answer(answers, today)["recommended_offer"]
+    for population in PARTS:
+        experiment = source.experiment_among(population)
+        if experiment is None:
+            continue
+        is_sent = offered.notna() & (offered != experiment.control) & is_of(population, today)
+        tested = tested_customers(match.features, population, experiment.control)
+        sent = counted(bins_of(tested), today[is_sent])
+        told = (send_list_drift(tested, sent) if is_sent.any() else "") or "like the experiment"
+        tag = f"{SEND_LIST}.{population}"
+        client.set_model_version_tag(MODEL_NAME, challenger.version, tag, told)
+        say(f"today's send list of {population} customers: {told}")
 
 
 def _forget_gates(client: MlflowClient, challenger: ModelVersion) -> None:

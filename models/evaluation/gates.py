@@ -103,6 +103,7 @@ def probability_gates(
     auc = mean_estimate(ranks, clusters=cluster, level=LEVEL)
     ece = grade_probabilities(y, challenger, metrics=("ece",))["ece"]
     by_chance = float(np.sqrt(2 / np.pi * ECE_BINS * y.mean() * (1 - y.mean()) / len(y)))
+    largest = LARGEST_ECE + by_chance
     gates = [
         Gate(
             f"{name}_auc",
@@ -111,8 +112,8 @@ def probability_gates(
         ),
         Gate(
             f"{name}_calibration",
-            ece <= LARGEST_ECE + by_chance,
-            f"error {ece:.4f}, at most {LARGEST_ECE} and {by_chance:.4f} by chance",
+            ece <= largest,
+            f"error {ece:.4f}, at most {largest:.4f}, of which {by_chance:.4f} by chance",
         ),
     ]
     if champion is None:

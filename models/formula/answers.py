@@ -105,7 +105,7 @@ def answer(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.Dat
         and the offers that win back for the others only; without it everything is answered for
         every row. `customer_id` tells who is held out.
     threads
-        Of LightGBM; the answers do not depend on it.
+        At most; the answers do not depend on it.
 
     Returns
     -------

@@ -91,7 +91,8 @@ class OfferUplift(BaseEstimator):
     evident_ : bool, whether the mean gain of both weightings lies beyond the noise of out-of-fold
         rows (5%, one-sided)
     best_single_ : str, the best offer for all (may be the control)
-    gain_, gain_se_ : float, gain of the personal choice over it and population standard error
+    gain_, gain_se_ : float, gain of the personal choice over it on out-of-fold rows, and how far
+        that may lie from the gain on new customers (standard error, Nadeau & Bengio 2003)
     held_out_ : DataFrame of out-of-fold effects in the row order of X
     held_out_raw_ : DataFrame, the same before the best single offer is kept ahead
     scores_ : ndarray (rows, 1 + offers) of AIPW scores, control first, in the row order of X
@@ -267,7 +268,9 @@ class OfferUplift(BaseEstimator):
         )
         stack, mean, single, averages = choice.stack, choice.effects, choice.single, choice.averages
         self.best_single_ = (self.control_, *self.offers_)[single]
-        self.gain_, self.gain_se_ = choice.gain, choice.gain_se
+        # Each row is held out once and learned from otherwise, so the error is larger than theirs.
+        self.gain_ = choice.gain
+        self.gain_se_ = choice.gain_se * (1.0 + self.folds / (self.folds - 1.0)) ** 0.5
         self.personalizes_, self.evident_ = choice.personalizes, choice.evident
         leads = {} if self.personalizes_ else learn_leads(mean, single)
         offers = list(self.offers_)

@@ -89,7 +89,7 @@ def test_the_first_champion_has_to_pass_the_gates_against_baselines(crowned):
     assert {"churn_auc", "churn_auc_over_baselines", "return_calibration", "age"} <= set(found)
     assert not [name for name in found if "champion" in name]
     tags = registry(crowned)[1][1]
-    assert "features of those sent differ strongly" in tags["winback.send_list"]
+    assert "features of those sent differ strongly" in tags["winback.send_list.lost"]
 
 
 def test_promoting_the_champion_again_changes_nothing(crowned):

@@ -250,7 +250,7 @@ def test_gates_let_the_same_model_pass_and_veto_one_that_keeps_fewer(kept, match
     for name in RETENTION_OFFERS:
         chance = f"stay_probability_{name}"
         turned[chance] = ["sum", [1.0, ["const", 1.0]], [-1.0, formula.expressions[chance]]]
-    reversed_chances = replace(formula, expressions=turned, _parsed={})
+    reversed_chances = replace(formula, expressions=turned)
     worse = gates_over(match, source, retention=reversed_chances)
     assert not worse["stay_auc"].passed
     assert not worse["stay_auc_over_champion"].passed
@@ -266,6 +266,15 @@ def test_gates_let_the_same_model_pass_and_veto_one_that_keeps_fewer(kept, match
     forgetful = replace(match.champion, evidence={})
     with pytest.raises(Refusal, match=r"which rows of retention.*unopposed"):
         gates_of(replace(match, champion=forgetful, challenger=without_churn(match)), source)
+
+
+def test_promote_tells_how_those_to_keep_differ_from_the_experiment(kept, match, capsys):
+    assert match.challenger.version == "winback/1"
+    with warnings.catch_warnings(action="ignore"):  # of mlflow
+        winback(kept, "promote", "--judge")
+    told = capsys.readouterr().err
+    assert "today's send list of active customers: " in told
+    assert "of lost customers" not in told
 
 
 def test_the_other_experiment_is_missed_by_name(kept, finished, capsys):

@@ -1,7 +1,7 @@
 """Value of a returning customer under every offer.
 
-Three ways compete on held-out returners: a plain regression, one on the logarithm with a smearing
-factor (Duan 1983) and, where the days of second lifetimes are known, months within the horizon (see
+Three ways compete on held-out returners: a plain regression, one whose noise is a factor (see
+`amounts`) and, where the days of second lifetimes are known, months within the horizon (see
 `second_lifetime`, which also learns from those still going on) times a monthly margin. The best is
 calibrated on them; what an offer adds, on average and by customer, is shrunk as far as these rows
 suggest, since few customers return under each offer and money varies widely.
@@ -24,6 +24,7 @@ from ..regression.additive import (
     offer_coding,
     offer_expressions,
 )
+from ..regression.amounts import fit_amounts
 from .second_lifetime import LEAST_ENDED, MONTH_DAYS, fit_second_lifetime
 
 LEAST_RETURNERS = 30
@@ -41,7 +42,7 @@ class ValueModel:
     held_out
         Out-of-fold values (rows, offers).
     way
-        'plain', 'log' or 'hazard', whichever predicts held-out returners best.
+        'plain', 'amounts' or 'hazard', whichever predicts held-out returners best.
     slope
         Slope of the true on the out-of-fold value, already applied.
     months
@@ -90,30 +91,38 @@ class Rows:
     lifetimes: Lifetimes | None
 
 
-class _Regression:
-    """Value as a plain or logarithmic additive regression."""
+class _Plain:
+    """Value as a plain additive regression."""
 
-    def __init__(self, rows: Rows, train: np.ndarray, way: str) -> None:
+    def __init__(self, rows: Rows, train: np.ndarray) -> None:
         used = train & rows.known
         design, arm, value = rows.design[used], rows.arm[used], rows.value[used]
-        self.basis, self.logarithmic = rows.basis, way == "log"
-        target = np.log(value) if self.logarithmic else value
-        coding = offer_coding(rows.offers)
-        self.coefficients = fit_additive(design, target, arm, coding, family="amount")
-        self.smear = 1.0
-        if self.logarithmic:
-            predicted = np.exp((design * self.coefficients[arm]).sum(axis=1))
-            self.smear = float(value.sum() / predicted.sum())
+        self.basis = rows.basis
+        self.coefficients = fit_additive(
+            design, value, arm, offer_coding(rows.offers), family="amount"
+        )
 
     def means(self, design: np.ndarray) -> np.ndarray:
-        linear = design @ self.coefficients.T
-        return self.smear * np.exp(linear) if self.logarithmic else linear
+        return design @ self.coefficients.T
 
     def expressions(self) -> list[Expression]:
-        raw = offer_expressions(self.basis, self.coefficients)
-        if not self.logarithmic:
-            return raw
-        return [["product", ["const", self.smear], ["exp", part]] for part in raw]
+        return offer_expressions(self.basis, self.coefficients)
+
+
+class _Amounts:
+    """Value as an amount whose noise is a factor."""
+
+    def __init__(self, rows: Rows, train: np.ndarray) -> None:
+        used = train & rows.known
+        design, arm, value = rows.design[used], rows.arm[used], rows.value[used]
+        self.basis = rows.basis
+        self.amounts = fit_amounts(design, value, arm, offer_coding(rows.offers))
+
+    def means(self, design: np.ndarray) -> np.ndarray:
+        return self.amounts.means(design)
+
+    def expressions(self) -> list[Expression]:
+        return self.amounts.expressions(self.basis)
 
 
 class _MonthsTimesMargin:
@@ -221,7 +230,7 @@ def fit_value(
 def _ways(rows: Rows) -> list[str]:
     ways = ["plain"]
     if (rows.value[rows.known] > 0).all():
-        ways.append("log")
+        ways.append("amounts")
     if rows.lifetimes is not None:
         seen = (rows.returned > 0) & rows.lifetimes.known()
         ended = seen & (rows.lifetimes.ended > 0)
@@ -231,10 +240,10 @@ def _ways(rows: Rows) -> list[str]:
     return ways
 
 
-def _fit(rows: Rows, train: np.ndarray, way: str) -> _Regression | _MonthsTimesMargin:
+def _fit(rows: Rows, train: np.ndarray, way: str) -> _Plain | _Amounts | _MonthsTimesMargin:
     if way == "hazard" and rows.lifetimes is not None:
         return _MonthsTimesMargin(rows, train, rows.lifetimes)
-    return _Regression(rows, train, way)
+    return _Amounts(rows, train) if way == "amounts" else _Plain(rows, train)
 
 
 @dataclass(frozen=True)

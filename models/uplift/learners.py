@@ -31,6 +31,7 @@ from ..regression.additive import (
     offer_coding,
     offer_expressions,
 )
+from ..regression.amounts import Amounts, fit_amounts
 from ..regression.boosting import BinnedRows, Shape, booster_text
 from ..regression.level_means import level_means
 from .doses import DoseFamily, sent_columns, step_coding
@@ -38,6 +39,7 @@ from .doses import DoseFamily, sent_columns, step_coding
 LEARNERS = ("additive", "two_part", "s_small", "s", "steps", "x")
 S_ROUNDS = {"s_small": 40, "s": 160}
 _S_SHAPE = Shape(trees=S_ROUNDS["s"], leaves=15, rate=0.12, leaf_share=0.002)
+_ZEROS = 0.1  # share of zeros from which on an amount is modelled in two parts
 X_SHAPES = {
     "steps": Shape(trees=8, leaves=2, rate=0.3, leaf_share=0.05),
     "x": Shape(trees=60, leaves=4, leaf_share=0.02),
@@ -94,7 +96,7 @@ class Experiment:
 
     def _is_often_zero(self) -> bool:
         positive = np.bincount(self.arm[self.outcome > 0], minlength=self.offers)
-        several = positive.min() >= 20 and float(np.mean(self.outcome == 0)) > 0.3
+        several = positive.min() >= 20 and float(np.mean(self.outcome == 0)) > _ZEROS
         return bool(several and self.outcome.min() >= 0)
 
     @property
@@ -118,17 +120,16 @@ class Models:
     """Learners fitted on some rows.
 
     `basis` are all basis functions, `levels` those of them that were learned from outcomes.
-    `additive` holds coefficients (offers, basis) of the outcome; `happened` and `amount` those of
-    whether the outcome is positive and of its logarithm where it is, and `smear` turns the latter
-    into a mean. `x` are the boosters of imputed effects by learner, one for each offer.
+    `additive` holds coefficients (offers, basis) of the outcome; `happened` those of whether the
+    outcome is positive, and `amounts` says how much it is then. `x` are the boosters of imputed
+    effects by learner, one for each offer.
     """
 
     basis: tuple[Basis, ...]
     levels: tuple[Basis, ...]
     additive: np.ndarray
     happened: np.ndarray | None = None
-    amount: np.ndarray | None = None
-    smear: float = 1.0
+    amounts: Amounts | None = None
     s: lgb.Booster | None = None
     x: dict[str, list[lgb.Booster]] = field(default_factory=dict)
 
@@ -148,8 +149,8 @@ class Models:
             additive = design @ self.additive[codes].T
             found["additive"] = link(additive, chance=experiment.binary)
         raw, unit, amounts = None, 1.0, None
-        if self.happened is not None:
-            raw, amounts = design @ self.happened[codes].T, self._amounts(design)[:, codes]
+        if self.happened is not None and self.amounts is not None:
+            raw, amounts = design @ self.happened[codes].T, self.amounts.means(design)[:, codes]
             found["two_part"] = link(raw, chance=True) * amounts
         else:
             raw, unit = additive, experiment.unit
@@ -187,9 +188,9 @@ class Models:
         hides the effect on whether there was an order.
         """
         outcome = experiment.outcome[rows]
-        if self.amount is None:
+        if self.amounts is None:
             return outcome
-        amounts = self._amounts(self._design(experiment, rows))
+        amounts = self.amounts.means(self._design(experiment, rows))
         return np.where(outcome > 0, amounts[np.arange(len(rows)), experiment.arm[rows]], 0.0)
 
     def expressions(
@@ -201,11 +202,11 @@ class Models:
             files = {f"{learner}{position}.txt": text for position, text in enumerate(texts)}
             boosters |= files
             return [["sum", [experiment.unit, ["booster", file, []]]] for file in files]
-        parts = learner != "additive" and self.happened is not None and self.amount is not None
+        parts = self.amounts if learner != "additive" else None
         coefficients = self.happened if parts and self.happened is not None else self.additive
         unit = 1.0 if parts else experiment.unit
         expressions: list[Expression] = []
-        amounts = offer_expressions(self.basis, self.amount) if self.amount is not None else []
+        amounts = parts.expressions(self.basis) if parts else []
         for code, raw in enumerate(offer_expressions(self.basis, coefficients)):
             if learner in S_ROUNDS and self.s is not None:
                 file = f"{learner}.txt"
@@ -214,7 +215,7 @@ class Models:
                 raw = ["sum", [1.0, raw], [unit, added]]
             mean: Expression = ["sigmoid", raw] if parts or experiment.binary else raw
             if parts:
-                mean = ["product", mean, ["exp", amounts[code]], ["const", self.smear]]
+                mean = ["product", mean, amounts[code]]
             expressions.append(mean)
         return expressions
 
@@ -223,11 +224,6 @@ class Models:
             return experiment.design[rows]
         added = basis_matrix(self.levels, experiment.matrix[rows])[:, 1:]
         return np.hstack([experiment.design[rows], added])
-
-    def _amounts(self, design: np.ndarray) -> np.ndarray:
-        if self.amount is None:
-            raise ValueError("two_part: the amounts were not fitted")
-        return self.smear * np.exp(design @ self.amount.T)
 
 
 def fit_models(experiment: Experiment, rows: np.ndarray, *, learners: Sequence[str]) -> Models:
@@ -248,12 +244,9 @@ def fit_models(experiment: Experiment, rows: np.ndarray, *, learners: Sequence[s
             design, happened, arm, coding, family="binary", weight=weight
         )
         positive = outcome > 0
-        amount, logs = design[positive], np.log(outcome[positive])
-        models.amount = fit_additive(
-            amount, logs, arm[positive], coding, family="amount", weight=weight[positive]
+        models.amounts = fit_amounts(
+            design[positive], outcome[positive], arm[positive], coding, weight=weight[positive]
         )
-        predicted = (amount * models.amount[arm[positive]]).sum(axis=1)
-        models.smear = float(outcome[positive].sum() / np.exp(predicted).sum())
     if {"s_small", "s", "x"} & set(learners):
         linear = models.additive if models.happened is None else models.happened
         unit = experiment.unit if models.happened is None else 1.0

@@ -33,6 +33,7 @@ PACKAGES = (
 )
 FORESTLESS = ("--peers", "causalml S", "causalml X", "causalml DR", "econml DRLearner")
 FOREST = (*FORESTLESS, "econml CausalForestDML")
+MONEY = ("--world", "earnings", "--world", "orders", "--world", "spend")
 RICH = ("--world", "crossover", "--world", "harm", "--world", "small")
 
 
@@ -54,8 +55,9 @@ BENCHMARKS = {
     "effects": Benchmark(
         "zoo",
         ("--rows", "8000", "--seeds", "3", *FORESTLESS),
-        ("--rows", "20000", "--seeds", "10", *FOREST),
+        ("--rows", "8000", "--seeds", "10", *FORESTLESS),
     ),
+    "sizes": Benchmark("zoo", ("--seeds", "1", *MONEY, *FORESTLESS), ("--seeds", "3", *FOREST)),
     "forest": Benchmark(
         "zoo",
         ("--rows", "20000", "--seeds", "1", *RICH, *FOREST, "perpetual uplift"),

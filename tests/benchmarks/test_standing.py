@@ -5,13 +5,13 @@ import pytest
 from zoo import standing
 
 
-def world(ours, peer, *, share=(0.8, 0.6)):
+def world(ours, peer, *, share=(0.8, 0.6), seconds=(2.0, 8.0)):
     """Three seeds of a world by what ours and a peer earn in each; nothing else is compared."""
     rows = [
-        {"seed": seed, "method": method, "value": value, "gain over none": part, "fit s": seconds}
+        {"seed": seed, "method": method, "value": value, "gain over none": part, "fit s": fit}
         for seed, values in enumerate(zip(ours, peer, strict=True))
-        for method, value, part, seconds in zip(
-            ("winback", "peer"), values, share, (2.0, 8.0), strict=True
+        for method, value, part, fit in zip(
+            ("winback", "peer"), values, share, seconds, strict=True
         )
     ]
     return pd.DataFrame(rows)
@@ -22,7 +22,7 @@ def test_worlds_are_counted_and_shares_are_of_those_where_there_is_something_to_
         "surely": world([1.0, 1.1, 1.2], [0.5, 0.6, 0.7]),
         "barely": world([1.0, 1.0, 1.0], [0.5, 1.2, 0.9], share=(0.4, 0.4)),
         "same": world([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], share=(None, None)),
-        "worse": world([0.2, 0.3, 0.4], [0.3, 0.5, 0.5], share=(0.3, 0.9)),
+        "worse": world([0.2, 0.3, 0.4], [0.3, 0.5, 0.5], share=(0.3, 0.9), seconds=(2.0, 4.0)),
         "without the peer": world([1.0], [1.0]).query("method == 'winback'"),
     }
     found = standing(frames).loc["peer"]
@@ -32,4 +32,5 @@ def test_worlds_are_counted_and_shares_are_of_those_where_there_is_something_to_
     assert found["share"] == pytest.approx((0.6 + 0.4 + 0.9) / 3)
     assert found["more"] == pytest.approx(found["our share"] - found["share"])
     assert found["+-"] == pytest.approx(0.0, abs=1e-12)  # the same in every seed
-    assert found["cpu"] == pytest.approx(0.25)
+    assert found["cpu"] == pytest.approx((0.25**3 * 0.5) ** 0.25)
+    assert found["cpu in all"] == pytest.approx(8.0 / 28.0)

@@ -115,21 +115,35 @@ def link(raw: np.ndarray, *, chance: bool) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-np.clip(raw, -500.0, 500.0))) if chance else raw
 
 
+@dataclass(frozen=True)
+class TwoParts:
+    """An amount that is often zero.
+
+    Attributes
+    ----------
+    happened
+        Coefficients (offers, basis) of the log odds that it is positive.
+    amounts
+        How much it is then.
+    """
+
+    happened: np.ndarray
+    amounts: Amounts
+
+
 @dataclass
 class Models:
     """Learners fitted on some rows.
 
     `basis` are all basis functions, `levels` those of them that were learned from outcomes.
-    `additive` holds coefficients (offers, basis) of the outcome; `happened` those of whether the
-    outcome is positive, and `amounts` says how much it is then. `x` are the boosters of imputed
-    effects by learner, one for each offer.
+    `additive` holds coefficients (offers, basis) of the outcome, `parts` those of an amount that is
+    often zero, `x` the boosters of imputed effects by learner, one for each offer.
     """
 
     basis: tuple[Basis, ...]
     levels: tuple[Basis, ...]
     additive: np.ndarray
-    happened: np.ndarray | None = None
-    amounts: Amounts | None = None
+    parts: TwoParts | None = None
     s: lgb.Booster | None = None
     x: dict[str, list[lgb.Booster]] = field(default_factory=dict)
 
@@ -145,12 +159,13 @@ class Models:
         codes = list(range(experiment.offers)) if offers is None else list(offers)
         design = self._design(experiment, rows)
         found = {}
-        if "additive" in learners or self.happened is None:
+        if "additive" in learners or self.parts is None:
             additive = design @ self.additive[codes].T
             found["additive"] = link(additive, chance=experiment.binary)
         raw, unit, amounts = None, 1.0, None
-        if self.happened is not None and self.amounts is not None:
-            raw, amounts = design @ self.happened[codes].T, self.amounts.means(design)[:, codes]
+        if self.parts is not None:
+            raw = design @ self.parts.happened[codes].T
+            amounts = self.parts.amounts.means(design)[:, codes]
             found["two_part"] = link(raw, chance=True) * amounts
         else:
             raw, unit = additive, experiment.unit
@@ -164,7 +179,7 @@ class Models:
                     for code in codes
                 ]
                 raw, grown = raw + unit * np.column_stack(added), rounds
-                mean = link(raw, chance=experiment.binary or self.happened is not None)
+                mean = link(raw, chance=experiment.binary or self.parts is not None)
                 found[learner] = mean if amounts is None else mean * amounts
         return {name: found[name] for name in learners}
 
@@ -188,9 +203,9 @@ class Models:
         hides the effect on whether there was an order.
         """
         outcome = experiment.outcome[rows]
-        if self.amounts is None:
+        if self.parts is None:
             return outcome
-        amounts = self.amounts.means(self._design(experiment, rows))
+        amounts = self.parts.amounts.means(self._design(experiment, rows))
         return np.where(outcome > 0, amounts[np.arange(len(rows)), experiment.arm[rows]], 0.0)
 
     def expressions(
@@ -202,11 +217,11 @@ class Models:
             files = {f"{learner}{position}.txt": text for position, text in enumerate(texts)}
             boosters |= files
             return [["sum", [experiment.unit, ["booster", file, []]]] for file in files]
-        parts = self.amounts if learner != "additive" else None
-        coefficients = self.happened if parts and self.happened is not None else self.additive
+        parts = self.parts if learner != "additive" else None
+        coefficients = parts.happened if parts else self.additive
         unit = 1.0 if parts else experiment.unit
         expressions: list[Expression] = []
-        amounts = parts.expressions(self.basis) if parts else []
+        amounts = parts.amounts.expressions(self.basis) if parts else []
         for code, raw in enumerate(offer_expressions(self.basis, coefficients)):
             if learner in S_ROUNDS and self.s is not None:
                 file = f"{learner}.txt"
@@ -240,16 +255,16 @@ def fit_models(experiment: Experiment, rows: np.ndarray, *, learners: Sequence[s
         additive=fit_additive(design, outcome, arm, coding, family=family, weight=weight),
     )
     if experiment.two_part:
-        models.happened = fit_additive(
-            design, happened, arm, coding, family="binary", weight=weight
-        )
         positive = outcome > 0
-        models.amounts = fit_amounts(
-            design[positive], outcome[positive], arm[positive], coding, weight=weight[positive]
+        models.parts = TwoParts(
+            fit_additive(design, happened, arm, coding, family="binary", weight=weight),
+            fit_amounts(
+                design[positive], outcome[positive], arm[positive], coding, weight=weight[positive]
+            ),
         )
     if {"s_small", "s", "x"} & set(learners):
-        linear = models.additive if models.happened is None else models.happened
-        unit = experiment.unit if models.happened is None else 1.0
+        linear = models.additive if models.parts is None else models.parts.happened
+        unit = experiment.unit if models.parts is None else 1.0
         shape = replace(
             _S_SHAPE,
             trees=S_ROUNDS["s" if "s" in learners else "s_small"],

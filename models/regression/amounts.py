@@ -18,8 +18,7 @@ import numpy as np
 from ..formula.formula import Expression
 from .additive import Basis, fit_additive, offer_expressions
 
-_STEPS = 4  # of Gauss and Newton
-_SETTLED = 0.01  # largest change of a logarithm in the last step
+_STEPS = 2  # of Gauss and Newton; more change next to nothing
 _LONGEST = 3.0  # a logarithm further from its mean pulls no harder
 _LEAST = 0.1  # of the mean amount: no sum is taken to be smaller
 _EVIDENT = 5.0  # log likelihood that factors must have more than sums
@@ -122,7 +121,5 @@ def _fit_sums(
         sums = fit_additive(
             design * scale[:, None], target * scale, arm, coding, family="amount", weight=weight
         )
-        before, centre = centre, np.log(np.clip((design * sums[arm]).sum(axis=1), *bounds))
-        if np.abs(centre - before).max() < _SETTLED:
-            break
+        centre = np.log(np.clip((design * sums[arm]).sum(axis=1), *bounds))
     return sums

@@ -11,7 +11,9 @@ import hashlib
 import io
 import json
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,7 @@ PACKAGES = ("mlflow", "numpy", "pandas")  # what the registered model imports
 # Python keeps the bytecode of a module in a folder of this name beside it, and runs that instead of
 # the module. A file of this name leaves no room for one: whoever loads a model in place changes
 # nothing of what was registered, and no forged bytecode runs past the model's look at its own code.
-NO_BYTECODE = ("__pycache__", "This file keeps the folder as it was registered.\n")
+BYTECODE = "__pycache__"
 OUTLINE_ROWS = 500_000  # of today's customers, from which the references and the example are made
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by
 ABOUT = (
@@ -267,20 +269,28 @@ def _log_model(answers: Answers, models: Path, example: pd.DataFrame) -> str:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "winback_model.py"
         script.write_bytes(bundle(hashes(models)).encode())
-        logged = mlflow.pyfunc.log_model(
-            name=MODEL_NAME,
-            python_model=str(script),
-            artifacts={"models": str(models)},
-            signature=signature,
-            input_example=rows,
-            pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
-        )
-    name, text = NO_BYTECODE
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / name
-        file.write_text(text)
+        with _no_bytecode():  # MLflow runs the model before it uploads the folder
+            logged = mlflow.pyfunc.log_model(
+                name=MODEL_NAME,
+                python_model=str(script),
+                artifacts={"models": str(models)},
+                signature=signature,
+                input_example=rows,
+                pip_requirements=[f"{name}=={version(name)}" for name in PACKAGES],
+            )
+        file = Path(folder) / BYTECODE
+        file.write_text("This file keeps the folder as it was registered.\n")
         MlflowClient().log_model_artifact(str(logged.model_id), str(file))
     return str(logged.model_uri)
+
+
+@contextlib.contextmanager
+def _no_bytecode() -> Iterator[None]:
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _copy_model(source: Path, target: Path) -> None:

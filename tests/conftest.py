@@ -24,6 +24,9 @@ __all__ = ["figure", "pytest_configure"]  # of pytest, from bar
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # The small tables of the tests do not repay what a Java machine spends on optimizing.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Bytecode is written, as on any machine, whatever the shell says that runs the tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 ROOT = Path(__file__).parents[1]
 SMALL = {  # a small world, trained quickly
     "source: sources/kumar.yaml": "source: sources/small.yaml",

@@ -125,7 +125,6 @@ def test_a_consumer_without_winback_gets_the_batch_answers_to_the_bit(project):
         "challenger",
         MLFLOW_TRACKING_URI=uri,
         MLFLOW_ALLOW_PICKLE_DESERIALIZATION="false",
-        PYTHONDONTWRITEBYTECODE="",
     )
     assert done.returncode == 0, done.stderr
     assert (folder_of(project, 1) / "__pycache__").is_file(), "no bytecode is left in the registry"

@@ -116,9 +116,9 @@ def _tell_send_lists(
         return
     today = even_rows(match.features / "current.parquet", most=SEND_LIST_ROWS)
     offered = answer(answers, today)["recommended_offer"]
-    for population in PARTS:
+    for population, part in PARTS.items():
         experiment = source.experiment_among(population)
-        if experiment is None:
+        if experiment is None or getattr(answers, part) is None:
             continue
         is_sent = offered.notna() & (offered != experiment.control) & is_of(population, today)
         tested = tested_customers(match.features, population, experiment.control)

@@ -11,7 +11,7 @@ tell what an offer adds in fewer coefficients.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,10 @@ class Amounts:
         """Expected amounts (rows, offers) of rows of the design."""
         return self.smear * self._typical(design @ self.coefficients.T)
 
+    def of_sent(self, design: np.ndarray, arm: np.ndarray) -> np.ndarray:
+        """Expected amounts (rows,) with the offer that each row was sent."""
+        return self.smear * self._typical((design * self.coefficients[arm]).sum(axis=1))
+
     def expressions(self, basis: Sequence[Basis]) -> list[Expression]:
         """The same as an expression per offer."""
         return [
@@ -84,16 +88,13 @@ def fit_amounts(
         bounds=(least, most),
         weight=weight,
     )
-    by_factors = (design * factors[arm]).sum(axis=1)
-    by_sums = np.log(np.clip((design * sums[arm]).sum(axis=1), least, most))
+    forms = [Amounts(factors, True, least, most, 1.0), Amounts(sums, False, least, most, 1.0)]
+    said = [form.of_sent(design, arm) for form in forms]
+    unexplained = [max(float(np.cov(logs - np.log(one), aweights=weight)), 1e-12) for one in said]
     rows = len(logs) if weight is None else float(weight.sum())
-    unexplained = [
-        max(float(np.cov(logs - said, aweights=weight)), 1e-12) for said in (by_factors, by_sums)
-    ]
-    of_logarithms = bool(0.5 * rows * np.log(unexplained[1] / unexplained[0]) > _EVIDENT)
-    taken, said = (factors, by_factors) if of_logarithms else (sums, by_sums)
-    smear = np.average(amount, weights=weight) / np.average(np.exp(said), weights=weight)
-    return Amounts(taken, of_logarithms, least, most, float(smear))
+    taken = 0 if 0.5 * rows * np.log(unexplained[1] / unexplained[0]) > _EVIDENT else 1
+    smear = np.average(amount, weights=weight) / np.average(said[taken], weights=weight)
+    return replace(forms[taken], smear=float(smear))
 
 
 def _fit_sums(

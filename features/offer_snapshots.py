@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import narwhals as nw
@@ -22,6 +22,7 @@ def offer_snapshots(
     return_window_days: int,
     value_horizon_days: int,
     costs: Mapping[str, int] | None = None,
+    keep: Callable[[nw.LazyFrame], nw.LazyFrame] | None = None,
 ) -> nw.LazyFrame:
     """Offers with as_of = offered_at, and their outcomes: return, value, cost, second lifetime.
 
@@ -32,6 +33,9 @@ def offer_snapshots(
     ----------
     costs
         Cost on acceptance per offer, in cents, used where offers.offer_cost is absent.
+    keep
+        Computes a frame once and returns it, such as `CustomerRanges.keep`; without it some
+        engines look for the answers again for everything that came of them.
 
     Returns
     -------
@@ -49,7 +53,9 @@ def offer_snapshots(
     sent = distinct(offers, *KEYS)
     answered = _returns(tables, offers, sent, return_window_days)
     certain = matured(days=return_window_days, now=now) | ~nw.col("stated_returned").is_null()
-    return _valued(tables, answered.filter(certain), definition, now, value_horizon_days, costs)
+    answered = answered.filter(certain)
+    answered = answered if keep is None else keep(answered)
+    return _valued(tables, answered, definition, now, value_horizon_days, costs)
 
 
 def retention_snapshots(
@@ -59,6 +65,7 @@ def retention_snapshots(
     definition: ChurnDefinition,
     value_horizon_days: int,
     costs: Mapping[str, int] | None = None,
+    keep: Callable[[nw.LazyFrame], nw.LazyFrame] | None = None,
 ) -> nw.LazyFrame:
     """Offers to customers who were active then, with as_of = offered_at, and who stayed.
 
@@ -72,7 +79,7 @@ def retention_snapshots(
     ----------
     tables
         With the offers of the retention experiment alone.
-    costs
+    costs, keep
         See `offer_snapshots`.
 
     Returns
@@ -109,6 +116,7 @@ def retention_snapshots(
             returned_at=nw.when(stays).then(nw.col("as_of") + definition.horizon_days * DAY),
         )
     )
+    answered = answered if keep is None else keep(answered)
     return _valued(tables, answered, definition, now, value_horizon_days, costs)
 
 

@@ -176,7 +176,7 @@ def write_today(setting: Setting, now: int, path: Path) -> None:
     """Write the features of everybody at a moment (UTC seconds)."""
     _write(
         setting,
-        lambda tables: current_snapshot(tables, now=now, definition=setting.definition),
+        lambda ranges: current_snapshot(ranges.tables, now=now, definition=setting.definition),
         path,
     )
 
@@ -237,8 +237,8 @@ def write_churn(source: Source, params: Featurize, setting: Setting, path: Path)
     dates = _dates(source, params, setting) if setting.definition.dated else ()
     _write(
         setting,
-        lambda tables: churn_snapshots(
-            tables, dates=dates, definition=setting.definition, now=setting.now
+        lambda ranges: churn_snapshots(
+            ranges.tables, dates=dates, definition=setting.definition, now=setting.now
         ),
         path,
         snapshots_each=len(dates) or 1,
@@ -277,13 +277,14 @@ def write_winback(experiment: Experiment, setting: Setting, path: Path) -> None:
     """Write one row for each offer made to win customers back."""
     _write(
         setting,
-        lambda tables: offer_snapshots(
-            offers_of(experiment, tables),
+        lambda ranges: offer_snapshots(
+            offers_of(experiment, ranges.tables),
             now=setting.now,
             definition=setting.definition,
             return_window_days=experiment.return_window_days,
             value_horizon_days=experiment.value_horizon_days,
             costs=_costs(experiment),
+            keep=ranges.keep,
         ),
         path,
     )
@@ -295,12 +296,13 @@ def write_retention(source: Source, setting: Setting, path: Path) -> None:
     assert experiment is not None
     _write(
         setting,
-        lambda tables: retention_snapshots(
-            offers_of(experiment, tables),
+        lambda ranges: retention_snapshots(
+            offers_of(experiment, ranges.tables),
             now=setting.now,
             definition=setting.definition,
             value_horizon_days=experiment.value_horizon_days,
             costs=_costs(experiment),
+            keep=ranges.keep,
         ),
         path,
     )
@@ -338,8 +340,8 @@ def write_leavers(
     """Write leavers `lapse` days after they left, where that is after the `last` offer."""
     _write(
         setting,
-        lambda tables: leaver_snapshots(
-            offers_of(experiment, tables),
+        lambda ranges: leaver_snapshots(
+            offers_of(experiment, ranges.tables),
             now=setting.now,
             definition=setting.definition,
             last_offered_at=last,
@@ -352,13 +354,13 @@ def write_leavers(
 
 def _write(
     setting: Setting,
-    snapshots: Callable[[Mapping[str, nw.LazyFrame]], nw.LazyFrame],
+    snapshots: Callable[[CustomerRanges], nw.LazyFrame],
     path: Path,
     *,
     snapshots_each: int = 1,
 ) -> None:
     ranges = CustomerRanges(setting.connection, setting.tables, snapshots_each=snapshots_each)
-    kept = ranges.keep(with_groups(ranges.tables, snapshots(ranges.tables)))
+    kept = ranges.keep(with_groups(ranges.tables, snapshots(ranges)))
     rows = features(
         setting.feature_tables(ranges.tables),
         kept,

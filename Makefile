@@ -4,7 +4,10 @@ SUPPORTED := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(SUPPORTED); do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation
+# Bytecode is written by the first import, whatever the shell says: that of all packages takes as
+# long as unpacking them.
+unexport PYTHONDONTWRITEBYTECODE
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation --no-compile
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 BENCH := $(CURDIR)/build/bench
 RESOLVE := build/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \

@@ -57,11 +57,13 @@ BENCHMARKS = {
         ("--rows", "8000", "--seeds", "3", *FORESTLESS),
         ("--rows", "8000", "--seeds", "10", *FORESTLESS),
     ),
-    "sizes": Benchmark("zoo", ("--seeds", "1", *MONEY, *FORESTLESS), ("--seeds", "3", *FOREST)),
+    "sizes": Benchmark(
+        "zoo", ("--seeds", "1", *MONEY, *FORESTLESS), ("--seeds", "10", *FORESTLESS)
+    ),
     "forest": Benchmark(
         "zoo",
         ("--rows", "20000", "--seeds", "1", *RICH, *FOREST, "perpetual uplift"),
-        (*RICH, *FOREST, "perpetual uplift"),
+        ("--seeds", "3", "--peers", "econml CausalForestDML"),
     ),
     "evidence": Benchmark("evidence", ("--quick",)),
     "intervals": Benchmark("effects", ("--quick",)),

@@ -7,7 +7,8 @@ COPY Makefile pyproject.toml requirements.lock requirements-build.lock README.md
 COPY features features
 COPY models models
 COPY pipelines pipelines
-RUN make .venv/bin/.run && .venv/bin/python -m compileall -q .venv/lib features models pipelines
+RUN make .venv/bin/.run
+RUN .venv/bin/python -m compileall -q .venv/lib features models pipelines
 ENV PATH=/winback/.venv/bin:$PATH
 WORKDIR /project
 ENTRYPOINT ["winback"]

@@ -13,6 +13,7 @@ from feature_tables import DAY, START, arrow, many_tables
 
 from winback.features.churn_definition import ChurnDefinition
 from winback.features.families.assemble import features, with_features
+from winback.features.offer_snapshots import offer_snapshots, retention_snapshots
 from winback.features.snapshots import churn_snapshots
 from winback.pipelines.tables import customer_ranges as ranges
 from winback.pipelines.tables import frames
@@ -65,6 +66,30 @@ def test_ranges_give_the_rows_of_one_go(
     assert found.equals(found.sort_by([("customer_id", "ascending"), ("as_of", "ascending")]))
     assert found.schema.field("as_of").type == pa.timestamp("us")
     assert len(found) > 60
+
+
+@pytest.mark.parametrize("snapshots", [offer_snapshots, retention_snapshots])
+def test_answers_to_offers_that_are_kept_by_range_are_those_of_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshots: Any
+) -> None:
+    folder = folder_of(tmp_path / "tables")
+    pq.write_table(arrow("offers", many_tables(3)["offers"]), folder / "offers.parquet")
+    setting: Any = {"definition": DEFINITION, "now": START + 30 * DAY, "value_horizon_days": 3}
+    if snapshots is offer_snapshots:
+        setting["return_window_days"] = 5
+    monkeypatch.setattr(ranges, "ROWS_PER_RANGE", 7)
+    connection = open_duckdb("1GB", 1)
+    tables = frames.open_tables(folder, session=connection)
+    cut = ranges.CustomerRanges(connection, tables)
+    cut.write(snapshots(cut.tables, keep=cut.keep, **setting), tmp_path / "kept.parquet")
+    monkeypatch.setattr(ranges, "ROWS_PER_RANGE", 10**6)
+    whole = ranges.CustomerRanges(connection, tables)
+    assert whole.write(snapshots(whole.tables, **setting), tmp_path / "whole.parquet") > 10
+    order = [("customer_id", "ascending"), ("as_of", "ascending"), ("offer", "ascending")]
+    kept, other = (
+        pq.read_table(tmp_path / f"{name}.parquet").sort_by(order) for name in ("kept", "whole")
+    )
+    assert kept.equals(other)
 
 
 def test_threads_order_and_repetition_do_not_change_a_byte(

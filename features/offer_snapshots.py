@@ -53,9 +53,8 @@ def offer_snapshots(
     sent = distinct(offers, *KEYS)
     answered = _returns(tables, offers, sent, return_window_days)
     certain = matured(days=return_window_days, now=now) | ~nw.col("stated_returned").is_null()
-    answered = answered.filter(certain)
-    answered = answered if keep is None else keep(answered)
-    return _valued(tables, answered, definition, now, value_horizon_days, costs)
+    known = answered.filter(certain)
+    return _valued(tables, known, definition, now, value_horizon_days, costs, keep)
 
 
 def retention_snapshots(
@@ -116,8 +115,7 @@ def retention_snapshots(
             returned_at=nw.when(stays).then(nw.col("as_of") + definition.horizon_days * DAY),
         )
     )
-    answered = answered if keep is None else keep(answered)
-    return _valued(tables, answered, definition, now, value_horizon_days, costs)
+    return _valued(tables, answered, definition, now, value_horizon_days, costs, keep)
 
 
 def _away_within(departures: nw.LazyFrame, snapshots: nw.LazyFrame, days: int) -> nw.LazyFrame:
@@ -138,8 +136,10 @@ def _valued(
     now: int,
     value_horizon_days: int,
     costs: Mapping[str, int] | None,
+    keep: Callable[[nw.LazyFrame], nw.LazyFrame] | None,
 ) -> nw.LazyFrame:
     """Offers with an outcome, and what came of it: the columns of `offer_snapshots`."""
+    answered = answered if keep is None else keep(answered)
     valued = _with_value(tables, answered, value_horizon_days, now)
     return _with_second_lifetime(tables, valued, definition, now).select(
         *KEYS,

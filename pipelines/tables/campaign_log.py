@@ -64,7 +64,7 @@ def _append(source: Source, connection: duckdb.DuckDBPyConnection, files: list[s
     if RESPONSES in tables:
         columns += [f"answer.{name}::{ANSWERS[name]} as {name}" for name in _answers(connection)]
         query += _ANSWERED
-    elif "orders" not in tables and source.experiment is not None:
+    elif "orders" not in tables and _reached_the_lost(source, connection, files):
         raise SourceError(
             f"{source.path}: campaigns: no table says which customers returned; add the table "
             "orders, or a query under campaigns.responses"
@@ -77,6 +77,18 @@ def _append(source: Source, connection: duckdb.DuckDBPyConnection, files: list[s
     else:
         connection.execute("create table offers as from sent")
     connection.execute("drop table sent")
+
+
+def _reached_the_lost(
+    source: Source, connection: duckdb.DuckDBPyConnection, files: list[str]
+) -> bool:
+    """Whether an offer of the logs, or its control, is one of the experiment among the lost."""
+    names = [] if source.experiment is None else [*source.experiment.offer_names]
+    (found,) = connection.execute(
+        "select count(*) > 0 from read_parquet($files) where offer in $names",
+        {"files": files, "names": names},
+    ).fetchall()[0]
+    return bool(found)
 
 
 def _answers(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -22,7 +22,7 @@ class ChurnDefinition:
         Inactivity: days without a purchase after which a customer is lost.
     gap_multiple
         Inactivity: lost after this many times the customer's own mean gap between purchases, where
-        that is longer than `inactive_days`; None uses `inactive_days` alone.
+        that is longer than `inactive_days`; without it, `inactive_days` alone counts.
     grace_days
         Contract: days after its end before the customer counts as lost.
     resign_gap_days

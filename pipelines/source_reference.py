@@ -88,7 +88,7 @@ def _type(hint: Any) -> str:
     titles = {cls: title for title, (cls, _) in SECTIONS.items()}
     if hint in titles:
         return f"[{titles[hint]}](#{titles[hint].lower()})"
-    return {**WORDS, Any: "anything"}.get(hint) or {"Path": "path", "datetime": "date or time"}.get(
+    return {**WORDS, Any: "anything"}.get(hint) or {"Path": "path", "Address": "address", "datetime": "date or time"}.get(
         hint.__name__, hint.__name__
     )
 

@@ -105,7 +105,7 @@ LOOKS = {
             POPULATION,
             argument("--out", type=local, metavar="DIR", help="a folder for the tables"),
             flag("--allow-mismatch", "go on although arms have odd sizes or differ"),
-            flag("--all", "every table"),
+            flag("--all", "the tables of effects in full"),
         ),
         json=True,
     ),

@@ -30,7 +30,7 @@ def cards(findings: Findings, inputs: Inputs) -> list[Card]:
         _returning(findings, inputs),
         _worth(findings, inputs),
         _offers(findings),
-        _strategy(findings),
+        _policy(findings),
     ]
 
 
@@ -257,10 +257,10 @@ def _shares(offers: pd.DataFrame) -> pd.Series:
     return counts / counts.sum()
 
 
-def _strategy(findings: Findings) -> Card:
-    question = "Which strategy earns most, and how sure is that?"
+def _policy(findings: Findings) -> Card:
+    question = "Which policy earns most, and how sure is that?"
     if not findings.decision:
-        return Card(question, "Not known", f"{NO_EXPERIMENT}, so no strategy can be graded.")
+        return Card(question, "Not known", f"{NO_EXPERIMENT}, so no policy can be graded.")
     ours, decision = ours_of(findings), decided_for(findings)
 
     def shown(number: float) -> str:
@@ -288,7 +288,7 @@ def _strategy(findings: Findings) -> Card:
         f"It earns {earned}.",
         (
             f"{shown(gain)} ({shown(low)} to {shown(high)}) {more} than {best} for all: {sure}.",
-            f"Intervals cover {findings.level:.0%}; both strategies are graded on the same "
+            f"Intervals cover {findings.level:.0%}; both policies are graded on the same "
             "customers.",
         ),
     )

@@ -26,7 +26,8 @@ class Experiment:
     value_horizon_days
         What a return earns is summed over so many days from the offer.
     objective
-        What a campaign shall maximize here, where that differs from params.yaml.
+        What a campaign shall maximize where `recommend.objective` of params.yaml is empty; profit
+        if this is left out too.
     doses
         Offers that are doses of one thing, such as discounts of 10, 20 and 30 percent: dose by
         offer, by a name for each such family. A response is taken to rise with the dose, the

@@ -70,7 +70,7 @@ class Campaigns:
     Attributes
     ----------
     folder
-        Of all campaigns; an address in an object store is one too.
+        Of all campaigns, on this machine or in an object store.
     responses
         What came of them, where the orders do not tell it: customer_id, campaign, returned or
         returned_at, and if known value and offer_cost.
@@ -91,7 +91,7 @@ class Source:
     title
         What stands over the report.
     about, where_to_get
-        What the data are and where they come from; both stand in the error when files are missing.
+        What the data are, and where their files come from; told where files are missing.
     currency
         What stands before an amount of money in the report, such as "$" or "EUR ".
     as_of

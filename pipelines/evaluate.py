@@ -38,7 +38,7 @@ from .storage.policy_tree import read_policy_tree
 from .storage.stage_outputs import LEAVERS, why_skipped
 from .storage.trained_models import read_decision
 from .tables.protected import count_protected
-from .tables.safe_csv import save_table
+from .tables.safe_csv import read_table, save_table
 
 VALUE_BINS = 10
 FEWEST_LEAVERS = 100
@@ -116,8 +116,8 @@ def headline_of(figures: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _churn(folder: Path, plots: Path) -> dict[str, Any]:
-    table = pd.read_csv(folder / "metrics.csv")
-    save_table(pd.read_csv(folder / "reliability.csv"), plots / "churn_reliability.csv")
+    table = read_table(folder / "metrics.csv")
+    save_table(read_table(folder / "reliability.csv"), plots / "churn_reliability.csv")
     whole = table[table["slice"] == "all"]
     return {
         str(model): dict(zip(rows["metric"], rows["value"], strict=True))

@@ -19,8 +19,8 @@ from ..models.formula.answers import answer
 from .job.exit_codes import Refusal, Vetoed
 from .job.progress import say
 from .promotion_gates import UNOPPOSED, Match, gates_of
-from .registry.aliases import finish_moving, move_aliases
-from .registry.opened_model import GATE, by_alias, open_model, registry
+from .registry.aliases import by_alias, finish_moving, move_aliases
+from .registry.opened_model import GATE, open_model, registry
 from .scoring.send_list_drift import send_list_drift, tested_customers
 from .settings.params import Promote
 from .settings.sources import PARTS, Source

@@ -32,7 +32,7 @@ from ..models.formula.answers import Answers, answer, input_columns
 from ..models.formula.formula import FORMULA_FILE, RETENTION
 from .job.exit_codes import ModelRefused
 from .job.progress import say, step
-from .registry.aliases import finish_moving
+from .registry.aliases import by_alias, finish_moving
 from .registry.bundle import bundle
 from .registry.model_card import model_card
 from .registry.opened_model import (
@@ -43,7 +43,6 @@ from .registry.opened_model import (
     MODELS,
     PARTS,
     REFERENCE,
-    by_alias,
     content_hash,
     download_model,
     hashes,
@@ -60,6 +59,7 @@ from .storage.atomic import verify
 from .storage.mlflow_home import MODEL_NAME
 from .storage.trained_models import model_files, read_answers
 from .tables.even_rows import even_rows
+from .tables.safe_csv import read_table
 
 PACKAGES = ("mlflow", "numpy", "pandas")  # what the registered model imports
 # Python keeps the bytecode of a module in a folder of this name beside it, and runs that instead of
@@ -204,7 +204,7 @@ def _evidence(folder: Path) -> dict[str, Any]:
     grades = folder / "metrics.csv"
     if not grades.exists():
         return {"unseen": memory}
-    table = pd.read_csv(grades)
+    table = read_table(grades)
     whole = table.loc[table["slice"] == "all", ["model", "slice", "metric", "value"]]
     return {"unseen": memory, "grades": whole.to_dict("records")}
 

@@ -1,4 +1,4 @@
-"""Moving aliases of the registered model together, and the history of who was champion.
+"""Aliases of the registered model: reading, moving them together, the history of who was champion.
 
 MLflow sets aliases one at a time and forgets where they pointed. The intention is recorded before
 the first, so that the next command finishes what a killed one began; the finished move stays as a
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -22,6 +23,7 @@ from ..storage.mlflow_home import MODEL_NAME
 
 INTENDED = "winback.intended"  # tag of the registered model
 HISTORY = "winback.history."  # and a number: tags of the registered model
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no model, no alias of that name
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,19 @@ class Move:
     command: str
     aliases: Mapping[str, str]
     gates: Mapping[str, str]
+
+
+def by_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """The version that an alias points to, or None.
+
+    A registry that does not answer is an error: it may have a champion.
+    """
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code not in ABSENT:
+            raise
+        return None
 
 
 def move_aliases(
@@ -96,6 +111,8 @@ def _carry_out(client: MlflowClient, intended: Mapping[str, Any]) -> None:
 def _tags(client: MlflowClient) -> Mapping[str, str]:
     try:
         tags: Mapping[str, str] = client.get_registered_model(MODEL_NAME).tags
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code not in ABSENT:
+            raise
         return {}
     return tags

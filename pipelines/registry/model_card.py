@@ -11,6 +11,7 @@ import pandas as pd
 
 from ...models.decision.decision import Decision
 from ..settings.sources import Source
+from ..tables.safe_csv import read_table
 
 LONGEST = 5_000  # characters of a description that every MLflow server takes
 SHOWN_SLICES = 3
@@ -59,7 +60,7 @@ def model_card(
         )
     if grades.exists():
         lines += ["", "## Churn, graded on later dates than it was fitted on", ""]
-        lines += _churn(pd.read_csv(grades), pd.read_csv(churn / "parts.csv"))
+        lines += _churn(read_table(grades), read_table(churn / "parts.csv"))
     if decision:
         rows = json.loads(policies.read_text())
         lines += ["", "## Offers, graded on customers who were held out", ""]

@@ -20,8 +20,6 @@ from typing import Any
 import mlflow
 import pandas as pd
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ...models.decision.decision import DECISION_FILE
@@ -82,14 +80,6 @@ def registry() -> MlflowClient:
     return MlflowClient()
 
 
-def by_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
-    """The version that an alias points to, or None."""
-    try:
-        return client.get_model_version_by_alias(name, alias)
-    except MlflowException:
-        return None
-
-
 def open_model(model: str, *, signed_by: Ed25519PublicKey | None = None) -> Opened:
     """A model by registry URI (models:/NAME@ALIAS or models:/NAME/VERSION) or by folder.
 
@@ -133,11 +123,6 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def files_hash(folder: Path) -> str:
-    """One SHA-256 over the paths and hashes of all files below a folder."""
-    return hashlib.sha256(listing(hashes(folder))).hexdigest()
-
-
 def listing(files: Mapping[str, str]) -> bytes:
     """Paths and hashes as the one text that is hashed and signed."""
     return json.dumps(files, sort_keys=True).encode()
@@ -169,7 +154,10 @@ def _registered(model: str, signed_by: Ed25519PublicKey | None) -> Opened:
     if at:
         version = client.get_model_version_by_alias(name, alias)
     else:
-        version = client.get_model_version(*name.split("/", 1))
+        name, _, number = name.partition("/")
+        if not number:
+            raise ValueError("which version is missing; write models:/NAME@ALIAS or /NAME/VERSION")
+        version = client.get_model_version(name, number)
     with tempfile.TemporaryDirectory() as parent:
         folder = download_model(f"models:/{version.name}/{version.version}", Path(parent))
         contents = _read_files(folder)

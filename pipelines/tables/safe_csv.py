@@ -13,9 +13,10 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 # What makes a spreadsheet take a text for a formula, also where it cuts texts at other separators;
-# the last four of the first are the wide forms that Asian keyboards write.
-FORMULA = r"^([=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}])"
-AFTER_SEPARATOR = r"([;|\t\r\n])([=+\-@])"
+# the last four of the first are the wide forms that Asian keyboards write. One that has apostrophes
+# in front gets one more, so that taking one off gives the text back.
+FORMULA = r"^('*[=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}])"
+AFTER_SEPARATOR = r"([;|\t\r\n])('*[=+\-@])"
 
 
 def csv_beside(folder: Path) -> Path:
@@ -60,7 +61,10 @@ def read_table(file: Path) -> pd.DataFrame:
     """A table of `save_table`; names stay text, even where they look like numbers or missing."""
     texts = ("arm", "offer", "feature", "family", "output", "part", "level", "column", "group")
     named = dict.fromkeys(texts, "str")
-    return pd.read_csv(file, dtype=named, keep_default_na=False, na_values=[""])
+    frame = pd.read_csv(file, dtype=named, keep_default_na=False, na_values=[""])
+    for name in frame.select_dtypes(["object", "str"]):
+        frame[name] = frame[name].map(_as_it_was, na_action="ignore")
+    return frame.rename(columns=_as_it_was)
 
 
 def _harmless_text(text: object) -> object:
@@ -68,6 +72,16 @@ def _harmless_text(text: object) -> object:
         return text
     one_line = text.replace("\r", " ")  # pandas writes it without quotes
     return _harmless(pa.array([one_line]))[0].as_py()
+
+
+def _as_it_was(text: object) -> object:
+    """A text of `_harmless` without the apostrophes that it put in."""
+    if not isinstance(text, str):
+        return text
+    whole = pc.replace_substring_regex(pa.array([text]), FORMULA.replace("^(", "^'("), r"\1")
+    return pc.replace_substring_regex(whole, AFTER_SEPARATOR.replace("('", "'('"), r"\1\2")[
+        0
+    ].as_py()
 
 
 def _harmless(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

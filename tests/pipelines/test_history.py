@@ -6,10 +6,12 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from winback.pipelines.cli import main
 from winback.pipelines.history import champion_at, history
-from winback.pipelines.registry.aliases import move_aliases, moves
+from winback.pipelines.registry.aliases import by_alias, move_aliases, moves
 from winback.pipelines.settings import moments
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -67,3 +69,22 @@ def test_nothing_yet_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     assert main(["history"]) == 0
     assert "No model was ever promoted here" in capsys.readouterr().out
+
+
+def test_a_registry_that_does_not_answer_is_not_taken_for_an_empty_one(year, monkeypatch):
+    """Else a challenger would be judged without the champion, and history begin anew at 1."""
+    client, made = year
+
+    def down(*_):
+        raise MlflowException("try again later", TEMPORARILY_UNAVAILABLE)
+
+    assert by_alias(client, "winback", "nobody") is None
+    assert by_alias(client, "another", "champion") is None
+    with monkeypatch.context() as away:
+        away.setattr(MlflowClient, "get_model_version_by_alias", down)
+        away.setattr(MlflowClient, "get_registered_model", down)
+        with pytest.raises(MlflowException, match="try again later"):
+            by_alias(client, "winback", "champion")
+        with pytest.raises(MlflowException, match="try again later"):
+            move_aliases(client, "promote", {"champion": "1"})
+    assert len(moves(client)) == len(made)

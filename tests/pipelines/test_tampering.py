@@ -25,8 +25,8 @@ from winback.pipelines.registry.opened_model import (
     FILES,
     PARTS,
     REFERENCE,
-    files_hash,
     hashes,
+    listing,
     open_model,
 )
 from winback.pipelines.storage.atomic import write_manifest
@@ -97,7 +97,11 @@ def registered(models, tmp_path, monkeypatch):
     (inner / EVIDENCE).write_text("{}")
     (folder / "winback_model.py").write_text(bundle(hashes(inner)))
     (folder / "MLmodel").write_text("flavors: {python_function: {}}\n")
-    version = types.SimpleNamespace(name="winback", version="1", tags={FILES: files_hash(folder)})
+    version = types.SimpleNamespace(
+        name="winback",
+        version="1",
+        tags={FILES: hashlib.sha256(listing(hashes(folder))).hexdigest()},
+    )
     client = types.SimpleNamespace(get_model_version=lambda *_: version)
     monkeypatch.setattr(registry, "registry", lambda: client)
     monkeypatch.setattr(registry, "download_model", lambda *_: folder)

@@ -1,5 +1,6 @@
 """Signed models: who can write the files, the hashes and the tags of a version, but has no key."""
 
+import hashlib
 import random
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from scoring_job import MODEL, but, command
 
 from winback.pipelines.job.exit_codes import ModelRefused
 from winback.pipelines.registry import opened_model as registry
-from winback.pipelines.registry.opened_model import AS_OF, FILES, files_hash, open_model
+from winback.pipelines.registry.opened_model import AS_OF, FILES, hashes, listing, open_model
 from winback.pipelines.registry.signing import SIGNATURE, private_key, public_key
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of mlflow
@@ -109,7 +110,7 @@ def test_no_change_of_files_and_hashes_passes_without_the_key(forger, keys, monk
             place = draw.randrange(len(before[one]))
             flipped = bytes([before[one][place] ^ (1 << draw.randrange(8))])
             one.write_bytes(before[one][:place] + flipped + before[one][place + 1 :])
-        tags[FILES] = files_hash(folder)
+        tags[FILES] = hashlib.sha256(listing(hashes(folder))).hexdigest()
         with pytest.raises(ModelRefused, match="not of this key and these files"):
             open_model("models:/winback/2", signed_by=key)
         assert not parsed, one.name

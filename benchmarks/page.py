@@ -29,9 +29,9 @@ BY_STAGE = "memory by stage"  # title of the table of `memory`
 NO_PEERS = ("best single offer", "oracle", "random", "response model", "winback, doses not told")
 HEAD = """# Benchmarks
 
-What `make bench` measured on one machine. What a table compares was measured on the same rows, side by
-side in one run, but for effects of peers: their answers, and the CPU seconds these took, are kept from
-the first run on the same rows.
+What `make bench` measured on one machine. What a table compares was measured on the same rows, side
+by side in one run, but for effects of peers: their answers, and the CPU seconds these took, are
+kept from the first run on the same rows.
 Ratios between columns mean more than seconds: another machine has other seconds, and a machine that
 does other work too has longer ones. `make bench ARGS=--full` takes all sizes and seeds, for hours;
 `make bench ARGS="--only qini"` runs one.

@@ -100,8 +100,9 @@ def campaign(
     """
     decision = _decision_on(population, source, run.decision)
     _refuse_other_source(source, run.tables)
-    verify(run.features)
     as_of = moment_of(run.recommendations)
+    if verify(run.features)["as_of"] != str(as_of):
+        raise Refusal(f"{run.recommendations}: older than the features; run winback run")
     name = name or f"{as_of:%Y-%m-%d}" + ("-active" if population == "active" else "")
     if not NAME.fullmatch(name):
         raise Refusal(

@@ -14,6 +14,7 @@ from .job.at_work import refuse_while_at_work
 from .job.progress import say
 from .settings.params import PARAMS_FILE, read_params
 from .settings.source_files import load_source
+from .storage import failed_stage
 from .storage.atomic import replace_file
 from .storage.default_paths import PATHS
 from .storage.leftovers import ROOTS, sweep
@@ -21,7 +22,9 @@ from .storage.mlflow_home import root
 
 
 def run(source: Path | None) -> int:
-    """Check every setting, run what changed, and say what came out; the exit code of dvc.
+    """Check every setting, run what changed, and say what came out.
+
+    The exit code is that of the stage that failed, else that of dvc.
 
     Parameters
     ----------
@@ -45,11 +48,13 @@ def run(source: Path | None) -> int:
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     }
+    failed_stage.forget()
     done = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=environment, check=False)
-    if done.returncode == 0:
-        sys.stdout.write(PATHS["summary"].read_text())
-        sys.stdout.write(f"  took      {time.monotonic() - begun:.0f} s\n")
-    return done.returncode
+    if done.returncode:
+        return failed_stage.left() or done.returncode
+    sys.stdout.write(PATHS["summary"].read_text())
+    sys.stdout.write(f"  took      {time.monotonic() - begun:.0f} s\n")
+    return 0
 
 
 def _keep_source(source: Path) -> None:

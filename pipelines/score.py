@@ -34,7 +34,7 @@ from .scoring import input_rows as batch
 from .scoring.drift import distance_from_registration
 from .scoring.parts import Task, answer_parts, write_parquet, written_with
 from .scoring.postgres_table import check_table, write_table
-from .scoring.suppressions import Suppressions, read_suppressions
+from .scoring.suppressions import Suppressions, read_suppressions, refuse_everybody
 from .settings import moments
 from .storage.atomic import MANIFEST, NewFolder, StoreError, file_hash, replace_file
 from .storage.leftovers import work_folders
@@ -187,11 +187,11 @@ def publish(
 ) -> dict[str, Any]:
     """Let all parts appear at once, without those who are on the list by now."""
     check_out(job)
-    if _has_csv(job.here):  # the old CSV must not stand beside the new folder
-        csv_beside(job.here).unlink(missing_ok=True)
     with replace_folder(job.out) as new:
         rows = sum(_export(part, new.path / part.name, latest) for part in parts)
         finish(new, facts, survey, rows, latest.sha256 if latest else None)
+        if _has_csv(job.here):  # the old CSV must not stand beside the new folder
+            csv_beside(job.here).unlink(missing_ok=True)
     _write_csv(job)
     say(f"{rows:,} of {survey.rows:,} customers in {job.out}")
     return stands(job.out)
@@ -200,12 +200,22 @@ def publish(
 def finish(
     new: NewFolder, facts: Mapping[str, Any], survey: batch.Survey, rows: int, listed: str | None
 ) -> None:
-    """Say in the manifest what was scored, and mark the folder as done."""
+    """Say in the manifest what was scored, and mark the folder as done.
+
+    Raises
+    ------
+    ValueError, SuppressionsUnusable
+        If nobody was scored: scores of somebody are not replaced by none.
+    """
+    asked = survey.rows - survey.elsewhere
+    if not asked:
+        raise ValueError(
+            f"none of the {survey.rows:,} rows is of {survey.as_of}; --as-of takes a moment that "
+            "rows say"
+        )
+    refuse_everybody(asked - rows, asked)
     (new.path / "_SUCCESS").write_bytes(b"")
-    excluded = {
-        "another as_of": survey.elsewhere,
-        "suppressed": survey.rows - survey.elsewhere - rows,
-    }
+    excluded = {"another as_of": survey.elsewhere, "suppressed": asked - rows}
     new.extra.update(facts)
     new.extra.update(
         rows_in=survey.rows,

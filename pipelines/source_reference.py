@@ -88,9 +88,11 @@ def _type(hint: Any) -> str:
     titles = {cls: title for title, (cls, _) in SECTIONS.items()}
     if hint in titles:
         return f"[{titles[hint]}](#{titles[hint].lower()})"
-    return {**WORDS, Any: "anything"}.get(hint) or {"Path": "path", "Address": "address", "datetime": "date or time"}.get(
-        hint.__name__, hint.__name__
-    )
+    return {**WORDS, Any: "anything"}.get(hint) or {
+        "Path": "path",
+        "Address": "address",
+        "datetime": "date or time",
+    }.get(hint.__name__, hint.__name__)
 
 
 def _default(item: Field[Any]) -> str:

@@ -56,7 +56,7 @@ CAMPAIGNS = {
                 type=float,
                 default=7.0,
                 metavar="DAYS",
-                help="greatest age of that list, before now or as-of, whichever is later (default 7)",
+                help="greatest age of that list, at the later of now and as-of (default 7)",
             ),
             *paths(*LISTED),
             *paths("campaigns", kind=anywhere),

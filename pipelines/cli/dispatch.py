@@ -38,11 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         code = code_of(error)
         if code is None:
+            _leave(name, CRASH)
             raise
         message = _told(error, code)
         told = f"winback {name} [{code}]: {message}"
         sys.stderr.write(paint(told, "red", sys.stderr) + "\n")
         result = Result(facts={"error": message, "code": code}, exit_code=_exit_code(error))
+        _leave(name, result.exit_code)
     if vars(given).get("json"):
         facts = {**result.facts, "exit_code": result.exit_code}
         sys.stdout.write(json.dumps(_plain(facts), default=str) + "\n")
@@ -61,6 +63,14 @@ def script() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _leave(name: str, exit_code: int) -> None:
+    """Leave the exit code of a failed stage to `winback run`."""
+    if COMMANDS[name].stage:
+        from ..storage import failed_stage
+
+        failed_stage.leave(exit_code)
 
 
 @contextlib.contextmanager

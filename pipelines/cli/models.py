@@ -238,7 +238,7 @@ MODELS = {
                 type=float,
                 default=7.0,
                 metavar="DAYS",
-                help="greatest age of the list, before now or as-of, whichever is later (default 7)",
+                help="greatest age of the list, at the later of now and as-of (default 7)",
             ),
             argument(
                 "--as-of",

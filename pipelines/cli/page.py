@@ -12,8 +12,8 @@ PAGE = Path("docs/commands.md")
 HEAD = """# Commands
 
 `winback COMMAND --help` says the same. Stages are what `winback run` runs, each by itself. Paths
-are of this machine, but for those that an object store may hold ([which](batch.md#object-stores)); their
-defaults are those of `dvc.yaml`.
+are of this machine, but for those that an object store may hold ([which](batch.md#object-stores));
+their defaults are those of `dvc.yaml`.
 """
 
 

@@ -27,6 +27,6 @@ def only_one(path: Path) -> Iterator[None]:
     with path.with_name(f".{path.name}.lock").open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise LockHeld(f"{path}: another job is writing there; let it finish") from error
         yield

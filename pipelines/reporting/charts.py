@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -111,7 +111,7 @@ def curves(
 ) -> str:
     """A line per group, with its interval (columns lo and hi) as a band."""
     figure, axes = one_panel(height=3.2)
-    for colour, (name, rows) in zip(SERIES, table.groupby(by, sort=False), strict=False):
+    for colour, name, rows in _groups(table, by):
         axes.plot(rows[x], rows[y], color=colour, linewidth=2, label=short(name))
         axes.fill_between(rows[x], rows["lo"], rows["hi"], color=colour, alpha=0.12, lw=0)
     if percent:
@@ -126,7 +126,7 @@ def curves(
 def steps(table: pd.DataFrame, *, x: str, y: str, by: str, x_unit: str, y_unit: str) -> str:
     """Shares that fall in steps, a line per group, from 0 to 100%."""
     figure, axes = one_panel(height=3.2)
-    for colour, (name, rows) in zip(SERIES, table.groupby(by, sort=False), strict=False):
+    for colour, name, rows in _groups(table, by):
         thin = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, 200).astype(int))]
         axes.step(thin[x], thin[y], where="post", color=colour, linewidth=2, label=short(name))
     axes.set_ylim(0, 1.02)
@@ -183,7 +183,7 @@ def dots(table: pd.DataFrame, *, label: str, value: str, by: str, unit: str) -> 
     order = table.groupby(label)[value].max().sort_values(kind="stable").index
     figure, axes = one_panel(height=0.9 + 0.28 * len(order))
     rows = {name: position for position, name in enumerate(order)}
-    for colour, (name, group) in zip(SERIES, table.groupby(by, sort=False), strict=False):
+    for colour, name, group in _groups(table, by):
         positions = [rows[label_here] for label_here in group[label]]
         axes.plot(group[value], positions, "o", color=colour, markersize=6, label=short(name))
     axes.set_yticks(range(len(order)), [short(name) for name in order])
@@ -296,3 +296,10 @@ def line(xs: Sequence[float], ys: Sequence[float], *, x_unit: str, y_unit: str) 
     axes.set_xlabel(x_unit)
     axes.set_ylabel(y_unit)
     return to_svg(figure)
+
+
+def _groups(table: pd.DataFrame, by: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Colour, name and rows of each group, in the order of the table."""
+    groups = list(table.groupby(by, sort=False))
+    for colour, (name, rows) in zip(colours(len(groups)), groups, strict=True):
+        yield colour, str(name), rows

@@ -102,7 +102,7 @@ def draw_campaign(
         mine = is_of(decision.population, facts)
         facts, rows = facts[mine], rows[mine]
         hits = _objections(facts["customer_id"], objectors)
-        away = ~hits.any(axis=0) & (busy.get_indexer(pd.Index(facts["customer_id"])) >= 0)
+        away = ~hits.any(axis=0) & facts["customer_id"].astype("str").isin(busy).to_numpy()
         asked, named = asked + len(facts), named + hits.sum(axis=1)
         objected, elsewhere = objected + int(hits.any(axis=0).sum()), elsewhere + int(away.sum())
         kept = ~hits.any(axis=0) & ~away & rows["holdout"].notna().to_numpy()

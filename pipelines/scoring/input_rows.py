@@ -53,10 +53,20 @@ def check_columns(files: Sequence[Path], columns: Mapping[str, bool]) -> None:
     ------
     ValueError
         If a column is missing, stands there twice, is text for a number or a number for a
-        category, or would unfold to more than the memory.
+        category, or would unfold to more than the memory, or if the files differ in their keys.
     """
+    first = None
     for file in files:
-        check_schema(_schema(file), columns, file)
+        schema = _schema(file)
+        check_schema(schema, columns, file)
+        keys = [name for name in KEYS if name in schema.names]
+        kinds = (keys, _is_text(schema.field("customer_id").type))
+        first = first or kinds
+        if kinds != first:
+            raise ValueError(
+                f"{file}: columns {', '.join(KEYS)} must be those of {files[0].name}, and ids of "
+                f"one type, found {', '.join(keys)}; write the files alike"
+            )
         with file.open("rb") as handle:
             refuse_bombs(_open(file), handle, file, {*KEYS, *columns})
 

@@ -115,7 +115,8 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float | None
         )
     made = moments.naive_utc(datetime.fromtimestamp(file.stat().st_mtime, UTC))
     latest = max(as_of, moments.now())
-    if max_age_days is not None and latest - made > timedelta(days=max_age_days):
+    age_days = (latest - made) / timedelta(days=1)
+    if max_age_days is not None and not age_days <= max_age_days:  # nor if it is no number
         raise SuppressionsUnusable(
             f"suppressions: {file} was written at {made:%Y-%m-%d %H:%M}, more than "
             f"{max_age_days:g} days before {latest:%Y-%m-%d %H:%M}; export it anew"

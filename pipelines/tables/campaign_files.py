@@ -80,13 +80,14 @@ def read_summary(campaign: Place) -> dict[str, Any]:
 
 
 def contacted_since(campaigns: Place, source: str, moment: pd.Timestamp) -> pd.Index:
-    """Customers whom a source's campaigns contacted or held out after a moment, each once."""
+    """Whom a source's campaigns contacted or held out after a moment: ids as text, each once."""
     with log_files(campaigns, source) as files:
         recent = [
             pd.read_parquet(file, columns=["customer_id"], filters=[("offered_at", ">", moment)])
             for file in files.values()
         ]
-    return pd.Index(pd.concat(recent)["customer_id"].unique() if recent else [])
+    ids = [log["customer_id"].astype("str") for log in recent]
+    return pd.Index(pd.concat(ids).unique() if ids else [], dtype="str")
 
 
 def _list_of(offer: str) -> str:

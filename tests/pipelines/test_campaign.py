@@ -221,6 +221,18 @@ def test_a_list_of_another_source_is_refused(project, sent):
     assert "holds the source 'kumar', and params.yaml names 'hillstrom'" in done.stderr
 
 
+def test_a_list_older_than_the_features_is_refused(project, sent):
+    """As after a run that failed while it trained."""
+    listed = project / "data/recommendations.parquet"
+    kept = listed.read_bytes()
+    rows = pd.read_parquet(listed)
+    rows.assign(as_of=rows["as_of"] - pd.Timedelta(days=31)).to_parquet(listed, index=False)
+    done = called_in(project, "winback", "campaign", "--name", "other")
+    listed.write_bytes(kept)
+    assert done.returncode == 3
+    assert "data/recommendations.parquet: older than the features; run winback run" in done.stderr
+
+
 def test_campaigns_of_another_source_are_not_this_ones(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "spring")
     with log_files(tmp_path, "kumar") as own, log_files(tmp_path, "hillstrom") as others:

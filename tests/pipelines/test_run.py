@@ -102,3 +102,16 @@ def test_what_killed_runs_left_is_swept_before_the_run(project, capsys):
 
 def test_the_stages_that_count_as_at_work_are_those_of_the_pipeline():
     assert set(STAGES) == set(YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"])
+
+
+def test_the_exit_code_is_that_of_the_stage_which_failed(project, monkeypatch):
+    """DVC ends with a code of its own, which would tell no scheduler what to do."""
+
+    def repro(*_, **__):
+        (project / "data").mkdir(exist_ok=True)
+        return subprocess.CompletedProcess([], 255 if winback(project, "featurize") else 0)
+
+    assert winback(project, "featurize") == 3
+    assert winback(project, "run") == 77  # what an earlier stage left does not count
+    monkeypatch.setattr(run.subprocess, "run", repro)
+    assert winback(project, "run") == 3

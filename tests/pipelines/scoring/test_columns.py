@@ -114,3 +114,20 @@ def test_what_happens_to_columns_that_are_not_those_of_the_training(job, custome
     expected = forecasts(read_answers(*(models / part for part in PARTS)), allowed)
     found = rows(job.out)[expected.columns]
     pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), check_exact=True)
+
+
+@pytest.mark.parametrize("other", ["no population", "ids as text"])
+def test_files_of_one_folder_have_the_same_keys(job, customers, capsys, other):
+    """A column that the first file lacks would be read from none of them."""
+    odd = customers[500:]
+    if other == "no population":
+        odd = odd.drop(columns="population")
+    else:
+        odd = odd.assign(customer_id=odd["customer_id"].astype("str"))
+    job.features.unlink()
+    job.features.mkdir()
+    odd.to_parquet(job.features / "part-0.parquet", index=False)
+    customers[:500].to_parquet(job.features / "part-1.parquet", index=False)
+    assert command(job) == BAD_DATA
+    assert "must be those of part-0.parquet" in capsys.readouterr().err
+    assert not job.out.exists()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 import pytest
-from scoring_job import BAD_DATA, LOCK, but, command, rows
+from scoring_job import BAD_DATA, LOCK, SUPPRESSIONS, but, command, rows
 
 from winback.pipelines.job.lock import only_one
 from winback.pipelines.score import score
@@ -175,3 +175,17 @@ def test_texts_that_a_spreadsheet_would_execute_are_made_harmless(tmp_path):
     safe = ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t'=1", 'a"b,=c', "plain", None]
     assert found["customer_id"].to_pylist() == safe
     assert found["'=x"].to_pylist() == [-1.5, *[2.0] * 7]
+
+
+@pytest.mark.parametrize("nobody", ["of that moment", "who may be scored"])
+def test_scores_of_nobody_replace_none(job, customers, capsys, nobody):
+    score(but(job, csv=True))
+    before = verify(job.out), csv_beside(job.out).read_bytes()
+    if nobody == "of that moment":
+        code, words, more = BAD_DATA, "none of the 1,000 rows is of", ("--as-of", "2001-01-01")
+    else:
+        customers[["customer_id"]].to_parquet(job.suppressions, index=False)
+        code, words, more = SUPPRESSIONS, "all 1,000 customers of today are on the list", ()
+    assert command(job, "--csv", *more) == code
+    assert words in capsys.readouterr().err
+    assert (verify(job.out), csv_beside(job.out).read_bytes()) == before

@@ -106,3 +106,9 @@ def test_ten_thousand_of_a_hundred_thousand_objected(job, customers, monkeypatch
         assert not found.isin(objected).any()
     latest = hashlib.sha256(job.suppressions.read_bytes()).hexdigest()
     assert manifest["suppressions"] == latest
+
+
+@pytest.mark.parametrize("limit", [float("nan"), 0.0])
+def test_a_list_older_than_a_limit_that_is_no_number_is_stale(job, limit):
+    with pytest.raises(SuppressionsUnusable, match="export it anew"):
+        read_suppressions(job.suppressions, as_of=datetime(2051, 1, 1), max_age_days=limit)

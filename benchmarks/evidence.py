@@ -93,7 +93,9 @@ def planted(runs: int) -> Iterator[Record]:
             ):
                 chosen = (effect > 0).astype(float) - float(best)
                 gain = mean_estimate(chosen * (model.scores_[:, 1] - model.scores_[:, 0]))
-                said.setdefault(f"evident {name}", []).append(is_evident(gain.value, gain.se))
+                said.setdefault(f"evident {name}", []).append(
+                    is_evident(gain.value, gain.se, gain.units)
+                )
             said.setdefault("evident", []).append(model.evident_)
             said.setdefault("personalizes", []).append(model.personalizes_)
         for what, answers in said.items():

@@ -37,11 +37,11 @@ def has_groups(rows: pd.DataFrame) -> bool:
 
 
 def shared_labels(rows: pd.DataFrame) -> np.ndarray | None:
-    """The same as an array; None where no two rows share a label, or no ids are known."""
+    """Codes of the groups, (n,); None where no two rows share one, or no ids are known."""
     if "customer_id" not in rows.columns:
         return None
-    labels = group_labels(rows)
-    return labels.to_numpy() if labels.duplicated().any() else None
+    codes, labels = pd.factorize(group_labels(rows), sort=True)
+    return codes if len(labels) < len(codes) else None
 
 
 def drawn_units(offer: np.ndarray, groups: np.ndarray | None) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Estimate:
         Standard error, from the influence function, by cluster where clusters were given.
     n
         Rows.
+    units
+        Clusters, where they were given, else rows: what the standard error counts.
     """
 
     value: float
@@ -35,6 +37,7 @@ class Estimate:
     hi: float
     se: float
     n: int
+    units: int
 
 
 def mean_estimate(scores: ArrayLike, *, clusters: Any = None, level: float = 0.95) -> Estimate:
@@ -75,7 +78,7 @@ def mean_estimate(scores: ArrayLike, *, clusters: Any = None, level: float = 0.9
         )
     se = float(np.sqrt(count / (count - 1) * (deviations**2).sum()) / len(values))
     reach = float(stdtrit(count - 1, 0.5 + level / 2)) * se
-    return Estimate(mean, mean - reach, mean + reach, se, len(values))
+    return Estimate(mean, mean - reach, mean + reach, se, len(values), count)
 
 
 def paired_difference(
@@ -156,10 +159,10 @@ def percentile_interval(draws: np.ndarray, *, level: float = 0.95) -> tuple[floa
 
 
 def two_sided(estimate: Estimate) -> float:
-    """Two-sided p-value of no effect, by the normal law."""
+    """Two-sided p-value of no effect, by the law of the interval (Student's t)."""
     if estimate.se == 0:
         return 1.0 if estimate.value == 0 else 0.0
-    return float(2 * ndtr(-abs(estimate.value / estimate.se)))
+    return float(2 * stdtr(estimate.units - 1, -abs(estimate.value / estimate.se)))
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:

@@ -271,7 +271,7 @@ def decide(graded: Graded, *, ships: Graded | None = None) -> dict[str, Any]:
     return {
         "best_single": graded.names[best],
         "personalize": personalize,
-        "evidence": personalize and is_evident(shown.value, shown.se),
+        "evidence": personalize and is_evident(shown.value, shown.se, shown.units),
         "gain": shown.value,
         "gain_error": shown.se,
         "n": shown.n,

@@ -178,14 +178,15 @@ def fit_additive(
     exposure : (rows,) expected counts at a linear predictor of 0; of 'count' only.
     weight : (rows,) how many rows each row stands for; None: one.
     """
-    scale = max(float(outcome.std()), 1e-12) if family == "amount" else 1.0
+    mean = float(np.average(outcome, weights=weight))
+    spread = float(np.average((outcome - mean) ** 2, weights=weight)) ** 0.5
+    scale = max(spread, 1e-12) if family == "amount" else 1.0
     rows = [np.flatnonzero(arm == code) for code in range(len(coding))]
     designs = [design[members] for members in rows]
     targets = [outcome[members] / scale for members in rows]
     shares = [np.ones(len(members)) if exposure is None else exposure[members] for members in rows]
     counts = [np.ones(len(members)) if weight is None else weight[members] for members in rows]
     theta = np.zeros((coding.shape[1], design.shape[1]))
-    mean = float(np.average(outcome, weights=weight))
     if family == "binary":
         theta[0, 0] = np.log(np.clip(mean, 1e-6, 1 - 1e-6) / np.clip(1 - mean, 1e-6, 1))
     if family == "count":
@@ -202,7 +203,7 @@ def fit_additive(
         for code, (block, target, part) in enumerate(zip(designs, targets, coding, strict=True)):
             linear = block @ (part @ theta) if step else np.full(len(target), (part @ theta)[0])
             if family == "amount":
-                noise = _noise(target, linear, first=step == 0)
+                noise = _noise(target, linear if step else None, counts[code])
                 gram, pull = plain[code] / noise, block.T @ (counts[code] * target) / noise
             else:
                 gram, pull = _quadratic(block, target, linear, family, shares[code], counts[code])
@@ -232,11 +233,12 @@ def _bounded_step(
     return step * min(1.0, _LONGEST / max(longest, 1e-12))
 
 
-def _noise(target: np.ndarray, linear: np.ndarray, *, first: bool) -> float:
-    """Variance around the prediction, at first around the mean."""
+def _noise(target: np.ndarray, linear: np.ndarray | None, count: np.ndarray) -> float:
+    """Variance around the prediction, or around the mean where there is none yet."""
     if not len(target):
         return 1.0
-    return max(float(np.mean((target - (target.mean() if first else linear)) ** 2)), 1e-9)
+    around = np.average(target, weights=count) if linear is None else linear
+    return max(float(np.average((target - around) ** 2, weights=count)), 1e-9)
 
 
 def _quadratic(

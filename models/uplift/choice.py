@@ -71,15 +71,18 @@ def choose(
         (rows, 1 + offers) AIPW scores of the outcome, which tell the gain, and of the tempered
         outcome, which tell the averages and whether to personalize.
     """
+    weight, units = experiment.weight, experiment.units
     means, tempered = pooled_scores(experiment, tempered)
     _, scores = pooled_scores(experiment, scores)
     single = smallest_best(means, experiment.families)
     averages = means[1:] - means[0]
-    effects = [[combine(stack, repeat, averages) for repeat in repeats] for stack in stacks]
+    effects = [
+        [combine(stack, repeat, averages, weight=weight) for repeat in repeats] for stack in stacks
+    ]
     moves = [moved(found, single) for found in effects]
     gained = [(move * scores).sum(axis=1) for move in moves]
-    evident = is_evident(*mean_score(experiment, np.mean(gained, axis=0)))
-    by_first = is_evident(*mean_score(experiment, gained[0]))
+    evident = is_evident(*mean_score(experiment, np.mean(gained, axis=0)), units)
+    by_first = is_evident(*mean_score(experiment, gained[0]), units)
     taken = -1 if evident and not by_first else 0
     gain, error = mean_score(experiment, gained[taken])
     personalizes = mean_score(experiment, (moves[taken] * tempered).sum(axis=1))[0] > 0

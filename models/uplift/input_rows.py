@@ -33,6 +33,7 @@ CONTROL_NAMES = (
     "false",
 )
 LEAST_ROWS = 50
+LEAST_GROUPS = 20
 
 
 def as_frame(X: pd.DataFrame | np.ndarray) -> pd.DataFrame:
@@ -41,9 +42,14 @@ def as_frame(X: pd.DataFrame | np.ndarray) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If X is neither a frame nor a two-dimensional array.
+        If X is neither a frame nor a two-dimensional array, has no column, or two of one name.
     """
     if isinstance(X, pd.DataFrame):
+        if not X.columns.is_unique or not len(X.columns):
+            raise ValueError(
+                "features: X must have columns, each of its own name, found "
+                f"{', '.join(map(str, X.columns)) or 'none'}"
+            )
         return X
     array = np.asarray(X)
     if array.ndim != 2:
@@ -134,7 +140,7 @@ def check_groups(groups: Any, rows: int) -> np.ndarray | None:
     Raises
     ------
     ValueError
-        If the shape is wrong or a label is missing.
+        If the shape is wrong, a label is missing, or there are too few groups.
     """
     if groups is None:
         return None
@@ -147,7 +153,13 @@ def check_groups(groups: Any, rows: int) -> np.ndarray | None:
         raise ValueError(
             f"groups: {absent} labels are missing; give a customer without a group its own id"
         )
-    return np.unique(labels.astype(str), return_inverse=True)[1].astype(np.int64)
+    names, codes = np.unique(labels.astype(str), return_inverse=True)
+    if len(names) < LEAST_GROUPS:
+        raise ValueError(
+            f"groups: at least {LEAST_GROUPS} are needed to tell an effect from chance, found "
+            f"{len(names)}; leave them out where customers decide by themselves"
+        )
+    return codes.astype(np.int64)
 
 
 def check_weight(weight: Any, rows: int) -> np.ndarray:

@@ -66,6 +66,14 @@ class Experiment:
         Seed of the boosters.
     families
         Offers that are doses of one thing.
+    basis, design
+        Additive basis of the columns, and its values (rows, 1 + basis).
+    bins, bins_sent
+        The rows binned, and binned with `sent`, what tells each offer (offers, ...), beside them.
+    binary, two_part
+        Whether the outcome is 0 or 1, and whether it is an amount that is often zero.
+    unit
+        What an amount is boosted in units of, so that ridges mean the same everywhere.
     """
 
     columns: tuple[Column, ...]
@@ -78,8 +86,14 @@ class Experiment:
     groups: np.ndarray | None
     seed: int
     families: tuple[DoseFamily, ...] = ()
-    basis: tuple[Basis, ...] = ()
-    design: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    basis: tuple[Basis, ...] = field(init=False)
+    design: np.ndarray = field(init=False)
+    bins: BinnedRows = field(init=False)
+    sent: np.ndarray = field(init=False)
+    bins_sent: BinnedRows = field(init=False)
+    binary: bool = field(init=False)
+    two_part: bool = field(init=False)
+    unit: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.basis = learn_basis(self.columns, self.matrix)
@@ -91,13 +105,17 @@ class Experiment:
         )
         self.binary = bool(np.isin(self.outcome, (0.0, 1.0)).all())
         self.two_part = not self.binary and self._is_often_zero()
-        # An amount is boosted in units of its spread, so that ridges mean the same everywhere.
         self.unit = 1.0 if self.binary else max(float(self.outcome.std()), 1e-12)
 
     def _is_often_zero(self) -> bool:
         positive = np.bincount(self.arm[self.outcome > 0], minlength=self.offers)
         several = positive.min() >= 20 and float(np.mean(self.outcome == 0)) > _ZEROS
         return bool(several and self.outcome.min() >= 0)
+
+    @property
+    def units(self) -> int:
+        """Rows, or groups that share their fate: what errors count."""
+        return len(self.outcome) if self.groups is None else len(np.unique(self.groups))
 
     @property
     def base(self) -> str:

@@ -50,11 +50,18 @@ class Stack:
         return [name for name in self.shared if self.shared[name] > 0 or self.own[name] > 0]
 
 
-def combine(stack: Stack, effects: Mapping[str, np.ndarray], averages: np.ndarray) -> np.ndarray:
-    """Stacked effects (rows, offers) around the offers' averages."""
+def combine(
+    stack: Stack,
+    effects: Mapping[str, np.ndarray],
+    averages: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+) -> np.ndarray:
+    """Stacked effects (rows, offers) around the offers' averages, those of rows of that weight."""
     total = np.zeros_like(next(iter(effects.values())))
     for name in stack.used():
-        total += (effects[name] - effects[name].mean(axis=0)) @ stack.learner_weights(name).T
+        centre = np.average(effects[name], axis=0, weights=weight)
+        total += (effects[name] - centre) @ stack.learner_weights(name).T
     return averages + total
 
 

@@ -65,8 +65,9 @@ class OfferUplift(BaseEstimator):
     learners
         Names of the learners that may enter the ensemble (see `learners`); None means all.
     folds
-        Number of folds of the cross-fitting. Up to 16,000 rows are dealt out once more, up to
-        8,000 twice, into twice as many folds, for the weights of the learners that were chosen.
+        Number of folds of the cross-fitting, at least 2. Up to 16,000 rows are dealt out once more,
+        up to 8,000 twice, into twice as many folds, for the weights of the learners that were
+        chosen.
     seed
         Decides the folds and the boosters.
     threads
@@ -154,10 +155,13 @@ class OfferUplift(BaseEstimator):
         Raises
         ------
         ValueError
-            If lengths differ, values are missing or infinite, an offer has under 50 rows, a
-            propensity is not in (0, 1], a group is missing, a weight is not positive or doses are
-            no families (see `offers.check_doses`).
+            If lengths differ, values are missing or infinite, columns have no names of their own,
+            an offer has under 50 rows, a propensity is not in (0, 1], a group is missing, there are
+            under 20 groups or 2 folds, a weight is not positive or doses are no families (see
+            `offers.check_doses`).
         """
+        if self.folds < 2:
+            raise ValueError(f"folds: must be at least 2, found {self.folds}")
         frame = as_frame(X)
         outcome, names, sent = check_rows(frame, y, offer, propensity)
         self.control_ = choose_control(names, self.control)

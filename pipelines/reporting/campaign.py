@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from ...models.decision.policy_tree import groups
-from ...models.evaluation.personal_gain import EVIDENCE
 from ..settings.params import Report
 from ..storage.policy_tree import read_policy_tree
 from ..tables.list_rows import GAIN, RISK
@@ -180,9 +179,8 @@ def policies(inputs: Inputs, findings: Findings) -> Iterator[Block]:
         f"(doubly robust, {findings.level:.0%} intervals); ours as it is deployed, after rules and "
         "limits. Gains are paired, customer by customer; an interval that contains zero is within "
         "noise. Personal offers are sent where they gain on out-of-fold rows. That gain is called "
-        f"evident where it exceeds {EVIDENCE:.2f} of its standard errors on all rows that the "
-        "models learn from, each forecast without itself; these are more than the held-out ones "
-        "below."
+        f"evident where a one-sided test at 5% says so on all rows that the models learn from, "
+        "each forecast without itself; these are more than the held-out ones below."
     )
     # The objective of the campaign comes first.
     graded = dict(list(findings.policies.groupby("objective", sort=False)))

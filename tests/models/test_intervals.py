@@ -78,9 +78,21 @@ def test_normal_reach_is_that_of_the_tables_and_refuses_percent():
 
 
 def test_two_sided_is_certain_where_nothing_spreads():
-    assert two_sided(Estimate(0.0, 0, 0, 0.0, 9)) == 1.0
-    assert two_sided(Estimate(0.1, 0.1, 0.1, 0.0, 9)) == 0.0
-    assert two_sided(Estimate(-1.96, 0, 0, 1.0, 9)) == pytest.approx(0.05, abs=1e-4)
+    assert two_sided(Estimate(0.0, 0, 0, 0.0, 9, 9)) == 1.0
+    assert two_sided(Estimate(0.1, 0.1, 0.1, 0.0, 9, 9)) == 0.0
+
+
+def test_p_values_and_intervals_say_the_same_of_few_groups():
+    """By the normal law one of six shops' worth of noise would be significant too often."""
+    rng = np.random.default_rng(0)
+    shops = np.repeat(np.arange(6), 50)
+    small = []
+    for _ in range(2_000):
+        found = mean_estimate(rng.normal(size=6)[shops] + rng.normal(size=300), clusters=shops)
+        assert found.units == 6
+        assert (two_sided(found) < 0.05) == (found.lo > 0 or found.hi < 0)
+        small.append(two_sided(found) < 0.05)
+    assert 0.035 < np.mean(small) < 0.065
 
 
 def test_a_difference_is_paired_row_by_row():

@@ -5,9 +5,14 @@ from winback.models.evaluation.personal_gain import is_evident, pooled_means
 
 
 def test_a_gain_is_evident_beyond_the_noise():
-    assert is_evident(1.7, 1.0)
-    assert not is_evident(1.6, 1.0)
-    assert not is_evident(1.0, 0.0)
+    assert is_evident(1.7, 1.0, 1_000)
+    assert not is_evident(1.6, 1.0, 1_000)
+    assert not is_evident(1.0, 0.0, 1_000)
+
+
+def test_few_groups_need_a_larger_gain():
+    assert not is_evident(2.0, 1.0, 6)
+    assert is_evident(2.1, 1.0, 6)
 
 
 def test_means_with_small_errors_stay_and_those_of_few_rows_move_to_the_others():

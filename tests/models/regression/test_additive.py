@@ -111,3 +111,17 @@ def test_coding_has_a_shared_part_and_each_offers_own():
     np.testing.assert_array_equal(
         offer_coding(3), [[1, -0.5, 0, 0], [1, 0.5, 1, 0], [1, 0.5, 0, 1]]
     )
+
+
+@pytest.mark.parametrize("family", ["amount", "binary"])
+def test_a_weight_counts_a_row_as_often_as_repeating_it(family):
+    _, _, design = designed(table(600))
+    rng = np.random.default_rng(1)
+    arm, times = rng.integers(0, 2, 600), rng.integers(1, 5, 600)
+    outcome = 3.0 + 0.5 * design[:, 1] * arm + rng.normal(size=600) * times
+    outcome = outcome if family == "amount" else (outcome > 3).astype(float)
+    coding = offer_coding(2)
+    weighted = fit_additive(design, outcome, arm, coding, family=family, weight=times.astype(float))
+    rows = np.repeat(np.arange(600), times)
+    repeated = fit_additive(design[rows], outcome[rows], arm[rows], coding, family=family)
+    np.testing.assert_allclose(weighted, repeated, atol=1e-8)

@@ -40,6 +40,7 @@ def test_interval_is_normal_around_the_interpolated_average_and_goes_on_beyond_t
             "observed": [0.0, 2.0],
             "se": [0.1, 0.3],
             "skewness": 0.0,
+            "units": 10_000,
         }
     )
     ends = interval(bands, pd.DataFrame({"mail": [0.5, 1.4]}), coverage=0.95)
@@ -66,3 +67,18 @@ def test_scores_that_do_not_vary_have_no_skewness():
         bands = effect_bands(pd.DataFrame({"mail": np.zeros(60)}), contrast)
         assert bands["skewness"].tolist() == [0.0]
         assert bands["se"].tolist() == [0.0]
+
+
+def test_bands_hold_several_groups_and_cover_though_these_are_few():
+    rng = np.random.default_rng(3)
+    covered = []
+    for _ in range(600):
+        shop = np.repeat(np.arange(20), 30)
+        effect = rng.normal(size=20)[shop]  # the same for all customers of a shop
+        score = (rng.normal(size=20)[shop] + rng.normal(size=600))[:, None]
+        bands = effect_bands(pd.DataFrame({"mail": effect}), score, groups=shop)
+        assert bands["units"].min() >= 5
+        assert bands["rows"].sum() == 600
+        ends = interval(bands, pd.DataFrame({"mail": bands["predicted"]}), coverage=0.9)
+        covered += list((ends["lo"]["mail"] <= 0) & (ends["hi"]["mail"] >= 0))
+    assert 0.85 < np.mean(covered) < 0.95

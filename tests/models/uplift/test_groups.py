@@ -60,3 +60,33 @@ def test_average_effects_are_those_of_the_customers_that_rows_stand_for():
     assert weighted.average_effects_.loc["mail", "effect"] == pytest.approx(0.75, abs=0.05)
     effect = weighted.predict(frame)["mail"]
     assert effect[young].mean() == pytest.approx(1.0, abs=0.06)
+
+
+def test_a_feature_of_twenty_shops_is_learned_from_with_errors_of_shops():
+    """Bands of like effects then lie within few shops."""
+    rng = np.random.default_rng(11)
+    shop = np.repeat(np.arange(20), 60)
+    frame = pd.DataFrame({"price": rng.normal(size=20)[shop], "age": rng.normal(size=1_200)})
+    offer = rng.choice(["mail", "none"], 1_200)
+    outcome = rng.normal(size=1_200) + (offer == "mail") * frame["price"]
+    model = OfferUplift().fit(frame, outcome, offer=offer, groups=shop)
+    assert model.bands_["units"].min() >= 5
+    assert np.isfinite(model.bands_["se"]).all()
+
+
+def test_weighted_rows_are_told_the_effects_that_the_shipped_formula_tells():
+    """The average is that of the customers whom the rows stand for, out of fold too."""
+    rng = np.random.default_rng(12)
+    x = rng.integers(0, 2, 3_000)
+    weight = np.where(x == 1, 4.0, 1.0)
+    offer = rng.choice(["a", "b", "none"], 3_000)
+    effect = np.where(offer == "a", 2.0 * x, np.where(offer == "b", 0.4, 0.0))
+    outcome = effect + rng.normal(size=3_000)
+    frame = pd.DataFrame({"x": x})
+    model = OfferUplift(folds=2).fit(frame, outcome, offer=offer, sample_weight=weight)
+    told = np.average(model.held_out_raw_, axis=0, weights=weight)
+    np.testing.assert_allclose(told, model.average_effects_["effect"], atol=1e-9)
+    assert model.personalizes_
+    assert set(model.recommend(pd.DataFrame({"x": [0, 1]}))) == {"a", "b"}
+    low, high = model.predict_interval(pd.DataFrame({"x": [0, 1]}))
+    assert ((low["a"] < [0.1, 2.1]) & (high["a"] > [-0.1, 1.9])).all()

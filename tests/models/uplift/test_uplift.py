@@ -246,7 +246,13 @@ def test_formula_is_plain_json(fitted):
         (lambda a: a.update(groups=[None, *range(299)]), "groups: 1 labels are missing"),
         (lambda a: a.update(sample_weight=np.ones(3)), "sample_weight: expected shape"),
         (lambda a: a.update(sample_weight=np.zeros(300)), "must be a positive number"),
+        (lambda a: a.update(groups=np.arange(300) % 10), "at least 20 are needed .* found 10"),
         (lambda a: a.update(X=np.ones(300)), "two-dimensional array, found 1"),
+        (lambda a: a.update(X=pd.DataFrame(index=range(300))), "must have columns.* found none"),
+        (
+            lambda a: a.update(X=pd.DataFrame(a["X"], columns=["age", "age"])),
+            "each of its own name, found age, age",
+        ),
     ],
 )
 def test_bad_rows_are_refused(change, message):
@@ -266,6 +272,11 @@ def test_bad_rows_are_refused(change, message):
             arguments.pop("y"),
             **arguments,
         )
+
+
+def test_one_fold_holds_nothing_out():
+    with pytest.raises(ValueError, match="folds: must be at least 2, found 1"):
+        OfferUplift(folds=1).fit(np.ones((2, 1)), [0, 1], offer=["mail", "none"])
 
 
 def test_an_absent_control_is_refused():

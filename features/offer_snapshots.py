@@ -43,9 +43,9 @@ def offer_snapshots(
         customer_id, as_of, offer, arm; campaign, propensity, chosen (by a campaign) and
         every_offer_open (0 or 1), null if unknown; returned (0 or 1), returned_at (null without a
         return, or if its time is unknown), value (currency: offers.value where given, else margin,
-        or amount where no margin is known, of orders from the return to as_of +
-        value_horizon_days; 0 without a return; null while that horizon is not over, where there
-        are orders), cost (currency, actually paid; null if unknown), second_days (length of the
+        or amount where no margin is known, of orders from the return, or from as_of if its time is
+        unknown, to as_of + value_horizon_days; 0 without a return; null while that horizon is not
+        over, where there are orders), cost (currency, actually paid; null if unknown), second_days (length of the
         lifetime after the return, up to `now`; null if unknown), second_ended (1 if that lifetime
         ended by `now`).
     """
@@ -191,7 +191,7 @@ def _returns(
     if "orders" in tables:
         orders = tables["orders"].select("customer_id", "ordered_at")
         first = (
-            outcomes(orders, sent, time="ordered_at", after_days=0, days=window_days)
+            outcomes(orders, sent, time="ordered_at", days=window_days)
             .group_by(*KEYS)
             .agg(nw.col("ordered_at").min().alias("first_ordered_at"))
         )
@@ -224,8 +224,10 @@ def _with_value(tables: Tables, offers: nw.LazyFrame, horizon_days: int, now: in
     if "margin" in columns_of(orders):
         earned = nw.coalesce(nw.col("margin"), nw.col("amount"))
     orders = orders.select("customer_id", "ordered_at", earned=earned.cast(nw.Int64))
-    returns = _returned(offers)
-    later = outcomes(orders, returns, time="ordered_at", after_days=0, days=horizon_days)
+    # Between the offer and a return of which the time is not known there are no orders.
+    since = nw.coalesce(nw.col("returned_at"), nw.col("as_of"))
+    returns = _returned(offers.filter(nw.col("returned") == 1).with_columns(returned_at=since))
+    later = outcomes(orders, returns, time="ordered_at", days=horizon_days)
     counted = later.join(returns, on=list(KEYS), how="inner").filter(
         nw.col("ordered_at") >= nw.col("returned_at")
     )

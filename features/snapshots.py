@@ -109,7 +109,6 @@ def churn_snapshots(
             departures.select("customer_id", "lost_at"),
             active,
             time="lost_at",
-            after_days=0,
             days=definition.lead_days + definition.horizon_days,
         )
         .group_by(*KEYS)

@@ -53,9 +53,9 @@ def visible(
 
 
 def outcomes(
-    events: nw.LazyFrame, snapshots: nw.LazyFrame, *, time: str, after_days: int, days: int
+    events: nw.LazyFrame, snapshots: nw.LazyFrame, *, time: str, days: int
 ) -> nw.LazyFrame:
-    """Events in `[as_of + after_days, as_of + after_days + days)`: for labels, never for features.
+    """Events in `[as_of, as_of + days)`: for labels, never for features.
 
     When an event was recorded does not matter here.
 
@@ -64,7 +64,7 @@ def outcomes(
     LazyFrame
         One row per (snapshot, event): customer_id, as_of and the columns of the event.
     """
-    start = nw.col("as_of") + after_days * DAY
+    start = nw.col("as_of")
     joined = events.join(snapshots.select(*KEYS), on="customer_id", how="inner")
     return joined.filter(nw.col(time) >= start, nw.col(time) < start + days * DAY)
 

@@ -7,7 +7,6 @@ all tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -301,9 +300,9 @@ def tables_with_label(label: str | None) -> dict[str, Table]:
     return {**TABLES, "attributes": labelled}
 
 
-def contract_markdown(tables: Iterable[Table] = tuple(TABLES.values())) -> str:
+def contract_markdown() -> str:
     """The contract as markdown, one section per table, for docs/contract.md."""
-    return "\n".join(_table_markdown(table) for table in tables)
+    return "\n".join(_table_markdown(table) for table in TABLES.values())
 
 
 def _table_markdown(table: Table) -> str:

@@ -50,7 +50,6 @@ def campaign_readout(
     control: str,
     contact_cost: Mapping[str, float] | None = None,
     covariates: pd.DataFrame | None = None,
-    level: float = 0.95,
     alpha: float = 0.001,
 ) -> CampaignReadout:
     """Effects of the chosen offers on those for whom they were chosen.
@@ -68,8 +67,6 @@ def campaign_readout(
         Cost of contacting one customer, by offer.
     covariates
         Facts known before the offer, in the row order of `offers`, for the check of balance.
-    level
-        Confidence level.
     alpha
         Level of the alarms: propensities that the offers sent contradict, and customers held out
         who differ from the others.
@@ -114,7 +111,6 @@ def campaign_readout(
                 control=control,
                 contact_cost=contact_cost,
                 covariates=part_covariates,
-                level=level,
                 alpha=alpha / len(parts),
             )
         )
@@ -147,7 +143,6 @@ def _effects(
     control: str,
     contact_cost: Mapping[str, float] | None,
     covariates: pd.DataFrame | None,
-    level: float,
     alpha: float,
 ) -> pd.DataFrame:
     """The effect table of one offer, or of all, on those for whom it was chosen."""
@@ -162,9 +157,7 @@ def _effects(
     check_logged(labels[units], chance[units], [control, name], alpha=alpha)
     facts = None if covariates is None else covariates.iloc[units]
     _refuse_unbalanced(facts, labels[units], chance[units], [control, name], alpha)
-    scored = score_arms(
-        outcomes, labels, [control, name], clusters=clusters, level=level, propensity=chance
-    )
+    scored = score_arms(outcomes, labels, [control, name], clusters=clusters, propensity=chance)
     table = effect_table(scored, adjusted=False).rename(columns={"arm": "chosen"})
     table.insert(1, "sent", int((labels == name).sum()))
     table.insert(2, "held_out", int((labels == control).sum()))

@@ -8,7 +8,7 @@ returns: profit also depends on value and cost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,8 +111,8 @@ def fit_winback(
     uplift.fit(X, outcome, offer=names, propensity=propensity, groups=groups)
     arms = (uplift.control_, *uplift.offers_)
     xs, ys = _calibration_map(uplift, outcome, names)
-    builder = _Outputs(uplift.formula_, arms, chances)
-    builder.add_return(xs, ys)
+    expressions = {**uplift.formula_.expressions, **_chances(arms, chances, xs, ys)}
+    outputs = [*(f"{chances}{arm}" for arm in arms), *(f"uplift_{arm}" for arm in arms[1:])]
     held_out = _held_out_return(uplift, xs, ys, chances)
     lifetimes = None
     if second_days is not None and second_ended is not None and horizon_days:
@@ -122,71 +122,52 @@ def fit_winback(
     valued = _fit_values(X, uplift, names, outcome, value, lifetimes, groups)
     if valued is not None:
         costs = [offers.get(arm, NO_OFFER) for arm in arms]
-        builder.add_value(valued, costs)
+        of_value = _values_and_profits(arms, chances, valued, costs)
+        expressions, outputs = {**expressions, **of_value}, [*outputs, *of_value]
         for position, arm in enumerate(arms):
             held_out[f"value_{arm}"] = valued.held_out[:, position]
             held_out[f"months_{arm}"] = valued.months_held_out[:, position]
         for costs_of_arm, arm in zip(costs, arms, strict=True):
             chance, worth = held_out[f"{chances}{arm}"], held_out[f"value_{arm}"]
             held_out[f"expected_profit_{arm}"] = costs_of_arm.expected_profit(chance, worth)
-    formula = builder.finish()
+    formula = replace(uplift.formula_, expressions=expressions, outputs=tuple(outputs))
     return WinbackModel(
-        formula=formula,
-        held_out=held_out[list(formula.outputs)],
+        formula=share_parts(formula),
+        held_out=held_out[outputs],
         summary=_summary(uplift, names, valued),
         uplift=uplift,
     )
 
 
-class _Outputs:
-    """Turns the formula of the uplift into one with the outputs of the win-back model."""
+def _chances(
+    arms: Sequence[str], chances: str, xs: list[float], ys: list[float]
+) -> dict[str, Expression]:
+    """Calibrated probability with each offer and without, and the effects between them."""
+    base = f"{chances}{arms[0]}"
+    found: dict[str, Expression] = {base: ["interp", xs, ys, ["ref", f"mean_{arms[0]}"]]}
+    for arm in arms[1:]:
+        # As fitted: what `best_offer_ahead` changes for returns must not change profit.
+        found[f"uplift_{arm}"] = ["sum", [1.0, ["ref", f"raw_{arm}"]]]
+        raw: Expression = ["sum", [1.0, ["ref", base]], [1.0, ["ref", f"uplift_{arm}"]]]
+        found[f"{chances}{arm}"] = ["clip", 0.0, 1.0, raw]
+    return found
 
-    def __init__(self, formula: Formula, arms: tuple[str, ...], chances: str) -> None:
-        self.formula = formula
-        self.arms = arms
-        self.chances = chances
-        self.expressions: dict[str, Expression] = dict(formula.expressions)
-        self.outputs: list[str] = []
 
-    def add_return(self, xs: list[float], ys: list[float]) -> None:
-        control = self.arms[0]
-        for arm in self.arms:
-            name = f"{self.chances}{arm}"
-            if arm == control:
-                self.expressions[name] = ["interp", xs, ys, ["ref", f"mean_{control}"]]
-            else:
-                # As fitted: what `best_offer_ahead` changes for returns must not change profit.
-                self.expressions[f"uplift_{arm}"] = ["sum", [1.0, ["ref", f"raw_{arm}"]]]
-                base, effect = f"{self.chances}{control}", f"uplift_{arm}"
-                raw = ["sum", [1.0, ["ref", base]], [1.0, ["ref", effect]]]
-                self.expressions[name] = ["clip", 0.0, 1.0, raw]
-            self.outputs.append(name)
-        self.outputs += [f"uplift_{arm}" for arm in self.arms[1:]]
-
-    def add_value(self, valued: ValueModel, costs: list[Offer]) -> None:
-        for arm, expression in zip(self.arms, valued.expressions, strict=True):
-            self.expressions[f"value_{arm}"] = expression
-            self.outputs.append(f"value_{arm}")
-        for arm, expression in zip(self.arms, valued.months, strict=False):
-            self.expressions[f"months_{arm}"] = expression
-            self.outputs.append(f"months_{arm}")
-        for arm, offer in zip(self.arms, costs, strict=True):
-            margin: Expression = [
-                "sum",
-                [1.0, ["ref", f"value_{arm}"]],
-                [-offer.cost_on_acceptance, ["const", 1.0]],
-            ]
-            earned: Expression = ["product", ["ref", f"{self.chances}{arm}"], margin]
-            self.expressions[f"expected_profit_{arm}"] = [
-                "sum",
-                [1.0, earned],
-                [-offer.contact_cost, ["const", 1.0]],
-            ]
-            self.outputs.append(f"expected_profit_{arm}")
-
-    def finish(self) -> Formula:
-        formula = replace(self.formula, expressions=self.expressions, outputs=tuple(self.outputs))
-        return share_parts(formula)
+def _values_and_profits(
+    arms: Sequence[str], chances: str, valued: ValueModel, costs: Sequence[Offer]
+) -> dict[str, Expression]:
+    """Value of a return, its length where known, and expected profit, by offer."""
+    found = {
+        **{f"value_{arm}": told for arm, told in zip(arms, valued.expressions, strict=True)},
+        **{f"months_{arm}": told for arm, told in zip(arms, valued.months, strict=False)},
+    }
+    for arm, offer in zip(arms, costs, strict=True):
+        accepted: Expression = [-offer.cost_on_acceptance, ["const", 1.0]]
+        margin: Expression = ["sum", [1.0, ["ref", f"value_{arm}"]], accepted]
+        earned: Expression = ["product", ["ref", f"{chances}{arm}"], margin]
+        contact: Expression = [-offer.contact_cost, ["const", 1.0]]
+        found[f"expected_profit_{arm}"] = ["sum", [1.0, earned], contact]
+    return found
 
 
 def _calibration_map(

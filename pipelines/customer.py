@@ -23,7 +23,7 @@ from .reporting.html import Block, Card, Chapter, picture, render, table
 from .reporting.waterfall import Waterfall, take_apart
 from .settings.sources import Source
 from .storage.atomic import replace_file
-from .storage.stage_outputs import read_dictionary
+from .storage.stage_outputs import read_meanings
 from .storage.trained_models import models_version, read_answers
 from .tables.customer_row import customer_row
 
@@ -71,7 +71,7 @@ def customer(
         raise Refusal(
             f"{recommendations}: older than the features or models that stand; run winback run"
         )
-    meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
+    meanings = read_meanings(features)
     meanings[OFFER] = "the offer itself"
     answers = read_answers(churn, winback)
     falls = [take_apart(answers, known, output, meanings) for output in _explained(row, answers)]

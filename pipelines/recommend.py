@@ -5,7 +5,6 @@ Writes the list, and the decision file that gives the same answers elsewhere.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -41,7 +40,7 @@ from .settings.objectives import chosen_objective
 from .settings.params import Machine, Recommend
 from .settings.sources import Source
 from .storage.atomic import replace_file, replace_folder, scratch_beside, verify
-from .storage.stage_outputs import OFFERS_FILE, read_dictionary
+from .storage.stage_outputs import OFFERS_FILE, read_json, read_meanings
 from .storage.trained_models import models_version, read_answers
 from .tables.comparable_rows import COMPARED, comparable
 from .tables.sorted_customers import sorted_customers
@@ -74,8 +73,8 @@ def recommend(
     as_of = pd.Timestamp(verify(features)["as_of"])
     listed = suppressions_of(source, tables, as_of)
     models = read_answers(churn, winback)
-    evidence = json.loads((winback / OFFERS_FILE).read_text()) if models.winback else {}
-    kept = json.loads((winback / RETENTION / OFFERS_FILE).read_text()) if models.retention else {}
+    evidence = read_json(winback / OFFERS_FILE, dict) if models.winback else {}
+    kept = read_json(winback / RETENTION / OFFERS_FILE, dict) if models.retention else {}
     objective = chosen_objective(source, params.objective, evidence or kept)
     if kept and objective not in kept["by_objective"]:
         raise ValueError(
@@ -124,7 +123,7 @@ def recommend(
                 "them"
             )
         with step(f"reasons of the first {params.explained:,}"):
-            meanings = {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
+            meanings = read_meanings(features)
             because = why_first(first, models, current, customers.objected, meanings)
         with replace_folder(decision) as new:
             (new.path / DECISION_FILE).write_bytes(decision_to_json(learned))

@@ -10,10 +10,10 @@ import pandas as pd
 from ...models.decision.policy_tree import groups
 from ..settings.params import Report
 from ..storage.policy_tree import read_policy_tree
+from ..storage.stage_outputs import read_meanings
 from ..tables.list_rows import GAIN, RISK
 from . import charts, words
 from .html import Block, picture, table, text
-from .phrasing import meanings
 from .summary import Findings, Inputs, sent
 
 OBJECTIVES = {
@@ -201,7 +201,7 @@ def _three_questions(inputs: Inputs, rows: pd.DataFrame, findings: Findings) -> 
         for name in ("ours", "policy_tree")
     )
     yield table(
-        pd.DataFrame(groups(tree, meanings(inputs.features)), columns=["customers", "offer"]),
+        pd.DataFrame(groups(tree, read_meanings(inputs.features)), columns=["customers", "offer"]),
         title=f"A rule that fits on a card earns {simple}, our policy {ours}",
     )
     yield text(

@@ -10,13 +10,14 @@ import pandas as pd
 
 from ...models.intervals import count_reach, mean_estimate
 from ..storage.atomic import verify
+from ..storage.stage_outputs import read_meanings
 from ..tables.list_rows import GAIN, RISK
 from ..tables.safe_csv import read_table
 from . import words
 from .fairness import unequal
 from .html import Card
 from .listed import REASON
-from .phrasing import meanings, raising
+from .phrasing import raising
 from .summary import Findings, Inputs, decided_for, ours_of, sent
 
 LEAST_LEAN = 0.05  # of the share of a reason, from which an offer leans on it
@@ -76,7 +77,7 @@ def _signs(inputs: Inputs) -> Iterator[str]:
     """What marks those who leave, in words."""
     drivers = read_table(inputs.churn / "importance.csv")
     drivers = drivers[(drivers["importance"] > 0) & (drivers["direction"] != 0)].head(4)
-    said = raising(drivers, meanings(inputs.features))
+    said = raising(drivers, read_meanings(inputs.features))
     if said:
         yield f"Typical of who leaves: {', '.join(dict.fromkeys(said))}."
 

@@ -11,11 +11,12 @@ from ...models.decision.strategy import departure_class
 from ...models.evaluation.budget import PERSONAL
 from ...models.evaluation.probability import RetentionProfit
 from ..storage.atomic import verify
+from ..storage.stage_outputs import read_meanings
 from ..tables.safe_csv import read_table
 from . import charts
 from .html import Block, picture, table, text
 from .listed import REASON
-from .phrasing import meanings, raising
+from .phrasing import raising
 from .summary import Findings, Inputs
 
 MODELS = {
@@ -191,7 +192,7 @@ def _return_drivers(inputs: Inputs, findings: Findings) -> Iterator[Block]:
 def _named(drivers: pd.DataFrame, inputs: Inputs) -> tuple[list[str], list[float]]:
     """Words and magnitudes of the strongest drivers that do anything."""
     first = drivers[drivers["importance"] > 0].head(SHOWN_DRIVERS)
-    return raising(first, meanings(inputs.features)), list(first["importance"])
+    return raising(first, read_meanings(inputs.features)), list(first["importance"])
 
 
 def _reasons(findings: Findings) -> Iterator[Block]:

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 
 from ...features.phrases import high_and_low
-from ..storage.stage_outputs import read_dictionary
-
-
-def meanings(features: Path) -> dict[str, str]:
-    """Meaning of each feature in the data dictionary."""
-    return {entry["name"]: entry["meaning"] for entry in read_dictionary(features)}
 
 
 def raising(drivers: pd.DataFrame, meanings: Mapping[str, str]) -> list[str]:

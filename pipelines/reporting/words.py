@@ -44,7 +44,7 @@ def amount(value: float, source: Source) -> str:
 
 
 def share(value: float) -> str:
-    """A share in percent: one decimal below 10%, none above."""
+    """A share in percent, one decimal."""
     return f"{value:.1%}"
 
 

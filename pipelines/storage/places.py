@@ -32,7 +32,7 @@ from .store_clients import SCHEMES, file_system
 KEPT = timedelta(days=1)  # for readers of an older manifest, and for writers at work elsewhere
 _ADDRESS = re.compile(r"(?P<scheme>[a-z0-9]+)://(?P<path>[A-Za-z0-9][A-Za-z0-9_.-]*(/[^?#@]+)+)")
 PREFIX = "_parts-"
-_BLOCK = 2**22  # bytes copied at a time
+BLOCK = 2**22  # bytes copied at a time
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _publish(new: NewFolder, address: Address, prefix: str) -> None:
         for name in names:
             target = f"{address.path}/{prefix}/{name}"
             with (folder / name).open("rb") as read, files.open_output_stream(target) as write:
-                shutil.copyfileobj(read, write, _BLOCK)
+                shutil.copyfileobj(read, write, BLOCK)
             if files.get_file_info(target).size != (folder / name).stat().st_size:
                 raise StoreError(f"{address}/{prefix}/{name}: was not stored whole; start again")
         with files.open_output_stream(f"{address.path}/{MANIFEST}") as write:
@@ -272,7 +272,7 @@ def _fetch(address: Address, folder: Path) -> Path:
 def _download(files: Any, path: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with files.open_input_stream(path) as read, target.open("wb") as write:
-        shutil.copyfileobj(read, write, _BLOCK)
+        shutil.copyfileobj(read, write, BLOCK)
     written = files.get_file_info(path).mtime
     if written is not None:
         os.utime(target, (written.timestamp(), written.timestamp()))

@@ -14,9 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .atomic import MANIFEST, StoreError, parse_manifest, replace_file, verify
-from .places import PREFIX, Address, Place, published_file, read_manifest, told
-
-_BLOCK = 2**22  # bytes copied at a time
+from .places import BLOCK, PREFIX, Address, Place, published_file, read_manifest, told
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ def write(target: Place, content: bytes | Path) -> dict[str, Any]:
             stream.write(content)
             return
         with content.open("rb") as handle:
-            shutil.copyfileobj(handle, stream, _BLOCK)
+            shutil.copyfileobj(handle, stream, BLOCK)
 
     if isinstance(target, Path):
         replace_file(target, copy)

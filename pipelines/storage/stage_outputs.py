@@ -49,8 +49,13 @@ def read_json(file: Path, kind: type) -> Any:
 
 def read_dictionary(folder: Path) -> list[dict[str, str]]:
     """The data dictionary: name, family, unit and meaning of each feature."""
-    entries: list[dict[str, str]] = json.loads((folder / "dictionary.json").read_text())
+    entries: list[dict[str, str]] = read_json(folder / "dictionary.json", list)
     return entries
+
+
+def read_meanings(folder: Path) -> dict[str, str]:
+    """Meaning of each feature in the data dictionary, by name."""
+    return {entry["name"]: entry["meaning"] for entry in read_dictionary(folder)}
 
 
 def write_formula(folder: Path, formula: Formula) -> None:

@@ -10,5 +10,7 @@ COPY pipelines pipelines
 RUN make .venv/bin/.run
 RUN .venv/bin/python -m compileall -q .venv/lib features models pipelines
 ENV PATH=/winback/.venv/bin:$PATH
+# The project belongs to another user than the one of the container.
+RUN git config --system --add safe.directory /project
 WORKDIR /project
 ENTRYPOINT ["winback"]

@@ -17,7 +17,7 @@ from .job.progress import presentable
 from .job.result import Result
 from .job.terminal import paint
 from .registry.known_versions import RegistryUnreachable, known_versions, registry_is_empty
-from .registry.provenance import uncommitted
+from .registry.provenance import FOREIGN, uncommitted
 from .settings.params import PARAMS_FILE, read_params
 from .settings.raw_files import raw_files, require_raw_files
 from .settings.source_files import load_source
@@ -157,7 +157,11 @@ def _git(source: Source) -> Check:
     if shutil.which("git") is None:
         return Check("git", "warning", "not installed", "install git")
     asked = ["git", "rev-parse", "--is-inside-work-tree"]
-    if subprocess.run(asked, capture_output=True, check=False).returncode:
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if FOREIGN in done.stderr:
+        cure = f"git config --global --add safe.directory {Path.cwd()}"
+        return Check("git", "warning", "the repository belongs to another user", cure)
+    if done.returncode:
         return Check("git", "warning", "no repository here", "git init, and commit the project")
     changed = uncommitted(source.path)
     if changed:

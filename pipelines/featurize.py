@@ -11,7 +11,8 @@ says why.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,8 +39,8 @@ from .settings.moments import from_seconds, seconds
 from .settings.params import Featurize, Machine
 from .settings.source_files import made_from
 from .settings.sources import Source
-from .storage.atomic import NewFolder, manifest_digest, verify
-from .storage.places import Place, replace_folder
+from .storage.atomic import NewFolder, manifest_digest, scratch_beside, verify
+from .storage.places import Address, Place, replace_folder, waiting
 from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import CustomerRanges
@@ -76,9 +77,12 @@ def featurize(
     source: Source, params: Featurize, machine: Machine, *, tables: Path, out: Place
 ) -> None:
     """Build every part that the source's tables allow, and write them together."""
-    setting = _setting(source, params, machine, tables)
-    skipped = left_out(source, setting.tables, offers=offers_made(setting.tables.get("offers")))
-    with replace_folder(out) as new:
+    here = waiting(out) if isinstance(out, Address) else out
+    with (
+        _setting(source, params, machine, tables, here) as setting,
+        replace_folder(out) as new,
+    ):
+        skipped = left_out(source, setting.tables, offers=offers_made(setting.tables.get("offers")))
         if "churn" not in skipped:
             with step("features of the churn training set"):
                 write_churn(source, params, setting, new.path / "churn.parquet")
@@ -168,8 +172,8 @@ def featurize_today(
     out: Path,
 ) -> None:
     """The features of everybody at a moment (UTC, naive), or at that of the tables, as one file."""
-    setting = _setting(source, params, machine, tables)
-    write_today(setting, setting.now if as_of is None else seconds(as_of), out)
+    with _setting(source, params, machine, tables, out) as setting:
+        write_today(setting, setting.now if as_of is None else seconds(as_of), out)
 
 
 def write_today(setting: Setting, now: int, path: Path) -> None:
@@ -181,12 +185,19 @@ def write_today(setting: Setting, now: int, path: Path) -> None:
     )
 
 
-def _setting(source: Source, params: Featurize, machine: Machine, folder: Path) -> Setting:
-    connection = open_duckdb(machine.memory_limit, machine.threads)
-    tables = frames.open_tables(folder, session=connection)
-    as_of = verify(folder).get("as_of")
-    now = seconds(as_of) if as_of else frames.last_event(tables)
-    return setting_of(source, params, connection, tables, now=now, seen=tables)
+@contextmanager
+def _setting(
+    source: Source, params: Featurize, machine: Machine, folder: Path, out: Path
+) -> Iterator[Setting]:
+    """The setting of a folder of tables; what DuckDB spills lies beside the output."""
+    with (
+        scratch_beside(out, "spill") as spill,
+        closing(open_duckdb(machine.memory_limit, machine.threads, spill=spill)) as connection,
+    ):
+        tables = frames.open_tables(folder, session=connection)
+        as_of = verify(folder).get("as_of")
+        now = seconds(as_of) if as_of else frames.last_event(tables)
+        yield setting_of(source, params, connection, tables, now=now, seen=tables)
 
 
 def setting_of(

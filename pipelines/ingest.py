@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Mapping
 from contextlib import closing
@@ -22,7 +21,7 @@ from .settings.raw_files import require_raw_files
 from .settings.source_files import made_from
 from .settings.sources import RESPONSES, Source, SourceError
 from .settings.yaml_dataclasses import from_mapping
-from .storage.atomic import MANIFEST, replace_folder
+from .storage.atomic import MANIFEST, StoreError, parse_manifest, replace_folder
 from .tables.campaign_log import add_campaigns
 from .tables.database import open_databases, run
 from .tables.engine import open_duckdb
@@ -248,7 +247,12 @@ def _refuse_shifts(facts: Mapping[str, Any], out: Path, name: str) -> None:
     file = out / MANIFEST
     if not file.is_file():
         return
-    accepted = json.loads(file.read_bytes())
+    try:
+        accepted = parse_manifest(file.read_bytes(), file)
+    except StoreError as error:
+        raise StoreError(
+            f"{error}; or remove it, to accept these data without comparing them with the last ones"
+        ) from error
     violations = (
         shifts(facts, accepted.get("profile", {})) if accepted.get("source") == name else []
     )

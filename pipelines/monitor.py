@@ -9,6 +9,7 @@ folders.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .job.result import Result
 from .settings.moments import seconds
 from .settings.params import Machine
 from .settings.sources import Source
-from .storage.atomic import MANIFEST, replace_file, verify
+from .storage.atomic import MANIFEST, replace_file, scratch_beside, verify
 from .tables import frames
 from .tables.engine import open_duckdb
 
@@ -62,11 +63,14 @@ def monitor(
             f"{', '.join(map(str, scores))}: no published scores there; name folders that "
             "winback score wrote"
         )
-    connection = open_duckdb(machine.memory_limit, machine.threads)
-    opened = frames.open_tables(tables, session=connection)
-    as_of = verify(tables).get("as_of")
-    now = seconds(as_of) if as_of else frames.last_event(opened)
-    graded = [_graded(folder, opened, source.churn, now) for folder in folders]
+    with (
+        scratch_beside(out, "spill") as spill,
+        closing(open_duckdb(machine.memory_limit, machine.threads, spill=spill)) as connection,
+    ):
+        opened = frames.open_tables(tables, session=connection)
+        as_of = verify(tables).get("as_of")
+        now = seconds(as_of) if as_of else frames.last_event(opened)
+        graded = [_graded(folder, opened, source.churn, now) for folder in folders]
     table = pd.DataFrame(graded).sort_values(["as_of", "scores"], ignore_index=True)
     replace_file(out, table.to_csv(index=False).encode())
     return Result(_text(table), {"out": out, "jobs": table.to_dict("records")})
@@ -75,7 +79,7 @@ def monitor(
 def _published(place: Path) -> list[Path]:
     if (place / MANIFEST).is_file():
         return [place]
-    return sorted(file.parent for file in place.glob(f"*/{MANIFEST}"))
+    return sorted(file.parent for file in place.glob(f"[!.]*/{MANIFEST}"))
 
 
 def _graded(

@@ -62,8 +62,9 @@ def _no_name_twice(modules: list[Path]) -> None:
         for node in ast.parse(module.read_text()).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names = [node.name]
-            elif isinstance(node, ast.Assign):
-                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
             else:
                 continue
             for name in names:

@@ -11,9 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..job.exit_codes import Refusal
 from ..settings.params import PARAMS_FILE
 from ..storage.atomic import file_hash
 
+FOREIGN = "dubious ownership"  # in what git says of the repository of another user
 CODE = ("features", "models", "pipelines", "dvc.yaml")
 
 
@@ -45,8 +47,15 @@ def uncommitted(source: Path) -> list[str]:
     Tracked files that differ (but for dvc.lock, which every run writes), code that git does not
     know, and settings or the source if they are not tracked at all. Without a repository these
     are params.yaml and the source.
+
+    Raises
+    ------
+    Refusal
+        If git does not trust the repository, which belongs to another user.
     """
-    settings = [str(PARAMS_FILE), str(source)]
+    here = Path.cwd()
+    inside = source.is_absolute() and source.is_relative_to(here)
+    settings = [str(PARAMS_FILE), str(source.relative_to(here) if inside else source)]
     changed = _listed("diff", "--name-only", "-z", "HEAD", "--", ".", ":!dvc.lock")
     unknown = _listed("ls-files", "-z", "--others", "--exclude-standard", "--", *CODE)
     tracked = _listed("ls-files", "-z", "--full-name", "--", *settings)
@@ -64,4 +73,9 @@ def _git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return ""
+    if FOREIGN in done.stderr:
+        raise Refusal(
+            f"git does not trust {Path.cwd()}, which belongs to another user; "
+            f"git config --global --add safe.directory {Path.cwd()}"
+        )
     return done.stdout

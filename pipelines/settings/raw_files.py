@@ -9,8 +9,12 @@ from pathlib import Path
 
 from .sources import Source, SourceError
 
-_COMMENT = re.compile(r"--[^\n]*")
-_LITERAL = re.compile(r"'((?:[^']|'')*)'")
+# Comments are matched too, so that a text inside one is none, and `--` inside a text no comment.
+# DuckDB reads a file by its name in double quotes as well.
+_TEXTS = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|'((?:[^']|'')*)'|"((?:[^"]|"")*)\"""",
+    re.DOTALL,
+)
 _DATA_FILE = re.compile(r"\.(parquet|csv|tsv|json|jsonl|ndjson|txt)(\.gz|\.zst)?$", re.IGNORECASE)
 
 
@@ -39,17 +43,25 @@ class RawFiles:
 
 
 def raw_files(source: Source) -> list[RawFiles]:
-    """The files that the queries of a source read, as the text literals in them tell."""
+    """The files that the queries of a source read, as the literals and names in them tell."""
     files = []
     for name, table in source.queries.items():
         if table.uri:
             continue
-        for literal in _LITERAL.findall(_COMMENT.sub("", table.query)):
-            pattern = literal.replace("''", "'")
+        for literal, quoted in _TEXTS.findall(table.query):
+            pattern = literal.replace("''", "'") or quoted.replace('""', '"')
+            if quoted and not _is_file(pattern):  # the name of a column or a table
+                continue
             variable = next((env for value, env in table.variables if value in pattern), None)
-            if _DATA_FILE.search(pattern) or (variable and "/" in pattern):
+            is_path = "/" in pattern and bool(variable or _is_file(pattern))
+            if _DATA_FILE.search(pattern) or is_path:
                 files.append(RawFiles(name, pattern, variable))
     return files
+
+
+def _is_file(pattern: str) -> bool:
+    """Whether a text is a path or pattern of files that are there, whatever their names end in."""
+    return any(Path(path).is_file() for path in glob(pattern))  # noqa: PTH207
 
 
 def require_raw_files(source: Source) -> None:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from ..settings.sources import Source, SourceError
 
@@ -88,7 +88,15 @@ def without_password(uri: str) -> str:
 
 
 def _driver(uri: str, where: str) -> Any:
-    scheme = urlsplit(uri).scheme
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:  # its message may hold a part of the password
+        raise SourceError(
+            f"{where}: uri cannot be read; write '/', '#', '?', '[' and ']' in a password as %2F, "
+            "%23, %3F, %5B and %5D"
+        ) from None
+    scheme = parts.scheme
     if scheme not in _DRIVERS:
         raise SourceError(
             f"{where}: uri must begin with one of {', '.join(_DRIVERS)}, found '{scheme}'; "
@@ -104,10 +112,11 @@ def _driver(uri: str, where: str) -> Any:
 
 
 def _with_timeout(uri: str) -> str:
-    parts = urlsplit(uri)
-    options = dict(parse_qsl(parts.query))
-    options.setdefault("connect_timeout", str(_CONNECT_SECONDS))
-    return urlunsplit(parts._replace(query=urlencode(options)))
+    """The uri as it is, and how long to wait for a connection unless it says so itself."""
+    query = urlsplit(uri).query
+    if "connect_timeout" in dict(parse_qsl(query)):
+        return uri
+    return f"{uri}{'&' if query else '?'}connect_timeout={_CONNECT_SECONDS}"
 
 
 def _what_it_said(error: Exception, uri: str) -> str:

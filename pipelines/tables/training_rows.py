@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ..settings.params import Machine
+from ..storage.atomic import scratch_beside
 from ..storage.stage_outputs import feature_names
 from .engine import open_duckdb
 
@@ -45,7 +46,10 @@ def drawn_rows(
     if there <= most:
         return training_rows(features, part)
     drawn = {"file": str(file), "key": f"winback {seed} ", "below": (most << 64) // there}
-    with open_duckdb(machine.memory_limit, machine.threads) as connection:
+    with (
+        scratch_beside(features, "rows") as spill,
+        open_duckdb(machine.memory_limit, machine.threads, spill=spill) as connection,
+    ):
         rows = connection.sql(DRAWN, params=drawn).to_arrow_table().to_pandas()
     return _ordered(features, rows)
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import run_in, winback
 from mlflow.exceptions import MlflowException
 
-from winback.pipelines.job.exit_codes import ModelRefused
+from winback.pipelines.job.exit_codes import ModelRefused, Refusal
 from winback.pipelines.registry.bundle import bundle
 from winback.pipelines.registry.opened_model import open_model
 from winback.pipelines.registry.provenance import uncommitted
@@ -67,6 +67,7 @@ def test_uncommitted_changes_are_refused_unless_told(project, tmp_path, capsys):
     copy = shutil.copytree(project, tmp_path / "project")
     with contextlib.chdir(copy):
         assert uncommitted(Path("sources/small.yaml")) == []
+        assert uncommitted(Path("sources/small.yaml").resolve()) == []
         Path("params.yaml").write_text(Path("params.yaml").read_text() + "# a change\n")
         Path("models/new.py").write_text("")
         Path("notes.txt").write_text("no code, no settings")
@@ -84,6 +85,12 @@ def test_uncommitted_changes_are_refused_unless_told(project, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "2 files are not as in the last commit (models/new.py, params.yaml)" in said
     assert winback(copy, "register", "--allow-dirty") == 0
+
+
+def test_a_repository_that_git_does_not_trust_is_not_taken_for_none(project, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with contextlib.chdir(project), pytest.raises(Refusal, match=r"another user; git config"):
+        uncommitted(Path("sources/small.yaml"))
 
 
 def test_a_version_says_where_it_came_from_and_what_it_is_good_for(project, registered):
@@ -264,6 +271,10 @@ def test_modules_of_the_registered_model_may_not_hide_each_others_names(tmp_path
         (tmp_path / name).write_text(text)
     monkeypatch.setattr("winback.pipelines.registry.bundle.HERE", tmp_path)
     with pytest.raises(ValueError, match=r"one\.py and two\.py both define '_same'"):
+        bundle({})
+    (tmp_path / "one.py").write_text("def a(): ...\n_SAME: int = 1\n")
+    (tmp_path / "two.py").write_text("def b(): ...\n_SAME = 2\n")
+    with pytest.raises(ValueError, match=r"one\.py and two\.py both define '_SAME'"):
         bundle({})
     (tmp_path / "two.py").write_text("from .one import a as b\n")
     with pytest.raises(ValueError, match="from a module, as they are"):

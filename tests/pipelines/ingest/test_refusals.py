@@ -6,6 +6,7 @@ from shop import SHOP, bytes_of, run, shop, write_raw
 
 from winback.features.contract.violation import ContractError
 from winback.pipelines.settings.sources import SourceError
+from winback.pipelines.storage.atomic import StoreError, verify
 
 FAULTS = {
     "missing column": (
@@ -184,3 +185,15 @@ def test_after_reading_the_engine_reaches_no_other_file(raw, tmp_path, monkeypat
     monkeypatch.setattr(module, "require", look)
     run(shop(raw), tmp_path / "out")
     assert caught == [True]
+
+
+@pytest.mark.parametrize("damaged", ['{"x": ', "[]"])
+def test_a_damaged_manifest_is_named_with_how_to_go_on(raw, accepted, damaged):
+    """No other stage could write it anew."""
+    manifest = accepted / "tables/_manifest.json"
+    manifest.write_text(damaged)
+    with pytest.raises(StoreError, match=r"_manifest\.json: .* or remove it, to accept"):
+        run(shop(raw), accepted)
+    manifest.unlink()
+    run(shop(raw), accepted)
+    assert verify(accepted / "tables")["source"] == "shop"

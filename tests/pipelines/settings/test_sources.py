@@ -125,6 +125,25 @@ def test_files_are_recognized_in_queries(tmp_path):
     assert [each.remote for each in files] == [False, False, False, True]
 
 
+def test_files_are_recognized_whatever_they_and_the_comments_are_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/orders.dat").write_text("")
+    (tmp_path / 'raw/my "x".csv').write_text("")
+    query = """
+      /* the shop's file */ select split(x, '/') from 'raw/a--b.parquet' union all
+      select "name.csv" from "raw/my ""x"".csv" union all from read_csv('raw/orders.dat')
+      union all from read_csv('raw/absent.dat')
+    """
+    text = PLAIN.replace("select * from read_csv('${SHOP:-data/raw/shop}/customers.csv')", "|")
+    files = raw_files(load_source(write(tmp_path, text.rstrip() + query), environment={}))
+    assert [each.pattern for each in files] == [
+        "raw/a--b.parquet",
+        'raw/my "x".csv',
+        "raw/orders.dat",
+    ]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

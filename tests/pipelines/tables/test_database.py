@@ -1,6 +1,7 @@
 """Tables from a real PostgreSQL that the fixture starts in a folder of its own."""
 
 import sys
+import traceback
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +19,13 @@ from winback.pipelines.scoring.postgres_table import check_table, write_table
 from winback.pipelines.settings.source_files import load_source
 from winback.pipelines.settings.sources import Source, SourceError
 from winback.pipelines.storage.atomic import read_verified
-from winback.pipelines.tables.database import _what_it_said, open_database, run, without_password
+from winback.pipelines.tables.database import (
+    _what_it_said,
+    _with_timeout,
+    open_database,
+    run,
+    without_password,
+)
 
 FIRST = datetime(2020, 1, 1, 2, 3)
 TABLES = """
@@ -182,6 +189,28 @@ def test_a_missing_driver_is_named_with_its_extra(tmp_path, monkeypatch):
     source = warehouse(tmp_path, "postgresql://x@127.0.0.1:1/shop")
     with pytest.raises(SourceError, match=r"needs its driver; pip install -e '.\[postgres\]'"):
         ingest(source, tmp_path / "db", truth=tmp_path / "truth")
+
+
+@pytest.mark.parametrize("password", ["geheim/x", "geheim#x", "geheim[x"])
+def test_a_uri_that_cannot_be_read_does_not_tell_its_password(password):
+    uri = f"postgresql://me:{password}@127.0.0.1:1/shop"
+    cure = "cannot be read; write '/', '#'"
+    with pytest.raises(SourceError, match=cure) as told, open_database(uri, "shop"):
+        pass
+    assert "geheim" not in "".join(traceback.format_exception(told.value))
+
+
+@pytest.mark.parametrize(
+    ("uri", "timed"),
+    [
+        ("postgresql:///shop?host=/run/pg", "postgresql:///shop?host=/run/pg&connect_timeout=10"),
+        ("postgresql://h/shop", "postgresql://h/shop?connect_timeout=10"),
+        ("postgresql://h/shop?connect_timeout=3", "postgresql://h/shop?connect_timeout=3"),
+        ("postgresql://h/s?options=-c%20x%3D1", "postgresql://h/s?options=-c%20x%3D1&connect_tim"),
+    ],
+)
+def test_a_uri_is_passed_on_as_it_is_with_a_limit_to_waiting(uri, timed):
+    assert _with_timeout(uri).startswith(timed)
 
 
 def test_a_uri_is_shown_without_its_secrets():

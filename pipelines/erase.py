@@ -31,9 +31,10 @@ from .storage.mlflow_home import MODEL_NAME, root, tracking_uri
 from .storage.stage_inputs import INPUT_FILES, write_inputs
 from .storage.without_customers import page_without, rows_of, write_parquet_without
 from .tables.campaign_files import SEND, write_offer_lists
-from .tables.safe_csv import csv_beside, write_csv
+from .tables.safe_csv import csv_beside, has_csv, write_csv
 
 FILES = (PATHS["recommendations"], PATHS["report"])
+CUSTOMERS = PATHS["tables"] / "customers.parquet"  # one row each
 
 
 def erase(customers: Collection[str], *, source: Path, scores: Sequence[Path] = ()) -> str:
@@ -53,21 +54,23 @@ def erase(customers: Collection[str], *, source: Path, scores: Sequence[Path] = 
     ValueError
         If no id is given, or a folder that holds them is damaged.
     LockHeld
-        If a run or a scoring job is at work.
+        If a run, a scoring job or a campaign is at work.
     """
     if not customers or not all(customer.strip() for customer in customers):
         raise ValueError("erase: give the id of each customer, none of them empty")
     refuse_while_at_work("erase", root())  # a stage at work would write back what is erased
     removed: Counter[str] = Counter()
-    folders = sorted({*_folders(), *scores})
-    for folder in folders:
-        removed.update(_from_folder(folder, customers))
-    for file in FILES:
-        if rows := _from_file(file, customers):
-            removed[str(file)] += rows
-    removed.update(_from_cache(customers))
-    removed.update(_from_runs(customers))
-    return _summary(removed, _foreign_files(folders, customers), source)
+    with only_one(PATHS["campaigns"] / "campaign"):  # the lock of who draws one
+        folders = sorted({*_folders(), *scores})
+        for folder in folders:
+            removed.update(_from_folder(folder, customers))
+        for file in FILES:
+            if rows := _from_file(file, customers):
+                removed[str(file)] += rows
+        removed.update(_from_cache(customers))
+        removed.update(_from_runs(customers))
+        foreign = _foreign_files(folders, customers)
+    return _summary(removed, foreign, source, given=len(customers))
 
 
 def _folders() -> Iterator[Path]:
@@ -103,10 +106,11 @@ def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     held = {file: rows for file in files if (rows := rows_of(file, customers))}
     if not held:
+        _write_missing_csv(folder)
         return Counter()
     manifest = verify(folder)
-    if has_csv := bool(manifest.get("csv")) and csv_beside(folder).exists():
-        csv_beside(folder).unlink()
+    if manifest.get("csv"):  # first, so that a kill leaves no CSV that holds them
+        csv_beside(folder.resolve()).unlink(missing_ok=True)
     with replace_folder(folder) as new:
         for file in files:
             target = new.path / file.relative_to(folder)
@@ -124,10 +128,17 @@ def _from_settled(folder: Path, customers: Collection[str]) -> Counter[str]:
         if "rows_out" in manifest:
             new.extra["rows_out"] -= sum(held.values())
             new.extra["erased"] = manifest.get("erased", 0) + sum(held.values())
-    if has_csv:
-        parts = sorted(folder.glob("part-*.parquet"))
-        replace_file(csv_beside(folder), lambda handle: write_csv(parts, handle))
+    _write_missing_csv(folder)
     return Counter({str(file): rows for file, rows in held.items()})
+
+
+def _write_missing_csv(folder: Path) -> None:
+    """The CSV of scores that were published with one, if this job or a killed one removed it."""
+    csv = csv_beside(folder.resolve())
+    if has_csv(folder) and not csv.exists():
+        verify(folder)
+        parts = sorted(folder.glob("part-*.parquet"))
+        replace_file(csv, lambda handle: write_csv(parts, handle))
 
 
 def _from_file(file: Path, customers: Collection[str]) -> int:
@@ -219,7 +230,7 @@ def _foreign_files(folders: Collection[Path], customers: Collection[str]) -> lis
     return [file for file in sorted(files) if _held(file, customers)]
 
 
-def _summary(removed: Counter[str], foreign: Sequence[Path], source: Path) -> str:
+def _summary(removed: Counter[str], foreign: Sequence[Path], source: Path, *, given: int) -> str:
     for store, rows in sorted(removed.items()):
         say(f"{store}: {rows:,}")
     tables = ", ".join(read_yaml(source).get("tables", {}))
@@ -228,6 +239,7 @@ def _summary(removed: Counter[str], foreign: Sequence[Path], source: Path) -> st
         f"{sum(removed.values()):,} rows, lines and cached files erased."
         if removed
         else "Nothing here holds them.",
+        f"{removed[str(CUSTOMERS)]:,} of {given:,} ids were in {CUSTOMERS}.",
         "What is left to you:",
         f"- {source} {origin}: delete them there, or the next run brings them back, an objection "
         "of theirs to being contacted erased;",

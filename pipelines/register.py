@@ -66,6 +66,7 @@ PACKAGES = ("mlflow", "numpy", "pandas")  # what the registered model imports
 # the module. A file of this name leaves no room for one: whoever loads a model in place changes
 # nothing of what was registered, and no forged bytecode runs past the model's look at its own code.
 BYTECODE = "__pycache__"
+EXAMPLE_OF = 20  # known values, at least, of which one of the example is made
 OUTLINE_ROWS = 500_000  # of today's customers, from which the references and the example are made
 REFERENCE_ROWS = 5_000  # of each population, to measure drift by
 ABOUT = (
@@ -235,16 +236,20 @@ def marginals(customers: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def typical(customers: pd.DataFrame) -> pd.DataFrame:
-    """One row per population, of medians and most frequent values, and so of no real customer."""
+    """One row per population, of medians and most frequent values, and so of no real customer.
+
+    What is known of fewer than `EXAMPLE_OF` customers of a population is missing in its row.
+    """
     rows = []
     for label, group in customers.groupby(populations(customers)):
+        told = group.loc[:, group.count() >= EXAMPLE_OF]
         row = {
             name: values.median()
             if pd.api.types.is_numeric_dtype(values)
             else next(iter(values.mode()), None)
-            for name, values in group.items()
+            for name, values in told.items()
         }
-        rows.append(row | ({"population": label} if "population" in row else {}))
+        rows.append(row | ({"population": label} if "population" in group else {}))
     return pd.DataFrame(rows).reindex(columns=customers.columns)
 
 

@@ -47,7 +47,7 @@ from .storage.places import (
     waiting,
 )
 from .storage.shared_files import stamp, stands
-from .tables.safe_csv import csv_beside, write_csv
+from .tables.safe_csv import csv_beside, has_csv, write_csv
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def publish(
     with replace_folder(job.out) as new:
         rows = sum(_export(part, new.path / part.name, latest) for part in parts)
         finish(new, facts, survey, rows, latest.sha256 if latest else None)
-        if _has_csv(job.here):  # the old CSV must not stand beside the new folder
+        if has_csv(job.here):  # the old CSV must not stand beside the new folder
             csv_beside(job.here).unlink(missing_ok=True)
     _write_csv(job)
     say(f"{rows:,} of {survey.rows:,} customers in {job.out}")
@@ -284,16 +284,8 @@ def check_out(job: Job) -> None:
     out, file = job.out, csv_beside(job.out)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file()):
         raise ValueError(f"{out}: is there already and holds no scores; name another --out")
-    if job.csv and file.exists() and not _has_csv(out):
+    if job.csv and file.exists() and not has_csv(out):
         raise ValueError(f"{file}: is there already and not of these scores; name another --out")
-
-
-def _has_csv(out: Path) -> bool:
-    """Whether the scores that stand there were published with a CSV."""
-    try:
-        return bool(json.loads((out / MANIFEST).read_bytes())["csv"])
-    except (OSError, ValueError, KeyError):
-        return False
 
 
 def _write_csv(job: Job) -> None:

@@ -30,8 +30,8 @@ def _erase(given: Namespace) -> Result:
     from ..settings.params import PARAMS_FILE
     from ..settings.yaml_dataclasses import read_yaml
 
-    listed = given.customers.read_text().splitlines() if given.customers else []
-    customers = {*given.customer, *(line.strip() for line in listed if line.strip())}
+    text = given.customers.read_text("utf-8-sig") if given.customers else ""
+    customers = {*given.customer, *(line.strip() for line in text.splitlines() if line.strip())}
     kept = read_yaml(PARAMS_FILE)["ingest"]["source"]  # other settings may be wrong meanwhile
     return Result(erase(customers, source=Path(kept), scores=given.scores))
 

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ STAGES = (
     "fingerprint", "ingest", "featurize", "train_churn", "train_winback", "recommend", "evaluate",
     "report",
 )  # fmt: skip
-_WRITERS = {("dvc", "repro"), ("dvc", "exp"), *(("winback", stage) for stage in STAGES)}
+_WRITERS = {"dvc": {"repro", "exp"}, "winback": {*STAGES}}
 
 
 def refuse_while_at_work(command: str, root: Path) -> None:
@@ -74,8 +73,11 @@ def _runs_in(root: Path) -> Iterator[psutil.Process]:
 
 
 def _writes(words: Sequence[str]) -> bool:
-    names = [Path(word).name for word in words]
-    return any(pair in _WRITERS for pair in pairwise(names))
+    """Whether a command that writes stands behind its program, with options between or not."""
+    return any(
+        _WRITERS.get(Path(word).name, set()) & {*words[position:]}
+        for position, word in enumerate(words, start=1)
+    )
 
 
 def _shown(process: psutil.Process) -> str:

@@ -12,7 +12,7 @@ from ..storage.trained_models import read_answers
 from ..tables.customer_row import customer_row
 from ..tables.list_rows import GAIN
 from . import charts, words
-from .html import Block, picture, text
+from .html import Block, picture, table, text
 from .summary import Findings, Inputs
 from .waterfall import take_apart
 
@@ -31,10 +31,15 @@ def one_customer(inputs: Inputs, findings: Findings) -> Iterator[Block]:
     answers = read_answers(inputs.churn, inputs.winback)
     offer = words.plain(first["recommended_offer"])
     fall = take_apart(answers, known, f"uplift_{first['recommended_offer']}", meanings)
-    yield text(
-        f"The first customer on the list is {first['customer_id']}: {first['reasons']}. "
-        f"The same for anybody: winback customer {first['customer_id']}."
+    # The id stands in a table, since rows of tables are what is removed of an erased customer.
+    yield table(
+        offered[["customer_id", "reasons"]]
+        .head(1)
+        .rename(columns={"customer_id": "customer id", "reasons": "why"}),
+        title="The first customer on the list",
+        formats={"customer id": "d"},
     )
+    yield text("The same for anybody: winback customer ID.")
     yield picture(
         charts.waterfall(
             fall.parts["meaning"].tolist(), fall.parts["share"].tolist(), base=fall.base

@@ -56,7 +56,8 @@ def page_without(page: str, customers: Collection[str] | None) -> tuple[str, int
     removed = 0
 
     def table_without(match: re.Match[str]) -> str:
-        head, *_ = _ROW.findall(match[0])
+        first = _ROW.search(match[0])
+        head = first[0] if first else ""
         columns = [html.unescape(cell) for cell in _CELL.findall(head)]
         if "customer id" not in columns:
             return match[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
+
+from ..storage.atomic import MANIFEST
 
 # What makes a spreadsheet take a text for a formula, also where it cuts texts at other separators;
 # the last four of the first are the wide forms that Asian keyboards write. One that has apostrophes
@@ -22,6 +25,14 @@ AFTER_SEPARATOR = r"([;|\t\r\n])('*[=+\-@])"
 def csv_beside(folder: Path) -> Path:
     """The CSV of a published folder: beside it, so that its readers see parquet files alone."""
     return folder.with_name(f"{folder.name}.csv")
+
+
+def has_csv(folder: Path) -> bool:
+    """Whether the scores that stand there were published with a CSV."""
+    try:
+        return bool(json.loads((folder / MANIFEST).read_bytes())["csv"])
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def write_csv(parts: Sequence[Path], file: Path | BinaryIO) -> None:

@@ -1,6 +1,7 @@
 """An erased customer is found nowhere, nobody else changes, and a kill leaves old or new."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -12,14 +13,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import winback
 
+from winback.pipelines import erase as erasing
 from winback.pipelines.cli import main
 from winback.pipelines.job.lock import only_one
 from winback.pipelines.register import typical
 from winback.pipelines.reporting.html import Chapter, render, table
 from winback.pipelines.score import Job, score
 from winback.pipelines.storage import atomic as store
-from winback.pipelines.storage.atomic import StoreError, replace_folder, verify
+from winback.pipelines.storage.atomic import StoreError, replace_folder, verify, write_manifest
+from winback.pipelines.storage.without_customers import page_without, write_parquet_without
 
 BAD_DATA, LOCK = 3, 8
 IDS = ("customer_id", "referrer_id", "referred_id")
@@ -152,6 +156,28 @@ def test_no_byte_of_an_id_remains(small, capsys):
     assert len(pq.read_table(small / "data/tables/referrals.parquet")) == 37
 
 
+def test_no_id_is_in_a_report_without_customers(finished, tmp_path):
+    """Whatever stands in a report beside the rows of its tables, also where there is money."""
+    kept = shutil.ignore_patterns(".git", "cache")
+    project = shutil.copytree(finished, tmp_path / "project", ignore=kept)
+    features = project / "data/features"
+    said = verify(features)
+    for file in (project / "data/recommendations.parquet", features / "current.parquet"):
+        rows = pd.read_parquet(file)
+        rows["customer_id"] = rows["customer_id"].map("who-{:08d}".format)  # unlike other numbers
+        file.unlink()
+        rows.to_parquet(file, index=False)
+    write_manifest(features, said)
+    assert winback(project, "report") == 0
+    page = (project / "reports/report.html").read_text()
+    listed = pd.read_parquet(project / "data/recommendations.parquet")
+    first = listed.loc[listed["expected_incremental_profit"].idxmax(), "customer_id"]
+    example = page.split("The first customer on the list", 1)[1].split("</table>")[0]
+    assert f">{first}</td>" in example
+    assert "who-" not in page_without(page, None)[0]
+    assert first not in page_without(page, {first})[0]
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("after", [False, True])
 def test_a_kill_leaves_each_file_old_or_new_and_the_next_run_finishes(small, monkeypatch, after):
@@ -211,6 +237,10 @@ def test_nothing_is_erased_while_a_run_or_a_scoring_job_is_at_work(small, capsys
         (new.path / "_SUCCESS").touch()
     with only_one(small / "data/scores"):
         assert erase(small, "--customer", "cust-0003") == LOCK
+    before = parquets(small)
+    with only_one(small / "data/campaigns/campaign"):  # as `winback campaign`, of whatever name
+        assert erase(small, "--customer", "cust-0003") == LOCK
+    assert parquets(small) == before
 
 
 def test_scores_elsewhere_are_named_and_files_of_others_are_left_and_told(small, capsys):
@@ -228,6 +258,55 @@ def test_scores_elsewhere_are_named_and_files_of_others_are_left_and_told(small,
     assert "data/raw/mine.parquet holds them and was not written by winback" in told
     assert "sources/shop.yaml reads them by its queries for customers" in told
     assert len(pq.read_table(mine)) == 40
+
+
+def test_a_page_with_an_empty_table_is_no_hindrance(small):
+    other = small / "data/raw/page.html"
+    other.parent.mkdir()
+    other.write_text("<!doctype html><table></table><table><tr><th>customer id</th></tr></table>")
+    assert erase(small, "--customer", "cust-0003") == 0
+
+
+def test_a_file_of_ids_may_begin_with_a_byte_order_mark(small, capsys):
+    """As spreadsheets write it; how many of the ids were found is told."""
+    (small / "ids.txt").write_text("cust-0003\ncust-0004\nnobody\n", encoding="utf-8-sig")
+    assert erase(small, "--customers", "ids.txt") == 0
+    assert "2 of 3 ids were in data/tables/customers.parquet" in capsys.readouterr().out
+    left = pq.read_table(small / "data/tables/customers.parquet")["customer_id"].to_pylist()
+    assert not {"cust-0003", "cust-0004"} & {*left}
+    assert len(left) == 38
+
+
+@pytest.mark.parametrize("full", ["write_parquet_without", "write_csv"])
+def test_the_csv_of_scores_comes_back_after_a_full_disk(small, monkeypatch, full):
+    """It is removed before the scores are replaced, and written when they stand."""
+    with replace_folder(small / "data/scores") as new:
+        shutil.copy(small / "data/recommendations.parquet", new.path / "part-00000.parquet")
+        (new.path / "_SUCCESS").touch()
+        new.extra.update(csv=True, rows_in=40, rows_out=40)
+    csv = small / "data/scores.csv"
+    pd.read_parquet(small / "data/recommendations.parquet").to_csv(csv, index=False)
+
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data/scores")
+
+    with monkeypatch.context() as patch:
+        if full == "write_csv":
+            patch.setattr(erasing, full, no_space)
+        else:
+            real = write_parquet_without
+            patch.setattr(
+                erasing,
+                full,
+                lambda file, *rest: (no_space if "scores" in str(file) else real)(file, *rest),
+            )
+        assert erase(small, "--customer", "cust-0003") != 0
+    assert not csv.exists()
+    assert erase(small, "--customer", "cust-0003") == 0
+    assert verify(small / "data/scores")["rows_out"] == 39
+    left = pd.read_csv(csv)
+    assert len(left) == 39
+    assert "cust-0003" not in set(left["customer_id"])
 
 
 def test_without_an_id_or_with_a_damaged_folder_nothing_is_erased(small, capsys):
@@ -260,10 +339,10 @@ def test_reports_that_mlflow_keeps_lose_the_customer_too(small, monkeypatch):
 def test_the_example_of_a_registered_model_is_nobody():
     customers = pd.DataFrame(
         {
-            "customer_id": range(6),
-            "population": ["active"] * 3 + ["lost"] * 3,
-            "spend": [1.0, 2.5, 90.0, 4.0, None, 8.0],
-            "plan": ["a", "b", "b", None, None, None],
+            "customer_id": range(60),
+            "population": ["active"] * 30 + ["lost"] * 30,
+            "spend": [1.0, 2.5, 90.0] * 10 + [4.0, None, 8.0] * 10,
+            "plan": ["a", "b", "b"] * 10 + [None] * 30,
         }
     )
     found = typical(customers)
@@ -271,3 +350,25 @@ def test_the_example_of_a_registered_model_is_nobody():
     assert list(found["spend"]) == [2.5, 6.0]
     assert found["plan"][0] == "b"
     assert found["plan"].isna()[1]
+
+
+def test_the_example_of_a_registered_model_says_nothing_of_few():
+    """A median of one customer is that customer."""
+    customers = pd.DataFrame(
+        {
+            "customer_id": range(61),
+            "population": ["active"] * 60 + ["lost"],
+            "spend": [1.0, 2.5, 90.0] * 20 + [77.0],
+            "visits": [5.0] + [None] * 59 + [6.0],
+            "plan": ["b"] * 60 + ["rare"],
+        }
+    )
+    found = typical(customers)
+    assert list(found.columns) == list(customers.columns)
+    assert list(found["population"]) == ["active", "lost"]
+    assert found["spend"][0] == 2.5
+    assert found["visits"].isna().all()
+    assert found.loc[1, ["customer_id", "spend", "plan"]].isna().all()
+    alone = typical(customers[60:].drop(columns="population"))
+    assert len(alone) == 1
+    assert alone.isna().all(axis=None)

@@ -51,6 +51,16 @@ def test_people_read_whether_it_was_as_forecast(scored, capsys):
     assert "who leaves is not certain yet" in text
 
 
+def test_what_a_killed_job_left_hidden_is_not_graded(scored, tmp_path, capsys):
+    folder, _ = scored
+    jobs = shutil.copytree(folder / "jobs", tmp_path / "jobs")
+    shutil.copytree(jobs / "past", jobs / ".later.new-99999")
+    out = str(tmp_path / "monitor.csv")
+    assert winback(folder, "monitor", str(jobs), "--out", out, "--json") == 0
+    told = json.loads(capsys.readouterr().out)["jobs"]
+    assert [job["scores"] for job in told] == ["past", "today"]
+
+
 def test_a_folder_without_scores_is_no_silence(scored, capsys):
     folder, _ = scored
     assert winback(folder, "monitor", "data/tables") == 3

@@ -43,7 +43,12 @@ def sleeping(folder, *words):
 
 @pytest.mark.bar("two at once: both at work")
 @pytest.mark.parametrize(
-    "words", [("-m", "dvc", "repro"), ("/opt/bin/winback", "train_winback", "--features", "x")]
+    "words",
+    [
+        ("-m", "dvc", "repro"),
+        ("/opt/bin/winback", "train_winback", "--features", "x"),
+        ("/opt/bin/winback", "--project", "elsewhere", "featurize"),
+    ],
 )
 def test_an_orphan_of_a_killed_run_is_named_with_what_to_do(project, capsys, words):
     before = (project / "params.yaml").read_bytes()

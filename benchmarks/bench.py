@@ -31,7 +31,7 @@ PACKAGES = (
     *("duckdb", "lightgbm", "numpy", "pandas", "scikit-learn"),
     *("causalml", "econml", "perpetual", "scikit-uplift", "lifetimes", "empulse", "pylignum"),
 )
-FORESTLESS = ("--peers", "causalml S", "causalml X", "causalml DR", "econml DRLearner")
+METALEARNERS = ("--peers", "causalml S", "causalml X", "causalml DR", "econml DRLearner")
 FOREST = "econml CausalForestDML"
 MONEY = ("--world", "earnings", "--world", "orders", "--world", "spend")
 RICH = ("--world", "crossover", "--world", "harm", "--world", "small")
@@ -54,11 +54,11 @@ BENCHMARKS = {
     "churn": Benchmark("churn", ("--repeats", "3")),
     "effects": Benchmark(
         "zoo",
-        ("--rows", "8000", "--seeds", "3", *FORESTLESS),
-        ("--rows", "8000", "--seeds", "10", *FORESTLESS),
+        ("--rows", "8000", "--seeds", "3", *METALEARNERS),
+        ("--rows", "8000", "--seeds", "10", *METALEARNERS),
     ),
     "sizes": Benchmark(
-        "zoo", ("--seeds", "1", *MONEY, *FORESTLESS), ("--seeds", "10", *FORESTLESS)
+        "zoo", ("--seeds", "1", *MONEY, *METALEARNERS), ("--seeds", "10", *METALEARNERS)
     ),
     "forest": Benchmark(
         "zoo",
@@ -67,8 +67,8 @@ BENCHMARKS = {
     ),
     "perpetual": Benchmark(
         "zoo",
-        ("--rows", "20000", "--seeds", "1", *RICH, *FORESTLESS, FOREST, "perpetual uplift"),
-        (*RICH, *FORESTLESS, FOREST, "perpetual uplift"),
+        ("--rows", "20000", "--seeds", "1", *RICH, *METALEARNERS, FOREST, "perpetual uplift"),
+        (*RICH, *METALEARNERS, FOREST, "perpetual uplift"),
     ),
     "evidence": Benchmark("evidence", ("--quick",)),
     "intervals": Benchmark("effects", ("--quick",)),

@@ -45,14 +45,16 @@ def offer_snapshots(
         return, or if its time is unknown), value (currency: offers.value where given, else margin,
         or amount where no margin is known, of orders from the return, or from as_of if its time is
         unknown, to as_of + value_horizon_days; 0 without a return; null while that horizon is not
-        over, where there are orders), cost (currency, actually paid; null if unknown), second_days (length of the
-        lifetime after the return, up to `now`; null if unknown), second_ended (1 if that lifetime
-        ended by `now`).
+        over, where there are orders), cost (currency, actually paid; null if unknown), second_days
+        (length of the lifetime after the return, up to `now`; null if unknown), second_ended (1 if
+        that lifetime ended by `now`).
     """
     offers = _plain_offers(tables["offers"])
     sent = distinct(offers, *KEYS)
     answered = _returns(tables, offers, sent, return_window_days)
-    certain = matured(days=return_window_days, now=now) | ~nw.col("stated_returned").is_null()
+    # Of a campaign only those who came back have answered before its window is over.
+    stated = ~nw.col("stated_returned").is_null() & nw.col("chosen").is_null()
+    certain = matured(days=return_window_days, now=now) | stated
     known = answered.filter(certain)
     return _valued(tables, known, definition, now, value_horizon_days, costs, keep)
 

@@ -64,6 +64,7 @@ PHRASES: tuple[tuple[str, str, str], ...] = (
     (r"past_offers", "had win-back offers before", "had no win-back offer before"),
     (r"past_offers_accepted", "accepted an offer before", "accepted no offer before"),
 )
+_FLAG = "1 if "  # how the meaning of a feature that is true or false begins
 _COMPILED = tuple((re.compile(pattern), high, low) for pattern, high, low in PHRASES)
 _UNKNOWN = {  # what never happened has no day
     "days_since_last_order": "never ordered",
@@ -96,7 +97,12 @@ def high_and_low(name: str, meaning: str = "") -> tuple[str, str]:
             caught = [part.replace("_", " ") for part in found.groups()]
             return high.format(*caught), low.format(*caught)
     thing = _thing(name, meaning)
-    return f"high {thing}", f"low {thing}"
+    return (thing, f"not {thing}") if is_flag(meaning) else (f"high {thing}", f"low {thing}")
+
+
+def is_flag(meaning: str) -> bool:
+    """Whether a feature is 1 or 0 for true or false, by its meaning in the data dictionary."""
+    return meaning.startswith(_FLAG)
 
 
 def unknown(name: str, meaning: str = "") -> str:
@@ -113,4 +119,5 @@ def category(name: str, value: object, meaning: str = "") -> str:
 
 
 def _thing(name: str, meaning: str) -> str:
-    return meaning.rsplit("as known from the source: ", 1)[-1] or name.replace("_", " ")
+    told = meaning.rsplit("as known from the source: ", 1)[-1]
+    return told.removeprefix(f"{_FLAG}true: ") or name.replace("_", " ")

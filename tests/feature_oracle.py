@@ -285,13 +285,11 @@ def of_attributes(rows: list[Row], as_of: int) -> Row:
         always = [{**row, "known_at": row["known_at"] or -math.inf} for row in rows]
         facts = known(always, "known_at", as_of)
         facts.sort(key=lambda row: row["known_at"])
-    last = facts[-1] if facts else dict.fromkeys(("plan", "autopay", "age", "contract_ends_at"))
-    ends = last["contract_ends_at"]
+    last = facts[-1] if facts else dict.fromkeys(("plan", "autopay", "age"))
     return {
         "plan": last["plan"],
         "autopay": None if last["autopay"] is None else int(last["autopay"]),
         "age": last["age"],
-        "days_until_contract_ends": None if ends is None else -days(as_of - ends),
     }
 
 

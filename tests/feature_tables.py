@@ -35,7 +35,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
     "offers": {"customer_id": pa.int64(), "offered_at": pa.int64(), "offer": pa.string(),
                "returned_at": pa.int64()},
     "attributes": {"customer_id": pa.int64(), "known_at": pa.int64(), "plan": pa.string(),
-                   "autopay": pa.bool_(), "age": pa.int64(), "contract_ends_at": pa.int64()},
+                   "autopay": pa.bool_(), "age": pa.int64()},
 }  # fmt: skip
 
 
@@ -113,8 +113,7 @@ def worlds(draw: st.DrawFn) -> tuple[dict[str, list[Row]], list[Row], ChurnDefin
                    "offer": st.just("discount"), "returned_at": maybe(moments())},
         "attributes": {"customer_id": one_of_them, "known_at": maybe(moments()),
                        "plan": maybe(st.sampled_from(("basic", "full"))),
-                       "autopay": maybe(st.booleans()), "age": maybe(st.integers(18, 90)),
-                       "contract_ends_at": maybe(moments())},
+                       "autopay": maybe(st.booleans()), "age": maybe(st.integers(18, 90))},
     }  # fmt: skip
     keys = {
         "departures": ("customer_id", "departed_at"),
@@ -207,6 +206,6 @@ def many_tables(seed: int, customers: int = 40) -> dict[str, list[Row]]:
         }, "offered_at"),
         "attributes": rows(2 * customers, lambda: {
             "customer_id": one(), "known_at": moment(), "plan": ("basic", "full")[one() % 2],
-            "autopay": one() % 2 == 0, "age": 18 + one(), "contract_ends_at": moment(),
+            "autopay": one() % 2 == 0, "age": 18 + one(),
         }, "known_at"),
     }  # fmt: skip

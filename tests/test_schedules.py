@@ -108,4 +108,6 @@ def test_the_container_copies_what_is_there_and_calls_what_exists():
             assert run_in(ROOT, "make", "-n", *rest.split()[1:]).returncode == 0
     assert json.loads(said["ENTRYPOINT"]) == ["winback"]
     assert "/winback/.venv/bin" in said["ENV"]
+    trust = f"git config --system --add safe.directory {said['WORKDIR']}"  # another user's
+    assert ["RUN", trust] in steps
     assert (BIN / "winback").exists()

@@ -8,7 +8,6 @@ rows that break a rule are read again, for examples.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ import narwhals as nw
 from narwhals.dtypes import DType
 
 from .column_types import FLOAT, FREE_TYPES, NUMBER, type_name, type_problems
-from .contract import KINDS, RESERVED, TABLES, Column, Table, tables_with_label
+from .contract import KINDS, RESERVED, TABLES, Column, Table, plain_name, tables_with_label
 from .violation import ContractError, Violation, hashed
 
 EARLIEST = datetime(1900, 1, 1)
@@ -150,7 +149,7 @@ def _schema_violations(
     if table.one_of and table.instead not in frames and not {*table.one_of} & {*names}:
         cure = f"select one of {', '.join(table.one_of)}, or add the table {table.instead}"
         violations.append(violation(table.one_of[0], "exist", "no outcome", cure))
-    later = {_plain(name) for name in known_afterwards}
+    later = {plain_name(name) for name in known_afterwards}
     for name, dtype in schema.items():
         known_column = table.column(name)
         if known_column is not None:
@@ -164,7 +163,7 @@ def _schema_violations(
             violations.append(
                 violation(name, f"be one of {', '.join(allowed)}", "an unknown column", cure)
             )
-        elif _plain(name) in later:
+        elif plain_name(name) in later:
             expected = "be known before the outcome"
             violations.append(
                 violation(name, expected, "a column known only after it", "do not select it")
@@ -374,8 +373,3 @@ def _customer_violations(
 def _without_zone(dtype: DType | None) -> bool:
     """Whether a column exists and has times without a zone, so that they can be compared."""
     return isinstance(dtype, nw.Datetime) and dtype.time_zone is None
-
-
-def _plain(name: str) -> str:
-    """A column name without case and punctuation: 'Churn Score' and churn_score are the same."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())

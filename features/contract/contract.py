@@ -7,6 +7,7 @@ all tables.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -283,6 +284,11 @@ TABLES: dict[str, Table] = {
         ),
     )
 }
+
+
+def plain_name(name: str) -> str:
+    """A column name without case and punctuation: 'Churn Score' and churn_score are the same."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def tables_with_label(label: str | None) -> dict[str, Table]:

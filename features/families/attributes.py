@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import narwhals as nw
 
+from ..contract.contract import plain_name
 from ..expressions import columns_of
-from ..windows import ALWAYS_KNOWN, KEYS, days_since, visible
+from ..windows import ALWAYS_KNOWN, KEYS, visible
 from .family import Family, Feature, Inputs, currency
 
 BOOKKEEPING = ("customer_id", "known_at", "recorded_at")
@@ -28,14 +29,12 @@ FORBIDDEN_ALONE = frozenset({"name", "phone", "text", "key", "note", "race"})
 MOST_TEXTS = 200  # different values of a category
 LONGEST_TEXT = 80  # letters of a category
 FEWEST_CUSTOMERS = 30  # among fewer, all texts may differ by chance
-FUTURE_WORDS = ("ends", "end", "expires", "due", "until", "renews")
 
 
 def attributes(inputs: Inputs) -> Family:
     """Every column of `attributes` that is not left out, and the monthly cost to serve.
 
-    Numbers and texts stay as they are, booleans become flags, and times (`*_at`) become days since
-    or until then.
+    Numbers and texts stay as they are, booleans become flags.
     """
     features: list[Feature] = []
     if inputs.has("customers", "cost_to_serve_monthly"):
@@ -136,10 +135,10 @@ def _by_name(
     names: Sequence[str], deny: Mapping[str, str], allowed: Sequence[str]
 ) -> dict[str, str]:
     """Why columns must not be features, as their names tell."""
-    denied = {_plain(name): why for name, why in deny.items()}
+    denied = {plain_name(name): why for name, why in deny.items()}
     reasons = {}
     for name in names:
-        why = denied.get(_plain(name)) or (None if name in allowed else _why_forbidden(name))
+        why = denied.get(plain_name(name)) or (None if name in allowed else _why_forbidden(name))
         if why is not None:
             reasons[name] = why
     return reasons
@@ -176,13 +175,9 @@ def _why_forbidden(name: str) -> str | None:
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
     last = re.split(r"[^a-z0-9]+", words)[-1]
     for why, endings in FORBIDDEN.items():
-        if last in endings and (last not in FORBIDDEN_ALONE or _plain(name) == last):
+        if last in endings and (last not in FORBIDDEN_ALONE or plain_name(name) == last):
             return why
     return None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _refusal(name: str, why: str) -> str:
@@ -195,13 +190,6 @@ def _refusal(name: str, why: str) -> str:
 def _feature(name: str, dtype: nw.dtypes.DType) -> Feature:
     words = name.replace("_", " ")
     column = nw.col(f"attribute_{name}")
-    if name.endswith("_at"):
-        stem = name.removesuffix("_at")
-        since = days_since(f"attribute_{name}")
-        if stem.rsplit("_", 1)[-1] in FUTURE_WORDS:
-            words = stem.replace("_", " ")
-            return Feature(f"days_until_{stem}", "days", f"days until: {words}", -since)
-        return Feature(f"days_since_{stem}", "days", f"days since: {stem.replace('_', ' ')}", since)
     if dtype == nw.Boolean:
         return Feature(name, "flag", f"1 if true: {words}", column)
     if dtype.is_numeric():
@@ -209,8 +197,8 @@ def _feature(name: str, dtype: nw.dtypes.DType) -> Feature:
     if dtype in (nw.String, nw.Categorical, nw.Enum):
         return Feature(name, "category", f"as known from the source: {words}", column)
     raise ValueError(
-        f"attributes: column '{name}' must be a number, text, true or false, or a timestamp "
-        f"named *_at, found {dtype}; cast it in the source's query"
+        f"attributes: column '{name}' must be a number, text, true or false, found {dtype}; "
+        "cast it in the source's query"
     )
 
 

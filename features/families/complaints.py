@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import narwhals as nw
 
+from ..contract.contract import CAUSES
 from ..expressions import divided, ratio
 from ..windows import DAY, days_since, happened, within
 from .family import Aggregate, Family, Feature, Inputs, count_all, count_if, latest
-
-CAUSES = ("human", "system")
 
 
 def complaints(inputs: Inputs) -> Family:

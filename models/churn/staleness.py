@@ -9,13 +9,13 @@ import pandas as pd
 
 from ..evaluation.held_out import held_out
 from ..evaluation.probability import bootstrap_grades
+from ..evaluation.survival import MONTH_DAYS
 from ..evaluation.time_split import DAY_SECONDS, day_numbers
 from ..formula.formula import evaluate
 from ..groups import group_labels
 from ..regression.blend import PLAIN, Boosting, Choice, fit_blend
 from .churn import OUTPUT, ordered_snapshots
 
-DAYS_PER_MONTH = 365.25 / 12
 COLUMNS = ["months_older", "trained_from", "trained_until", "rows"]
 COLUMNS += ["auc", "lo", "hi", "gain", "gain_lo", "gain_hi"]
 
@@ -36,8 +36,8 @@ def staleness(
     """AUC on the latest as-of dates of models whose training data end earlier and earlier.
 
     All models see the same number of as-of dates, as many as there are for the oldest, so that
-    only their age differs. Ages for which there are no dates are left out, and where no as-of date
-    is `gap_days` before the test dates no row is left.
+    only their age differs. Ages for which there are no dates, or not both leavers and stayers, are
+    left out, and where no as-of date is `gap_days` before the test dates no row is left.
 
     Parameters
     ----------
@@ -61,9 +61,8 @@ def staleness(
     dates = np.unique(days)
     first_test = dates[-max(1, round(test_share * len(dates)))]
     windows = _windows(dates, first_test - gap_days, months)
-    if not windows:
-        return pd.DataFrame(columns=COLUMNS)
-    largest = max(((days >= first) & (days <= last)).sum() for first, last in windows.values())
+    sizes = [((days >= first) & (days <= last)).sum() for first, last in windows.values()]
+    largest = max(sizes, default=0)
     sampled = np.ones(len(rows), dtype=bool)
     if largest > max_rows:
         sampled = held_out(rows["customer_id"], share=max_rows / largest, seed=seed)
@@ -71,6 +70,8 @@ def staleness(
     probabilities, records = {}, []
     for age, (first, last) in windows.items():
         train = sampled & (days >= first) & (days <= last)
+        if not 0 < outcome[train].sum() < train.sum():
+            continue
         blend = fit_blend(
             rows.loc[train, list(features)],
             outcome[train],
@@ -84,6 +85,8 @@ def staleness(
         probabilities[str(age)] = predictions[OUTPUT].to_numpy()
         from_until = pd.to_datetime(np.round(np.array([first, last]) * DAY_SECONDS), unit="s")
         records.append((age, from_until[0], from_until[1], int(train.sum())))
+    if not records:
+        return pd.DataFrame(columns=COLUMNS)
     grades = bootstrap_grades(
         outcome[test],
         probabilities,
@@ -100,7 +103,7 @@ def _windows(
     dates: np.ndarray, latest: float, months: Sequence[float]
 ) -> dict[float, tuple[float, float]]:
     """Age in months -> first and last training date, of equally many dates."""
-    ends = {age: dates[dates <= latest - age * DAYS_PER_MONTH] for age in sorted(months)}
+    ends = {age: dates[dates <= latest - age * MONTH_DAYS] for age in sorted(months)}
     ends = {age: usable for age, usable in ends.items() if len(usable)}
     width = min((len(usable) for usable in ends.values()), default=0)
     return {age: (float(usable[-width]), float(usable[-1])) for age, usable in ends.items()}

@@ -12,7 +12,7 @@ from ..evaluation.probability import grade_probabilities
 from ..evaluation.time_split import split_by_time
 from ..formula.formula import evaluate
 from ..regression.blend import PLAIN, Boosting, choose, fit_blend
-from .churn import OUTPUT, ordered_snapshots
+from .churn import OUTPUT, check_parts, ordered_snapshots
 
 LEAVES = (7, 15, 31, 63)
 RATES = (0.02, 0.03, 0.05, 0.08)
@@ -60,6 +60,7 @@ def tune_churn(
         features=features,
     )
     outcome = rows["churned"].to_numpy(dtype=np.float64)
+    check_parts(split.part, outcome, ("train", "calibrate"), dated=gap_days is not None)
     train, calibrate = split.part == "train", split.part == "calibrate"
     frame, calibrate_rows = rows.loc[train, list(features)], rows.loc[calibrate, list(features)]
     rng = np.random.default_rng(seed)

@@ -86,11 +86,11 @@ def send_sheet(
         customer_id, campaign, offer; priority, strategy; return_probability with the offer and
         return_probability_without; where there is money, value_of_return (before the cost of the
         offer), expected_cost, and expected_gain over no offer; cost_on_acceptance; experiment_rows
-        (customers of this kind in the experiment, on which the forecast rests) and
-        beyond_experiment (left longer ago than nine in ten of them), if the decision knows them;
-        of active customers stay_probability and value_of_staying in their place; explores (whether
-        chance drew the offer); contact_on and the reminders (dates); another_agent (a person's
-        fault came before: somebody else should call); reasons.
+        (customers of this kind in the experiment, on which the forecast rests; missing where
+        unknown) and beyond_experiment (left longer ago than nine in ten of them), if the decision
+        knows them; of active customers stay_probability and value_of_staying in their place;
+        explores (whether chance drew the offer); contact_on and the reminders (dates);
+        another_agent (a person's fault came before: somebody else should call); reasons.
 
     Notes
     -----
@@ -125,7 +125,7 @@ def send_sheet(
         {name: terms.cost_on_acceptance for name, terms in decision.offers.items()}
     )
     if decision.tested is not None:
-        sheet["experiment_rows"] = rows_alike(decision.tested, facts)
+        sheet["experiment_rows"] = pd.array(rows_alike(decision.tested, facts), dtype="Int64")
         sheet["beyond_experiment"] = beyond_usual(decision.tested, facts)
     sheet["explores"] = (offer != rows["recommended_offer"]).astype(bool)
     day = rows["as_of"].dt.normalize()

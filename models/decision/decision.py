@@ -92,7 +92,7 @@ class Decision:
 
 def decision_to_json(decision: Decision) -> bytes:
     """The file that travels with the model, offers in their order, which settles ties."""
-    return (json.dumps(_written(decision), indent=1) + "\n").encode()
+    return (json.dumps(_written(decision), indent=1, allow_nan=False) + "\n").encode()
 
 
 def _written(decision: Decision) -> dict[str, Any]:
@@ -133,11 +133,16 @@ def _decision_of(read: dict[str, Any]) -> Decision:
             "tested": tested and KindsTested(**tested | {"edges": tuple(tested["edges"])}),
             "draws": Draws(**draws | {"offers": tuple(draws["offers"])}),
             "strategy": StrategyLimits(**read["strategy"]),
-            "priority": {name: PriorityCuts(**cuts) for name, cuts in read["priority"].items()},
+            "priority": {name: _cuts_of(cuts) for name, cuts in read["priority"].items()},
             "prices": Prices(**read["prices"]),
             "retention": _decision_of(read["retention"]) if read.get("retention") else None,
         }
     )
+
+
+def _cuts_of(read: dict[str, Any]) -> PriorityCuts:
+    ranked = {name: tuple(read[name]) for name in ("margin", "turnover", "prospects")}
+    return PriorityCuts(**read | ranked)
 
 
 def decision_columns(decision: Decision) -> dict[str, bool]:

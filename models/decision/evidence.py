@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 BANDS_DAYS = (90.0, 180.0, 360.0)
+UNKNOWN = -1  # the band of a customer of whom the lapse is not known
 USUAL = 0.9  # share of the experiment's customers whose lapse counts as usual
 
 
@@ -58,8 +59,10 @@ def count_tested(tested: pd.DataFrame, *, reason: str, lapse: str) -> KindsTeste
 
 
 def rows_alike(tested: KindsTested, frame: pd.DataFrame) -> np.ndarray:
-    """Rows of the experiment of each customer's kind (n,)."""
-    return _kinds(tested, frame).map(dict(tested.rows)).fillna(0).to_numpy(dtype=np.int64)
+    """Rows of the experiment of each customer's kind (n,); NaN for an unknown lapse not tested."""
+    rows = _kinds(tested, frame).map(dict(tested.rows)).to_numpy(dtype=np.float64)
+    known = frame[tested.lapse].notna().to_numpy() if tested.lapse else True
+    return np.where(np.isnan(rows) & known, 0.0, rows)
 
 
 def beyond_usual(tested: KindsTested, frame: pd.DataFrame) -> np.ndarray:
@@ -76,6 +79,6 @@ def _kinds(tested: KindsTested, frame: pd.DataFrame) -> pd.Series:
         kind = kind + frame[tested.reason].astype("object").fillna("not stated").astype("str")
     if tested.lapse:
         days = frame[tested.lapse].to_numpy(dtype=np.float64, na_value=np.nan)
-        band = np.searchsorted(tested.edges, days)
+        band = np.where(np.isnan(days), UNKNOWN, np.searchsorted(tested.edges, days))
         kind = kind + " " + pd.Series(band, index=frame.index).astype("str")
     return kind

@@ -123,7 +123,7 @@ def learn_decision(
         facts=fact_columns(rows.columns),
         tested=experiment.tested,
         draws=replace(draws, offers=_explored(experiment, limits)),
-        strategy=StrategyLimits(new_days, high_risk, high_value=np.inf),
+        strategy=StrategyLimits(new_days, high_risk, high_value=None),
         priority={},
     )
     decisions = [decision]
@@ -142,6 +142,7 @@ def learn_decision(
                 population="active",
             )
         )
+    decisions = [_worth_sending(one, customers) for one in decisions]
     decisions = [
         replace(one, prices=Prices(return_on_cost=_best_rate(one, customers))) for one in decisions
     ]
@@ -153,6 +154,22 @@ def learn_decision(
 def _explored(experiment: OfferEvidence, limits: Limits) -> tuple[str, ...]:
     """Offers without a limit, which exploration may send."""
     return tuple(name for name in experiment.offers if name not in (limits.capacity or {}))
+
+
+def _worth_sending(decision: Decision, customers: Iterable[Part]) -> Decision:
+    """The decision, without the one offer for all where it is expected to lose among customers."""
+    if not decision.offers or decision.personalize or decision.best_single == decision.control:
+        return decision
+
+    def gained(rows: pd.DataFrame, outputs: pd.DataFrame) -> tuple[np.ndarray]:
+        weighed = weigh(decision, rows, outputs)
+        return (weighed.forecast.gain[:, 1:][weighed.allowed[:, 1:]],)
+
+    (gain,) = _gathered(gained, customers)
+    if not gain.sum() < 0:
+        return decision
+    found = decision.by_objective[decision.objective] | {"best_single": decision.control}
+    return replace(decision, by_objective={**decision.by_objective, decision.objective: found})
 
 
 def _best_rate(decision: Decision, customers: Iterable[Part]) -> float:

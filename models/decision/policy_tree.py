@@ -53,7 +53,7 @@ class _Axis:
 def fit_policy_tree(
     rows: pd.DataFrame, scores: np.ndarray, *, names: Sequence[str]
 ) -> PolicyTree | None:
-    """The best tree of two levels, or None where no column can be cut.
+    """The best tree of two levels, or None where there are no rows or no column can be cut.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ def fit_policy_tree(
     names
         The K offers.
     """
+    if not len(rows):
+        return None
     step = -(-len(rows) // MOST_ROWS)
     rows, scores = rows.iloc[::step], scores[::step]
     least = max(20, int(LEAST_SHARE * len(rows)))
@@ -130,7 +132,7 @@ def _answers(question: Question | None, rows: pd.DataFrame) -> np.ndarray:
         return np.ones(len(rows), dtype=bool)
     values = rows[question.column]
     if question.level is not None:
-        return (values.astype("object") == question.level).to_numpy(dtype=bool, na_value=False)
+        return _is_level(_texts(values), question.level)
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.isnan(numbers) | (numbers <= question.at)
 
@@ -139,10 +141,10 @@ def _axes(rows: pd.DataFrame) -> Iterator[_Axis]:
     for name in rows.columns:
         values = rows[name]
         if not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
-            texts = values.astype("object")
+            texts = _texts(values)
             for level in texts.value_counts().index[:LEVELS]:
-                codes = np.where((texts == level).to_numpy(bool, na_value=False), 0, 1)
-                yield _Axis(codes, (Question(name, level=str(level)),))
+                codes = np.where(_is_level(texts, level), 0, 1)
+                yield _Axis(codes, (Question(name, level=level),))
             continue
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         known = np.sort(numbers[~np.isnan(numbers)])
@@ -153,6 +155,15 @@ def _axes(rows: pd.DataFrame) -> Iterator[_Axis]:
         if len(cuts):
             codes = np.searchsorted(cuts, np.where(np.isnan(numbers), -np.inf, numbers), "left")
             yield _Axis(codes, tuple(Question(name, at=float(cut)) for cut in cuts))
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    """Values as text, missing ones as such."""
+    return values.astype("str").astype("object")
+
+
+def _is_level(texts: pd.Series, level: str) -> np.ndarray:
+    return (texts == level).to_numpy(dtype=bool, na_value=False)
 
 
 def _best_alone(axes: list[_Axis], scores: np.ndarray, least: int) -> list[_Axis]:

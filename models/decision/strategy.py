@@ -39,14 +39,14 @@ class StrategyLimits:
     high_risk
         Churn probability from which a valuable customer is protected.
     high_value
-        Money from which a customer counts as valuable.
+        Money from which a customer counts as valuable; None: nobody does.
     least_growth
         Growth of spending from which there is more to sell.
     """
 
     new_days: float
     high_risk: float
-    high_value: float
+    high_value: float | None
     least_growth: float = 0.05
 
 
@@ -101,7 +101,7 @@ def strategies(
     -----
     Buttle, Customer Relationship Management; the order of the rules is ours.
     """
-    valuable = facts["value"] >= limits.high_value
+    valuable = facts["value"] >= (np.inf if limits.high_value is None else limits.high_value)
     losing = facts["value"] < facts["cost_to_serve"]
     at_risk = facts["risk"] >= limits.high_risk
     return np.select(

@@ -20,7 +20,8 @@ def effects_by_group(judged: Graded, groups: pd.Series, *, level: float = 0.95) 
     judged
         Held-out rows with their scores.
     groups
-        (n,) name of each row's group; groups with fewer than `FEWEST_ROWS` rows are left out.
+        (n,) name of each row's group; groups with fewer than `FEWEST_ROWS` rows, or all of them in
+        one cluster, are left out.
     level
         Confidence level of the intervals.
 
@@ -36,6 +37,8 @@ def effects_by_group(judged: Graded, groups: pd.Series, *, level: float = 0.95) 
         if count < FEWEST_ROWS:
             continue
         members = np.flatnonzero(names == group)
+        if _in_one_cluster(judged, members):
+            continue
         for position, offer in enumerate(judged.names[1:], start=1):
             mean = _mean_effect(judged, members, position, level)
             rows.append((group, offer, int(count), mean.value, mean.lo, mean.hi))
@@ -59,7 +62,8 @@ def effects_by_predicted(
     Returns
     -------
     DataFrame
-        offer, part (1: the smallest predicted effects), rows, predicted, observed, lo, hi.
+        offer, part (1: the smallest predicted effects), rows, predicted, observed, lo, hi; without
+        parts that lie in one cluster.
 
     Raises
     ------
@@ -78,11 +82,18 @@ def effects_by_predicted(
         effect = predicted.iloc[:, position - 1].to_numpy()
         order = np.argsort(effect, kind="stable")
         for part, members in enumerate(np.array_split(order, PARTS), start=1):
+            if _in_one_cluster(judged, members):
+                continue
             mean = _mean_effect(judged, members, position, level)
             predicted_mean = float(effect[members].mean())
             rows.append((offer, part, len(members), predicted_mean, mean.value, mean.lo, mean.hi))
     columns = ["offer", "part", "rows", "predicted", "observed", "lo", "hi"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _in_one_cluster(judged: Graded, members: np.ndarray) -> bool:
+    """Whether those rows share their fate, so that they have no interval."""
+    return judged.groups is not None and len(np.unique(judged.groups[members])) < 2
 
 
 def _mean_effect(judged: Graded, members: np.ndarray, position: int, level: float) -> Estimate:

@@ -18,6 +18,12 @@ FEWEST_CUSTOMERS = 30  # candidates for an offer in a group that is judged
 LEAST_RATIO = 0.8
 MOST_GROUPS = 50  # a text with more values is no group but an id, and would name persons
 NOT_STATED = "not stated"
+OF_CUSTOMERS = {  # whose mean each figure is
+    "offer_rate": "candidates",
+    "uplift": "offered",
+    "gain": "gain_known",
+    "churn_risk": "active",
+}
 COLUMNS = (
     *("column", "group", "candidates", "offer_rate", "lo", "hi", "ratio", "alert"),
     *("uplift", "gain", "active", "churn_risk"),
@@ -96,12 +102,10 @@ def by_group(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
         gain=counts["gain"] / counts["gain_known"],
         churn_risk=counts["churn_risk"] / counts["active"],
     )
-    few = table["candidates"] < FEWEST_CUSTOMERS
-    table.loc[few, ["offer_rate", "uplift", "gain"]] = np.nan
-    table.loc[table["active"] < FEWEST_CUSTOMERS, "churn_risk"] = np.nan
-    table["lo"], table["hi"] = wilson_interval(
-        table["offer_rate"], table["candidates"].where(~few), level=level
-    )
+    for name, of in OF_CUSTOMERS.items():
+        table[name] = table[name].where(counts[of] >= FEWEST_CUSTOMERS)
+    judged = table["candidates"].where(table["candidates"] >= FEWEST_CUSTOMERS)
+    table["lo"], table["hi"] = wilson_interval(table["offer_rate"], judged, level=level)
     highest = table["offer_rate"].max()
     table["ratio"] = table["offer_rate"] / highest if highest > 0 else np.nan
     table["alert"] = table["ratio"] < LEAST_RATIO

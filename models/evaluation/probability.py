@@ -208,11 +208,8 @@ def best_cutoff(outcome: ArrayLike, probability: ArrayLike, profit: RetentionPro
         As `grade_probabilities`.
     """
     ranked = _rank(outcome, probability)
-    accepts = profit.alpha / (profit.alpha + profit.beta)
-    kept = ranked.outcome * accepts * (profit.value - profit.incentive_cost)
-    earned = kept - (1 - ranked.outcome) * profit.incentive_cost - profit.contact_cost
     rows = len(ranked.order)
-    totals = np.r_[0.0, np.cumsum(earned)[ranked.ends]] / rows
+    totals = np.r_[0.0, np.cumsum(profit.of_contact(ranked.outcome))[ranked.ends]] / rows
     best = int(np.argmax(totals))
     if best == 0:
         return Cutoff(threshold=float("inf"), share=0.0, profit=0.0)

@@ -106,7 +106,7 @@ def _hashed_keys(rows: pd.DataFrame, grouped: bool) -> np.ndarray:
     keys = rows[[*KEYS, GROUP] if grouped else KEYS].assign(as_of=seconds)
     text = keys["customer_id"].astype("str")
     for name in keys.columns.drop("customer_id"):
-        text = text + "|" + keys[name].astype("str")
+        text = text + "|" + keys[name].astype("object").fillna("").astype("str")
     return pd.util.hash_array(text.to_numpy(object), categorize=False)
 
 

@@ -258,8 +258,14 @@ def _check_contamination(frame: pd.DataFrame, control: str) -> tuple[str, ...]:
             )
     if "returned_at" not in frame.columns:
         return ("returned_at is not given: outcomes before the offer cannot be seen",)
-    sent_at = frame["as_of"] if "as_of" in frame.columns else frame["offered_at"]
-    early = int((frame["returned_at"] < sent_at).sum())
+    sent_at = next((name for name in ("as_of", "offered_at") if name in frame.columns), None)
+    if sent_at is None:
+        raise ExperimentError(
+            "columns",
+            "returned_at is given, and as_of, when the offer was sent, is missing; add it to the "
+            "query",
+        )
+    early = int((frame["returned_at"] < frame[sent_at]).sum())
     if early:
         raise ExperimentError(
             "timing",

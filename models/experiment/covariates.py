@@ -41,11 +41,13 @@ def covariate_design(covariates: pd.DataFrame) -> Design:
 def leading_components(design: Design, most: int) -> Design:
     """The design itself, or `most` principal components of it if it has more columns.
 
-    Components look at no outcome, so the choice cannot bias an effect.
+    Components look at no outcome, so the choice cannot bias an effect. There are fewer of them
+    where columns tell the same: what is beyond them is rounding.
     """
     if design.matrix.shape[1] <= most:
         return design
-    _, vectors = np.linalg.eigh(design.matrix.T @ design.matrix)
+    values, vectors = np.linalg.eigh(design.matrix.T @ design.matrix)
+    most = min(most, int((values > 1e-9 * values[-1]).sum()))
     parts = design.matrix @ vectors[:, ::-1][:, :most]
     return Design(tuple(f"component_{at + 1}" for at in range(most)), parts / parts.std(axis=0))
 

@@ -103,7 +103,7 @@ def score_arms(
     arms: Sequence[str],
     *,
     clusters: Any,
-    level: float,
+    level: float = 0.95,
     design: np.ndarray | None = None,
     propensity: np.ndarray | None = None,
 ) -> ArmScores:

@@ -87,6 +87,8 @@ def sample_ratio(
     ExperimentError
         If planned shares do not sum to one, an arm is not in the plan, or a planned arm has no
         rows.
+    ValueError
+        If `assigned` lacks an arm.
     """
     names = list(planned)
     share = np.array([planned[name] for name in names], dtype=np.float64)
@@ -129,6 +131,11 @@ def sample_ratio(
         }
     )
     if assigned is not None:
+        if unknown := [name for name in names if name not in assigned]:
+            raise ValueError(
+                f"assigned: the rows of {unknown} are missing, found {[*assigned]}; give those of "
+                "every arm"
+            )
         table["assigned"] = [int(assigned[name]) for name in names]
         table["lost"] = table["assigned"] - table["rows"]
     p_value = float(chdtrc(len(names) - 1, ((rows - expected) ** 2 / expected).sum()))

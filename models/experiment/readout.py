@@ -165,15 +165,25 @@ def readout(
         If the experiment is broken; its `check` says how.
     SampleRatioMismatch
         If the sizes of the arms cannot be explained by randomization.
+    ValueError
+        If an argument does not fit the rows.
     """
     frame, noted = checked_rows(
         offers, needed=(control, *expected), control=control, planned=planned
     )
+    if (frame["arm"] == control).all() or (frame["offer"] == control).all():
+        raise ExperimentError(
+            "lost arm",
+            f"all rows are of the control '{control}', which leaves nothing to compare it with; "
+            "find where the rows of the other arms were dropped",
+        )
     check_cells(frame, minimum_rows=minimum_arm_rows, lowest_propensity=lowest_propensity)
     ratio, assumed = compare_sizes(frame, planned=planned, assigned=assigned, alpha=alpha)
     notes = [*noted, *assumed, *refuse_mismatch(ratio, allow=allow_mismatch)]
     if covariates is not None and len(covariates) != len(frame):
         raise ValueError(f"covariates: must have {len(frame)} rows, found {len(covariates)}")
+    if clusters is not None and len(clusters) != len(frame):
+        raise ValueError(f"clusters: must have {len(frame)} rows, found {len(clusters)}")
     frame, covariates, clusters = _sorted(frame, covariates, clusters)
     labels = frame["arm"].to_numpy(dtype=object)
     if clusters is None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..decision.decision import DECISION_FILE, Decision, decision_columns, decision_from_json
-from ..decision.recommend import recommend
+from ..decision.recommend import is_of, recommend
 from .formula import RETENTION, Formula, evaluate, from_files
 
 
@@ -126,10 +126,7 @@ def answer(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.Dat
 
 def forecasts(answers: Answers, frame: pd.DataFrame, *, threads: int = 1) -> pd.DataFrame:
     """The outputs of the models without the decision; see `answer`."""
-    everybody = np.ones(len(frame), dtype=bool)
-    has_population = "population" in frame.columns
-    active = (frame["population"] == "active").to_numpy() if has_population else everybody
-    lost = ~active if has_population else everybody
+    active, lost = is_of("active", frame), is_of("lost", frame)
     formulas = [(answers.churn, active), (answers.winback, lost), (answers.retention, active)]
     parts = [_answer_rows(formula, frame, rows, threads) for formula, rows in formulas if formula]
     return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=frame.index)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from .formula import Expression, Formula, encode
+from .formula import Expression, Formula, applied, encode
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -231,8 +231,8 @@ class _Walk:
                 for part in parts:
                     product = _times(product, self.shares(part))
                 return product
-            case [("sigmoid" | "exp" | "interp" | "clip") as name, *settings, part]:
-                return _through(_step(name, settings), self.shares(part))
+            case [("sigmoid" | "exp" | "interp" | "clip"), *_, part]:
+                return _through(partial(applied, expression[:-1]), self.shares(part))
         raise ValueError(f"formula: unknown expression {str(expression)[:80]}")
 
     def _booster(self, file: str, extra: Sequence[float]) -> _Shares:
@@ -261,16 +261,6 @@ def _parsed(text: str) -> Booster:
     from lightgbm import Booster  # brings all of scikit-learn: other uses need not wait for it
 
     return Booster(model_str=text)
-
-
-def _step(name: str, settings: Sequence[Sequence[float]]) -> Callable[[np.ndarray], np.ndarray]:
-    if name == "sigmoid":
-        return lambda value: 1.0 / (1.0 + np.exp(-np.clip(value, -500.0, 500.0)))
-    if name == "exp":
-        return lambda value: np.exp(np.clip(value, -500.0, 500.0))
-    if name == "interp":
-        return lambda value: np.interp(value, settings[0], settings[1])
-    return lambda value: np.clip(value, settings[0], settings[1])
 
 
 def _through(step: Callable[[np.ndarray], np.ndarray], part: _Shares) -> _Shares:

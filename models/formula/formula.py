@@ -238,15 +238,23 @@ def _value(
             for factor in factors:
                 result *= value(factor)
             return result
-        case ["sigmoid", part]:
-            return 1.0 / (1.0 + np.exp(-np.clip(value(part), -500.0, 500.0)))
-        case ["exp", part]:
-            return np.exp(np.clip(value(part), -500.0, 500.0))
-        case ["interp", xs, ys, part]:
-            return np.interp(value(part), xs, ys)
-        case ["clip", low, high, part]:
-            return np.clip(value(part), low, high)
+        case [("sigmoid" | "exp" | "interp" | "clip"), *_, part]:
+            return applied(expression[:-1], value(part))
     raise ValueError(f"formula: unknown expression {str(expression)[:80]}")
+
+
+def applied(step: Expression, value: Any) -> Any:
+    """What an operation on one value makes of it; `step` is its expression without that value."""
+    match step:
+        case ["sigmoid"]:
+            return 1.0 / (1.0 + np.exp(-np.clip(value, -500.0, 500.0)))
+        case ["exp"]:
+            return np.exp(np.clip(value, -500.0, 500.0))
+        case ["interp", xs, ys]:
+            return np.interp(value, xs, ys)
+        case ["clip", low, high]:
+            return np.clip(value, low, high)
+    raise ValueError(f"formula: unknown expression {str(step)[:80]}")
 
 
 def _compile(formula: Formula) -> _Compiled:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..evaluation.survival import MONTH_DAYS
 from ..formula.formula import Expression
 from ..regression.additive import Basis, fit_additive, offer_coding, offer_expressions
 
-MONTH_DAYS = 30.4375
 LEAST_ENDED = 50
 _TURNS = 3
 _SCORES = np.linspace(-6.0, 4.0, 81)

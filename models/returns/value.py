@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..evaluation.personal_gain import pooled_means
+from ..evaluation.survival import MONTH_DAYS
 from ..formula.formula import Column, Expression
 from ..regression.additive import (
     Basis,
@@ -25,7 +26,7 @@ from ..regression.additive import (
     offer_expressions,
 )
 from ..regression.amounts import fit_amounts
-from .second_lifetime import LEAST_ENDED, MONTH_DAYS, fit_second_lifetime
+from .second_lifetime import LEAST_ENDED, fit_second_lifetime
 
 LEAST_RETURNERS = 30
 _OWN_WEIGHT, _OWN_ERROR = 0.5, 0.5  # of an offer's own prediction, before returners are seen

@@ -148,12 +148,12 @@ def _worth(findings: Findings, inputs: Inputs) -> Card:
     months = ""
     lived = back[back["second_days"].notna() & back["second_ended"].notna()]
     if len(lived) > 1:
-        from ...models.evaluation.survival import survival
+        from ...models.evaluation.survival import MONTH_DAYS, survival
 
         stay = survival(
             lived["second_days"].to_numpy(), lived["second_ended"].to_numpy(), limit_days=horizon
         )
-        limit = horizon / 30.4375
+        limit = horizon / MONTH_DAYS
         reach = 1.96 * stay.se
         months = f"{stay.mean_months:.1f} months"
         lines.append(

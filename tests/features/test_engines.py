@@ -76,7 +76,7 @@ def assert_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def on_duckdb(folder: Path) -> dict[str, dict[str, Any]]:
-    session = open_duckdb("1GB", 1)
+    session = open_duckdb("1GB", 1, spill=None)
     tables = frames.open_tables(folder, session=session)
 
     def keep(frame: Any) -> Any:

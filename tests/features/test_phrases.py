@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from winback.features.phrases import category, high_and_low, unknown
+from winback.features.phrases import category, high_and_low, is_flag, unknown
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,19 @@ def test_what_never_happened_and_what_is_a_category_are_said_so():
     assert category("plan", "gold", "as known from the source: plan") == "plan gold"
 
 
+def test_a_flag_is_said_as_true_or_not():
+    meaning = "1 if true: bought mens"
+    assert high_and_low("bought_mens", meaning) == ("bought mens", "not bought mens")
+    assert unknown("bought_mens", meaning) == "bought mens unknown"
+    assert is_flag(meaning)
+    assert not is_flag("as known from the source: age")
+
+
 @pytest.mark.slow
 def test_every_number_of_a_run_has_words_of_its_own(finished):
     entries = json.loads((finished / "data/features/dictionary.json").read_text())
     named = [e for e in entries if e["unit"] != "category" and e["family"] != "attributes"]
     assert len(named) > 50
     assert not [e["name"] for e in named if high_and_low(e["name"])[0].startswith("high ")]
+    assert {e["unit"] == "flag" for e in entries if is_flag(e["meaning"])} == {True}
+    assert {is_flag(e["meaning"]) for e in entries if e["unit"] == "flag"} == {True}

@@ -250,6 +250,38 @@ def test_what_a_source_states_of_an_offer_is_taken(engine: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_return_at_an_unknown_time_is_worth_the_orders_after_the_offer(engine: str) -> None:
+    """The window ends at 50, the horizon at 80; margins are half of the amounts."""
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=0, c2=0, c3=0, c4=0),
+            "orders": orders(*[(one, at, 2_000) for one in (1, 2, 3) for at in (19, 60, 70, 80)]),
+            "offers": [
+                {"customer_id": one, "offered_at": day(20), "offer": "gift", "returned": returned,
+                 "returned_at": returned_at}
+                for one, returned, returned_at in (
+                    (1, 1, None), (2, 1, day(65)), (3, 0, None), (4, 1, None),
+                )
+            ],
+        },
+    )  # fmt: skip
+    found = offer_snapshots(
+        tables,
+        now=day(100),
+        definition=ChurnDefinition(),
+        return_window_days=30,
+        value_horizon_days=60,
+    )
+    assert rows_of(found, "customer_id", "returned", "returned_at", "value") == [
+        (1, 1, None, 20.0),
+        (2, 1, None, 20.0),
+        (3, 0, None, 0.0),
+        (4, 1, None, 0.0),
+    ]
+
+
 def test_churn_without_departures_is_refused() -> None:
     tables = frames_on("polars", {"customers": customers(c1=0)})
     with pytest.raises(ValueError, match="kind 'contract' needs the table departures, found none"):

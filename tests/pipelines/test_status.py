@@ -1,6 +1,7 @@
 """`winback status` and `winback doctor`: what stands, what comes next, and what is not fit."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -155,6 +156,15 @@ def test_a_fault_is_named_with_its_cure(project, monkeypatch, capsys, change, ch
     found = checks(capsys, code=REFUSED if state == "broken" else 0)[check]
     assert found["state"] == state
     assert words in found["told"] + found["cure"]
+
+
+def test_doctor_says_what_git_says_of_the_repository_of_another_user(project, monkeypatch, capsys):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setattr(doctor, "changed_stages", list)
+    found = checks(capsys)["git"]
+    assert found["state"] == "warning"
+    assert f"git config --global --add safe.directory {project}" in found["told"]
 
 
 def test_without_dvc_nothing_can_run(project, capsys):

@@ -164,8 +164,17 @@ def test_columns_left_out_are_not_features_and_must_exist() -> None:
         features(tables, snapshots(), leave_out=("gendr",), **SETTING)
 
 
+@pytest.mark.parametrize(("value", "unit"), [(3.5, "number"), (7, "number"), ("may", "category")])
+def test_an_attribute_is_no_moment_whatever_its_name(value: Any, unit: str) -> None:
+    """Timestamps are no attributes: the contract refuses them."""
+    tables = attributes_of(priced_at=value)
+    assert [(e["name"], e["unit"]) for e in dictionary(tables, **SETTING)] == [("priced_at", unit)]
+    found = features(tables, snapshots(), **SETTING).filter(nw.col("customer_id") == 1)
+    assert found.collect()["priced_at"].to_list() == [value]
+
+
 def test_an_attribute_of_no_usable_type_is_refused() -> None:
-    with pytest.raises(ValueError, match="column 'tags' must be a number, text, true or false, or"):
+    with pytest.raises(ValueError, match="column 'tags' must be a number, text, true or false, fo"):
         features(attributes_of(tags=["a", "b"]), snapshots(), **SETTING)
 
 

@@ -49,6 +49,19 @@ def test_ages_without_dates_are_left_out():
     assert list(none.columns) == list(table.columns)
 
 
+def test_ages_without_leavers_or_without_stayers_are_left_out():
+    frame = drifting(dates=8)
+    arguments = {"features": ["old", "new"], "gap_days": 30, "repeats": 5, "seed": 0}
+    early = frame["as_of"] < frame["as_of"].min() + pd.Timedelta(days=75)
+    frame.loc[early, "churned"] = 0
+    table = staleness(frame, boosting=SMALL, **arguments)
+    assert table["months_older"].tolist() == [0, 1]
+    assert table["gain"].tolist()[0] == 0
+    nobody = staleness(frame.assign(churned=0), boosting=SMALL, **arguments)
+    assert nobody.empty
+    assert list(nobody.columns) == list(table.columns)
+
+
 def test_a_sample_takes_the_same_share_of_customers_at_every_age():
     table = staleness(
         drifting(), features=["old", "new"], gap_days=30, boosting=SMALL, max_rows=600, repeats=5,
@@ -71,3 +84,5 @@ def test_tuning_ranks_settings_and_never_reads_the_test_part():
     pd.testing.assert_frame_equal(tune_churn(spoiled, start=SMALL, **arguments), table)
     with pytest.raises(ValueError, match="at least 1, found 0"):
         tune_churn(frame, **(arguments | {"fits": 0}))
+    with pytest.raises(ValueError, match=r"the train part has 0 leavers in .* take more as-of dat"):
+        tune_churn(frame.assign(churned=0), start=SMALL, **arguments)

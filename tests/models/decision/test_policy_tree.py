@@ -97,6 +97,20 @@ def test_an_unknown_number_answers_yes_and_an_unknown_text_no():
     assert sent_by(tree, unknown).tolist() == sent_by(tree, known).tolist()
 
 
+def test_flags_with_unknown_values_are_asked_about_as_texts():
+    """A column with a missing flag holds objects, and the file of the tree holds texts."""
+    flags = pd.DataFrame({"member": [True, False, None] * 100}, dtype=object)
+    scores = np.zeros((300, 3))
+    scores[::3, 1] = scores[1::3, 2] = scores[2::3, 2] = 1.0
+    tree = fit_policy_tree(flags, scores, names=NAMES)
+    assert sent_by(tree, flags).tolist() == ["discount", "upgrade", "upgrade"] * 100
+
+
+def test_no_rows_give_no_tree():
+    table, scores = a_table(rows=0)
+    assert fit_policy_tree(table, scores, names=NAMES) is None
+
+
 def test_columns_that_say_nothing_give_no_tree():
     table = pd.DataFrame({"same": np.ones(100)})
     assert fit_policy_tree(table, np.zeros((100, 3)), names=NAMES) is None

@@ -1,5 +1,7 @@
 """Recommendations: money right, rules first, and the reasons in words."""
 
+import json
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -52,6 +54,7 @@ def test_a_decision_read_from_its_file_decides_the_same_for_each_customer_alone(
     )
     body = decision_to_json(decision)
     again = decision_from_json(body)
+    assert again == decision
     assert decision_to_json(again) == body
     together = recommend(decision, rows, predictions)
     alone = pd.concat(
@@ -60,6 +63,15 @@ def test_a_decision_read_from_its_file_decides_the_same_for_each_customer_alone(
     pd.testing.assert_frame_equal(alone, together)
     with pytest.raises(ValueError, match="does not fit this version"):
         decision_from_json(b'{"control": "none"}')
+
+
+def test_the_file_is_strict_json_where_nobody_is_active():
+    decision = learn(FOUR)
+    assert decision.strategy.high_value is None
+    json.loads(decision_to_json(decision), parse_constant=pytest.fail)
+    endless = replace(decision, strategy=replace(decision.strategy, high_value=np.inf))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        decision_to_json(endless)
 
 
 def test_a_column_that_a_rule_needs_is_never_silently_absent():

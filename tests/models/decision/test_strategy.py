@@ -1,5 +1,7 @@
 """Rules of practice: every strategy, letter, step and class on a table that shows it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +54,17 @@ def test_unknown_facts_trigger_no_rule():
         limits=LIMITS,
     )
     assert found.tolist() == ["harvest", "win back"]
+
+
+def test_without_a_limit_nobody_is_valuable():
+    facts = {"value": 500.0, "cost_to_serve": 10.0, "growth": 0.0, "risk": 0.5, "tenure_days": 400}
+    found = strategies(
+        {name: np.array([fact]) for name, fact in facts.items()},
+        lost=np.array([False]),
+        worth_winning=np.array([False]),
+        limits=replace(LIMITS, high_value=None),
+    )
+    assert found.tolist() == ["harvest"]
 
 
 def letters(*columns, **shares):

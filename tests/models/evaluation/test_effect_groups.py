@@ -1,5 +1,7 @@
 """Effects by group are means of score differences; fifths come in the order of the prediction."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,6 +40,16 @@ def test_fifths_are_ordered_by_the_prediction_not_by_the_outcome(judged):
     assert a["predicted"].is_monotonic_increasing
     assert a["observed"].is_monotonic_decreasing
     assert a["observed"].iloc[0] == pytest.approx(np.arange(240, 300).mean() / 300)
+
+
+def test_rows_of_one_cluster_have_no_interval_and_are_left_out(judged):
+    clusters = np.array(["home"] * 120 + [f"{row}" for row in range(180)], dtype=object)
+    shared = replace(judged, groups=clusters)
+    groups = pd.Series(["x"] * 100 + ["y"] * 200)
+    assert effects_by_group(shared, groups)["group"].tolist() == ["y", "y"]
+    told = pd.DataFrame({"a": np.arange(300.0), "b": np.zeros(300)})
+    table = effects_by_predicted(shared, told)
+    assert table[table["offer"] == "a"]["part"].tolist() == [3, 4, 5]
 
 
 def test_a_missing_prediction_is_refused(judged):

@@ -58,6 +58,15 @@ def test_rates_and_ratio_are_those_of_the_list_and_four_fifths_is_the_limit():
     assert (table["lo"]["a"], table["hi"]["a"]) == pytest.approx((0.4038, 0.5962), abs=1e-4)
 
 
+def test_each_figure_needs_enough_of_the_customers_whose_mean_it_is():
+    few_known = listed("b", 30, lost=100)
+    few_known.loc[29:, "expected_incremental_profit"] = np.nan
+    table = judged(listed("a", 29, lost=100), few_known)
+    assert table["offer_rate"].tolist() == pytest.approx([0.29, 0.30])
+    assert table["uplift"].tolist() == pytest.approx([np.nan, 0.25], nan_ok=True)
+    assert table["gain"].tolist() == pytest.approx([1.74, np.nan], nan_ok=True)
+
+
 def test_where_nobody_gets_an_offer_nobody_is_judged():
     table = judged(listed("a", 0, lost=50), listed("b", 0, lost=50))
     assert table["ratio"].isna().all()

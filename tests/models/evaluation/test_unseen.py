@@ -81,6 +81,15 @@ def test_other_customers_than_those_of_the_training_are_refused(other):
         unseen(memory, other(rows))
 
 
+def test_rows_without_a_group_are_told_apart_too():
+    rows = offers().assign(group_id=pd.Series(["home"] * 2, index=[3, 4], dtype="str"))
+    memory = remember_offers(rows, share=0.1)
+    assert len(set(memory["keys"])) == 200
+    others = rows.assign(customer_id=rows["customer_id"] + 1_000)
+    with pytest.raises(ValueError, match="only 0 of 200 sampled rows of its training are among"):
+        unseen(memory, others)
+
+
 @pytest.mark.parametrize("memory", [{"from": "2020-01-01"}, {"share": 0.4, "seed": 1, "keys": []}])
 def test_the_memory_of_an_earlier_version_is_refused(memory):
     with pytest.raises(ValueError, match="an earlier version of winback trained it"):

@@ -47,6 +47,16 @@ def test_too_many_columns_become_components_that_keep_the_variance():
     assert abs(np.corrcoef(design.matrix[:, 0], common[:, 0])[0, 1]) > 0.999
 
 
+def test_columns_that_tell_the_same_give_no_components_of_rounding():
+    facts = np.random.default_rng(0).normal(size=(300, 2))
+    both = np.column_stack([facts, facts @ np.ones((2, 3)), facts])
+    whole = covariate_design(pd.DataFrame(both).rename(columns=str))
+    design = leading_components(whole, 5)
+    assert design.names == ("component_1", "component_2")
+    fit = np.linalg.lstsq(design.matrix, whole.matrix, rcond=None)[0]
+    assert design.matrix @ fit == pytest.approx(whole.matrix)
+
+
 def test_nothing_that_varies_is_an_empty_design():
     assert covariate_design(pd.DataFrame({"x": [1, 1]})).matrix.shape == (2, 0)
 

@@ -115,7 +115,20 @@ def test_missing_columns_and_unplanned_arms_are_named():
         read(frame.drop(columns="offer"))
     with pytest.raises(ExperimentError, match=r"\['upgrade'\] are not in the plan"):
         read(frame, planned={"none": 0.4, "bundle": 0.3, "discount": 0.3})
+    with pytest.raises(ExperimentError, match="and as_of, when the offer was sent, is missing"):
+        read(frame.drop(columns="as_of").assign(returned_at=pd.Timestamp("2024-01-02")))
+    control = frame.assign(offer="none", propensity=1.0, cost=0.0)
+    for rows in (control, control.assign(arm=np.where(frame["value"] > 0, "policy", "none"))):
+        with pytest.raises(ExperimentError, match="all rows are of the control 'none', which"):
+            read(rows)
+    with pytest.raises(
+        ValueError, match=r"rows of \['none', .*'upgrade'\] are missing, found \['a'\]"
+    ):
+        read(frame, planned=dict.fromkeys(OFFERS, 0.25), assigned={"a": 500})
     with pytest.raises(ValueError, match="covariates: must have 4000 rows, found 10"):
         read(frame, covariates=covariates.head(10))
+    for rows in (3_999, 4_001):
+        with pytest.raises(ValueError, match=f"clusters: must have 4000 rows, found {rows}"):
+            read(frame, clusters=np.arange(rows))
     with pytest.raises(ValueError, match=r"outcomes: \['visits'\] must be finite"):
         read(frame.assign(visits=np.nan), outcomes=["visits"])

@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from winback.models.evaluation.survival import MONTH_DAYS
 from winback.models.formula.formula import Formula, encode, evaluate, learn_columns
 from winback.models.regression.additive import basis_matrix, learn_basis
-from winback.models.returns.second_lifetime import MONTH_DAYS, fit_second_lifetime
+from winback.models.returns.second_lifetime import fit_second_lifetime
 from winback.models.returns.value import Lifetimes, fit_value
 
 HORIZON = 730.0

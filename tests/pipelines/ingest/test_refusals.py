@@ -192,7 +192,7 @@ def test_a_damaged_manifest_is_named_with_how_to_go_on(raw, accepted, damaged):
     """No other stage could write it anew."""
     manifest = accepted / "tables/_manifest.json"
     manifest.write_text(damaged)
-    with pytest.raises(StoreError, match=r"_manifest\.json: .* or remove it, to accept"):
+    with pytest.raises(StoreError, match=r"_manifest\.json: was .*; remove it, to accept"):
         run(shop(raw), accepted)
     manifest.unlink()
     run(shop(raw), accepted)

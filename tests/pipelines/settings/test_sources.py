@@ -130,18 +130,26 @@ def test_files_are_recognized_whatever_they_and_the_comments_are_called(tmp_path
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw/orders.dat").write_text("")
     (tmp_path / 'raw/my "x".csv').write_text("")
+    (tmp_path / "raw/2024/06").mkdir(parents=True)
+    (tmp_path / "raw/2024/06/day.dat").write_text("")
     query = """
       /* the shop's file */ select split(x, '/') from 'raw/a--b.parquet' union all
       select "name.csv" from "raw/my ""x"".csv" union all from read_csv('raw/orders.dat')
-      union all from read_csv('raw/absent.dat')
+      union all from read_csv('raw/absent.dat') where accept = '*/*'
+      union all from read_csv('raw/**/day.dat') union all from "raw/absent.parquet"
     """
     text = PLAIN.replace("select * from read_csv('${SHOP:-data/raw/shop}/customers.csv')", "|")
-    files = raw_files(load_source(write(tmp_path, text.rstrip() + query), environment={}))
+    source = load_source(write(tmp_path, text.rstrip() + query), environment={})
+    files = raw_files(source)
     assert [each.pattern for each in files] == [
         "raw/a--b.parquet",
         'raw/my "x".csv',
         "raw/orders.dat",
+        "raw/**/day.dat",
+        "raw/absent.parquet",
     ]
+    with pytest.raises(SourceError, match=r"reads raw/absent\.parquet, not found; correct the qu"):
+        require_raw_files(source)
 
 
 @pytest.mark.parametrize(

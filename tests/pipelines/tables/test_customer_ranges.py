@@ -40,7 +40,7 @@ def folder_of(path: Path, *, text_ids: bool = False, seed: int | None = None) ->
 
 
 def write(folder: Path, out: Path, *, threads: int = 1) -> bytes:
-    connection = open_duckdb("1GB", threads)
+    connection = open_duckdb("1GB", threads, spill=None)
     tables = frames.open_tables(folder, session=connection)
     cut = ranges.CustomerRanges(connection, tables, snapshots_each=len(DATES))
     setting: Any = {"definition": DEFINITION}
@@ -78,7 +78,7 @@ def test_answers_to_offers_that_are_kept_by_range_are_those_of_one_go(
     if snapshots is offer_snapshots:
         setting["return_window_days"] = 5
     monkeypatch.setattr(ranges, "ROWS_PER_RANGE", 7)
-    connection = open_duckdb("1GB", 1)
+    connection = open_duckdb("1GB", 1, spill=None)
     tables = frames.open_tables(folder, session=connection)
     cut = ranges.CustomerRanges(connection, tables)
     found = snapshots(cut.tables, keep=cut.keep, **setting)
@@ -112,7 +112,7 @@ def test_threads_order_and_repetition_do_not_change_a_byte(
 def test_nobody_gives_an_empty_file(tmp_path: Path) -> None:
     empty = pa.table({"customer_id": pa.array([], pa.int64())})
     pq.write_table(empty, tmp_path / "customers.parquet")
-    connection = open_duckdb("1GB", 1)
+    connection = open_duckdb("1GB", 1, spill=None)
     cut = ranges.CustomerRanges(connection, frames.open_tables(tmp_path, session=connection))
     everybody = cut.tables["customers"].with_columns(as_of=nw.lit(START, dtype=nw.Int64))
     assert cut.write(cut.keep(everybody), tmp_path / "out.parquet") == 0

@@ -4,6 +4,7 @@ import sys
 import traceback
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from winback.pipelines.scoring.postgres_table import check_table, write_table
 from winback.pipelines.settings.source_files import load_source
 from winback.pipelines.settings.sources import Source, SourceError
 from winback.pipelines.storage.atomic import read_verified
+from winback.pipelines.tables import database
 from winback.pipelines.tables.database import (
     _what_it_said,
     _with_timeout,
@@ -191,9 +193,10 @@ def test_a_missing_driver_is_named_with_its_extra(tmp_path, monkeypatch):
         ingest(source, tmp_path / "db", truth=tmp_path / "truth")
 
 
-@pytest.mark.parametrize("password", ["geheim/x", "geheim#x", "geheim[x"])
-def test_a_uri_that_cannot_be_read_does_not_tell_its_password(password):
-    uri = f"postgresql://me:{password}@127.0.0.1:1/shop"
+@pytest.mark.parametrize("password", ["geheim{}x", "12{}geheim"])
+@pytest.mark.parametrize("mark", "/#?@[\N{FULLWIDTH COLON}")
+def test_a_uri_that_cannot_be_read_does_not_tell_its_password(password, mark):
+    uri = f"postgresql://me:{password.format(mark)}@127.0.0.1:1/shop"
     cure = "cannot be read; write '/', '#'"
     with pytest.raises(SourceError, match=cure) as told, open_database(uri, "shop"):
         pass
@@ -211,6 +214,16 @@ def test_a_uri_that_cannot_be_read_does_not_tell_its_password(password):
 )
 def test_a_uri_is_passed_on_as_it_is_with_a_limit_to_waiting(uri, timed):
     assert _with_timeout(uri).startswith(timed)
+
+
+@pytest.mark.parametrize(
+    "hosts", ["h", "h:1", "h1:1,h2:2", "[::1]:5432", "%2Frun%2Fpg", "db-1.example.org", ""]
+)
+def test_hosts_may_be_several_addresses_or_sockets(hosts, monkeypatch):
+    monkeypatch.setattr(database, "importlib", SimpleNamespace(import_module=str))
+    uri = f"postgresql://me:s3cr%2Fet@{hosts}/shop?sslmode=require&options=-c%20a%3D1"
+    assert database._driver(uri, "shop") == "adbc_driver_postgresql.dbapi"
+    assert without_password(uri) == f"postgresql://me@{hosts}/shop"
 
 
 def test_a_uri_is_shown_without_its_secrets():

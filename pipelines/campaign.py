@@ -21,6 +21,7 @@ from ..models.decision.decision import DECISION_FILE, Decision
 from .job.exit_codes import Refusal
 from .job.lock import only_one
 from .job.progress import say, step
+from .reporting import words
 from .scoring.campaign_parts import Drawn, draw_campaign, write_log, write_sheet
 from .scoring.suppressions import read_suppressions, suppressions_of
 from .settings import moments
@@ -173,8 +174,9 @@ def campaign_text(summary: Mapping[str, Any], campaigns: Place) -> str:
     """The summary for a terminal: the funnel, what is sent, and where it lies."""
     offers = pd.DataFrame(summary["offers"]).T.rename_axis("offer").reset_index()
     steps = pd.Series(summary["funnel"]).rename_axis("customers").reset_index(name="number")
+    count = summary["funnel"][SENT]
     lines = [
-        f"Campaign {summary['campaign']}: {summary['funnel'][SENT]:,} customers to contact",
+        f"Campaign {summary['campaign']}: {count:,} {words.customers(count)} to contact",
         "",
         steps.to_string(index=False, header=False, formatters={"number": "{:,}".format}),
         "",
@@ -253,7 +255,10 @@ def _notes(decision: Decision, params: Recommend, sums: pd.DataFrame) -> list[st
         notes.append("nobody explores: every offer has a capacity")
     if "beyond_experiment" in sums and sums["beyond_experiment"].any():
         beyond = sums["beyond_experiment"].sum()
-        note = f"{beyond:,} customers left longer ago than nine in ten of the experiment's"
+        note = (
+            f"{beyond:,} {words.customers(beyond)} left longer ago than nine in ten of the "
+            "experiment's"
+        )
         if "expected_gain" in sums:
             share = sums["gain_beyond"].sum() / sums["expected_gain"].sum()
             note += f"; {share:.0%} of the expected gain rests on them"

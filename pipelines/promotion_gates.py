@@ -217,10 +217,12 @@ def _unseen_by_both(match: Match, part: str) -> pd.DataFrame:
         kept = kept & _unseen(match.champion, part, rows, UNOPPOSED)
         words = f"{kept.sum():,} rows of {file.name} that neither has learned from"
     if kept.sum() < match.params.least_rows:
+        # Without the champion's there are more, but only if it has learned from other rows.
+        alone = f", or {UNOPPOSED}" if match.champion is not None else ""
         raise Refusal(
             f"only {words}, and promote.least_rows is {match.params.least_rows}: fewer could veto "
-            "nothing. Keep more customers apart (promote.kept_apart) and train anew, or "
-            + UNOPPOSED
+            "nothing. Keep more customers apart (promote.kept_apart) and train anew, or let fewer "
+            f"do (promote.least_rows){alone}"
         )
     say(f"graded on {words}")
     return rows[kept].reset_index(drop=True)

@@ -252,7 +252,12 @@ def read_list(job: Job, as_of: datetime) -> Suppressions | None:
     try:
         file: Any
         with local_copy(job.suppressions, "objections") as file:
-            return read_suppressions(file, as_of=as_of, max_age_days=job.max_age_days)
+            return read_suppressions(
+                file,
+                as_of=as_of,
+                max_age_days=job.max_age_days,
+                otherwise=", or give --no-suppressions where the business has none",
+            )
     except StoreError as error:
         raise SuppressionsUnusable(f"suppressions: {error}; nothing was scored") from error
 

@@ -168,7 +168,7 @@ def _worth_sending(decision: Decision, customers: Iterable[Part]) -> Decision:
     (gain,) = _gathered(gained, customers)
     if not gain.sum() < 0:
         return decision
-    found = decision.by_objective[decision.objective] | {"best_single": decision.control}
+    found = {**decision.by_objective[decision.objective], "best_single": decision.control}
     return replace(decision, by_objective={**decision.by_objective, decision.objective: found})
 
 

@@ -263,7 +263,7 @@ def moment_gates(
     """
     age = (today - as_of) / pd.Timedelta(days=1)
     gates = [
-        Gate("age", bool(0 <= age <= oldest_days), f"{age:g} days, at most {oldest_days:g}"),
+        Gate("age", bool(0 <= age <= oldest_days), f"{age:.1f} days, at most {oldest_days:g}"),
     ]
     if champion is not None:
         gates.append(Gate("as_of_not_older", as_of >= champion, f"{as_of}, champion {champion}"))

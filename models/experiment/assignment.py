@@ -70,6 +70,12 @@ def checked_rows(
     frame["returned"] = frame["returned"].astype(np.float64)
     if not frame["returned"].isin([0.0, 1.0]).all():
         raise ExperimentError("columns", "'returned' must be 0 or 1; map the outcome to it")
+    if len(frame) and not frame["returned"].any():
+        raise ExperimentError(
+            "no outcome",
+            f"none of {len(frame):,} customers returned, in no arm; see that outcomes are joined "
+            "to the rows that were sent, or wait for them",
+        )
     lost = sorted(set(needed) - set(frame["arm"]))
     if lost:
         raise ExperimentError(

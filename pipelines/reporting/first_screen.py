@@ -21,7 +21,6 @@ from .phrasing import raising
 from .summary import Findings, Inputs, decided_for, ours_of, sent
 
 LEAST_LEAN = 0.05  # of the share of a reason, from which an offer leans on it
-NO_EXPERIMENT = "Nobody can tell: there is no randomized experiment in this source"
 
 
 def cards(findings: Findings, inputs: Inputs) -> list[Card]:
@@ -90,7 +89,7 @@ def _later(inputs: Inputs) -> bool:
 def _returning(findings: Findings, inputs: Inputs) -> Card:
     question = "Will they come back?"
     if not findings.decision or findings.source.experiment is None:
-        return Card(question, "Not known", f"{NO_EXPERIMENT}.", (_lost_alone(findings),))
+        return Card(question, "Not known", f"{_no_experiment(findings)}.", (_lost_alone(findings),))
     experiment = findings.source.experiment
     levels = read_table(inputs.winback / "readout" / "levels.csv")
     rates = levels[levels["outcome"] == "returned"].set_index("arm")
@@ -120,6 +119,18 @@ def _returning(findings: Findings, inputs: Inputs) -> Card:
     )
 
 
+def _no_experiment(findings: Findings) -> str:
+    where = "in this source" if findings.kept is None else "among lost customers"
+    return f"Nobody can tell: there is no randomized experiment {where}"
+
+
+def _of_active(findings: Findings) -> tuple[str, ...]:
+    """Where the same is answered for active customers, if it is."""
+    if findings.kept is None:
+        return ()
+    return ("There is one among active customers: see the chapter 'Active customers'.",)
+
+
 def _lost_alone(findings: Findings) -> str:
     cells = findings.listed.cells
     lost = cells["customers"].sum() - cells["at_risk"].sum()
@@ -129,7 +140,7 @@ def _lost_alone(findings: Findings) -> str:
 def _worth(findings: Findings, inputs: Inputs) -> Card:
     question = "For how long, and worth what?"
     if not findings.decision or findings.source.experiment is None:
-        return Card(question, "Not known", f"{NO_EXPERIMENT}.")
+        return Card(question, "Not known", f"{_no_experiment(findings)}.")
     horizon = findings.source.experiment.value_horizon_days
     rows = pd.read_parquet(
         inputs.features / "winback.parquet",
@@ -204,7 +215,8 @@ def _offers(findings: Findings) -> Card:
         return Card(
             question,
             "No offer",
-            f"{NO_EXPERIMENT}, so no offer is recommended. {_lost_alone(findings)}",
+            f"{_no_experiment(findings)}, so no offer is recommended. {_lost_alone(findings)}",
+            _of_active(findings),
         )
     if not len(offers):
         return Card(question, "No offer", "Under the rules no customer is worth an offer.")
@@ -261,7 +273,12 @@ def _shares(offers: pd.DataFrame) -> pd.Series:
 def _policy(findings: Findings) -> Card:
     question = "Which policy earns most, and how sure is that?"
     if not findings.decision:
-        return Card(question, "Not known", f"{NO_EXPERIMENT}, so no policy can be graded.")
+        return Card(
+            question,
+            "Not known",
+            f"{_no_experiment(findings)}, so no policy can be graded.",
+            _of_active(findings),
+        )
     ours, decision = ours_of(findings), decided_for(findings)
 
     def shown(number: float) -> str:
@@ -320,6 +337,7 @@ def warnings(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iter
                 "does."
             )
         yield from _beyond(findings)
+        yield from _worse_than_nothing(findings)
     yield from unequal(inputs)
     if "leavers" in findings.metrics:
         grades = findings.metrics["leavers"]
@@ -340,6 +358,21 @@ def warnings(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iter
     if findings.decision:
         for note in json.loads((inputs.winback / "readout" / "readout.json").read_text())["notes"]:
             yield f"The experiment: {note}."
+
+
+def _worse_than_nothing(findings: Findings) -> Iterator[str]:
+    """That customers held out would have earned more, or returned more often, without an offer."""
+    rows = findings.policies[findings.policies["objective"] == findings.objective]
+    value = rows.set_index("policy")["value_per_customer"]
+    if findings.objective != "roi" and value["treat_none"] > value["ours"]:
+        none, ours = (
+            words.measured(float(value[policy]), findings.objective, findings.source)
+            for policy in ("treat_none", "ours")
+        )
+        yield (
+            f"On customers held out, no offer to anybody is worth {none} each, our policy {ours}: "
+            "see which policy earns most before you send anything."
+        )
 
 
 def _undated(findings: Findings, inputs: Inputs) -> Iterator[str]:

@@ -66,7 +66,7 @@ def _lines(findings: Findings) -> Iterator[str]:
     if RISK in cells:
         model = findings.metrics["churn"]["churn"]
         yield (
-            f"active    {cells['at_risk'].sum():,} customers, {cells[RISK].sum():,.0f} expected to "
+            f"active    {_customers(cells['at_risk'].sum())}, {cells[RISK].sum():,.0f} expected to "
             f"leave (AUC {model['auc']:.3f}, lift in the top tenth {model['lift_10']:.2f})"
         )
     if findings.kept is not None:
@@ -78,13 +78,14 @@ def _lines(findings: Findings) -> Iterator[str]:
     candidates = cells.loc[cells["recommended_offer"].notna(), "customers"].sum()
     who = "lost" if RISK in cells else "asked"
     yield (
-        f"{who:<10}{candidates:,} customers, {offers['customers'].sum():,} of them to be sent an "
+        f"{who:<10}{_customers(candidates)}, {offers['customers'].sum():,} of them to be sent an "
         "offer"
     )
     for name, rows in offers.groupby("recommended_offer"):
         gain = rows[GAIN].sum()
         worth = f", expected gain {gain:,.0f}" if gain == gain and gain != 0 else ""
-        yield f"          {name:<14}{rows['customers'].sum():>8,} customers{worth}"
+        count = rows["customers"].sum()
+        yield f"          {name:<14}{count:>8,} {words.customers(count)}{worth}"
     ours = ours_of(findings)
     yield (
         f"policy    {_unit(findings)} {_amount(ours['value_per_customer'], findings)} "
@@ -132,6 +133,10 @@ def ours_of(findings: Findings) -> dict[str, Any]:
     rows = findings.policies
     ours = rows[(rows["objective"] == findings.objective) & (rows["policy"] == "ours")]
     return {str(name): value for name, value in ours.to_dict("records")[0].items()}
+
+
+def _customers(count: float) -> str:
+    return f"{count:,} {words.customers(count)}"
 
 
 def _unit(findings: Findings) -> str:

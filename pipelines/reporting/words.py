@@ -43,6 +43,11 @@ def amount(value: float, source: Source) -> str:
     return f"{sign}{source.currency}{shown}"
 
 
+def customers(count: float) -> str:
+    """The noun after a count of them."""
+    return "customer" if count == 1 else "customers"
+
+
 def share(value: float) -> str:
     """A share in percent, one decimal."""
     return f"{value:.1%}"

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...features.phrases import category, high_and_low, unknown
+from ...features.phrases import category, high_and_low, is_flag, unknown
+from ...models.decision.recommend import is_of
 from ...models.formula.answers import Answers, formula_of, input_columns
 from ...models.formula.explain import drivers
 from ...models.formula.formula import Formula
@@ -70,10 +71,14 @@ def why_first(
     """
     asked = list(_asked(first, answers))
     rows = _rows(current, [one for *_, ids in asked for one in ids], input_columns(answers))
-    words = _words(current, objected, meanings)
+    words = {
+        population: _words(current, objected, population, meanings)
+        for population in ("active", "lost")
+    }
     said: dict[Any, str] = {}
     for formula, output, ids in asked:
-        lines = drivers(formula, rows.loc[ids], output, words=words)
+        population = "lost" if formula is answers.winback else "active"
+        lines = drivers(formula, rows.loc[ids], output, words=words[population])
         said |= {one: f"{said.get(one, '')}; {line}" for one, line in zip(ids, lines, strict=True)}
     return said
 
@@ -103,24 +108,34 @@ def _rows(current: Path, ids: list[Any], columns: Mapping[str, bool]) -> pd.Data
 
 
 def _words(
-    current: Path, objected: np.ndarray, meanings: Mapping[str, str]
+    current: Path, objected: np.ndarray, population: str, meanings: Mapping[str, str]
 ) -> Callable[[str, object], str]:
-    """Words for a feature and its value: high or low against the median of today's customers."""
+    """Words for a feature and its value: high or low against the median of the population.
+
+    The lost have been silent for long: beside them whoever is active ordered lately.
+    """
     schema = pq.read_schema(current)
+
+    @cache
+    def compared() -> np.ndarray:
+        column = [name for name in ["population"] if name in schema.names]
+        return is_of(population, pq.read_table(current, columns=column).to_pandas()) & ~objected
 
     @cache
     def typical(name: str) -> float:
         values = pq.read_table(current, columns=[name]).column(0).to_pandas()
-        return float(values[~objected].median())
+        return float(values[compared()].median())
 
     def words(name: str, value: Any) -> str:
         meaning = meanings.get(name, "")
         if pd.isna(value):
             return unknown(name, meaning)
+        high, low = high_and_low(name, meaning)
+        if is_flag(meaning):
+            return high if value else low
         kind = schema.field(name).type
         if name not in meanings or not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             return category(name, value, meaning)
-        high, low = high_and_low(name, meaning)
         return high if value > typical(name) else low
 
     return words

@@ -80,7 +80,9 @@ def _kind(dtype: pa.DataType) -> str:
     return "text" if pa.types.is_string(inner) or pa.types.is_large_string(inner) else str(inner)
 
 
-def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float | None) -> Suppressions:
+def read_suppressions(
+    file: Path, *, as_of: datetime, max_age_days: float | None, otherwise: str = ""
+) -> Suppressions:
     """The list, if it can be relied on.
 
     Parameters
@@ -92,6 +94,8 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float | None
     max_age_days
         A file written longer ago than that, before now or `as_of`, is stale; None for a table of
         the same run as the features.
+    otherwise
+        What else than repairing the list can be done, for the error.
 
     Raises
     ------
@@ -106,8 +110,8 @@ def read_suppressions(file: Path, *, as_of: datetime, max_age_days: float | None
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise SuppressionsUnusable(
             f"suppressions: {file} cannot be read ({str(error).splitlines()[0]}); customers who "
-            "objected must not be scored, so nothing was; repair the list, or give "
-            "--no-suppressions where the business has none"
+            "objected must not be scored, so nothing was; repair the list (a Parquet file with a "
+            f"column customer_id){otherwise}"
         ) from error
     if ids.null_count:
         raise SuppressionsUnusable(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 from ..storage.atomic import StoreError
 from ..storage.places import Place, local_copy
 from ..storage.shared_files import below, published_folders
+from .plain_names import plain_name
 from .safe_csv import write_rows
 
 LOG, SEND, SUMMARY = "log.parquet", "send.parquet", "summary.json"
@@ -91,10 +90,5 @@ def contacted_since(campaigns: Place, source: str, moment: pd.Timestamp) -> pd.I
 
 
 def _list_of(offer: str) -> str:
-    """Name of the CSV of an offer, the same in every campaign.
-
-    Where characters are replaced, a digest of the offer tells `10%` from `10$`.
-    """
-    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", offer)
-    digest = "" if plain == offer else f"-{hashlib.sha256(offer.encode()).hexdigest()[:8]}"
-    return f"send-{plain}{digest}.csv"
+    """Name of the CSV of an offer, the same in every campaign."""
+    return f"send-{plain_name(offer)}.csv"

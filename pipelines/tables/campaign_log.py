@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from ..job.progress import say
 from ..settings.sources import RESPONSES, Source, SourceError
 from .campaign_files import LOGGED, log_files
 
@@ -23,6 +24,17 @@ _ANSWERED = f"""
 left join "{RESPONSES}" answer
 on answer.campaign::varchar = logged.campaign
 and answer.customer_id::varchar = logged.customer_id::varchar
+"""
+_STRANGERS = f"""
+select
+  count(*) filter (logged.customer_id is null),
+  count(*),
+  min(answer.campaign::varchar) filter (logged.customer_id is null)
+from "{RESPONSES}" answer
+left join (
+  select distinct customer_id::varchar as customer_id, campaign from read_parquet($files)
+) logged
+on answer.campaign::varchar = logged.campaign and answer.customer_id::varchar = logged.customer_id
 """
 _APPENDED = """
 create table with_campaigns as
@@ -62,7 +74,9 @@ def _append(source: Source, connection: duckdb.DuckDBPyConnection, files: list[s
     columns = [f"logged.{name}" for name in (*LOGGED, "every_offer_open") if name != "customer_id"]
     query = _SENT
     if RESPONSES in tables:
-        columns += [f"answer.{name}::{ANSWERS[name]} as {name}" for name in _answers(connection)]
+        answers = _answers(connection)
+        _refuse_strangers(source, connection, files)
+        columns += [f"answer.{name}::{ANSWERS[name]} as {name}" for name in answers]
         query += _ANSWERED
     elif "orders" not in tables and _reached_the_lost(source, connection, files):
         raise SourceError(
@@ -89,6 +103,25 @@ def _reached_the_lost(
         {"files": files, "names": names},
     ).fetchall()[0]
     return bool(found)
+
+
+def _refuse_strangers(
+    source: Source, connection: duckdb.DuckDBPyConnection, files: list[str]
+) -> None:
+    """Say how many responses are of nobody in the logs; refuse where all of them are."""
+    strange, told, campaign = connection.execute(_STRANGERS, {"files": files}).fetchall()[0]
+    if not strange:
+        return
+    words = (
+        f"{strange:,} of {told:,} rows of {RESPONSES} are of no customer in a log of campaigns, "
+        f"such as one of campaign '{campaign}'"
+    )
+    if strange == told:
+        raise SourceError(
+            f"{source.path}: {words}; correct its columns customer_id and campaign, which must be "
+            "as in log.parquet"
+        )
+    say(words)
 
 
 def _answers(connection: duckdb.DuckDBPyConnection) -> list[str]:

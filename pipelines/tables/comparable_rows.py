@@ -20,12 +20,10 @@ def comparable(rows: pd.DataFrame, control: str) -> pd.DataFrame:
     """Rows of winback.parquet that could have been sent every offer, by chance.
 
     Those of the experiment, and of our own campaigns customers who could have explored each offer.
-    Only they show what offers change: the other customers had no chance of some offers. Where there
-    are campaigns, the chance of the offer sent is filled in for the experiment.
+    Only they show what offers change: the other customers had no chance of some offers. The chance
+    of the offer sent is filled in where the experiment does not tell it.
     """
     experiment = of_experiment(rows)
-    if experiment.all():
-        return rows
     explores = rows["every_offer_open"].fillna(1).to_numpy() > 0
     kept = experiment | (explores & (rows["chosen"] != control).to_numpy())
     rows = rows.assign(propensity=rows["propensity"].astype(float))

@@ -282,6 +282,31 @@ def test_a_return_at_an_unknown_time_is_worth_the_orders_after_the_offer(engine:
     ]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_answers_to_a_campaign_count_once_its_window_is_over(engine: str) -> None:
+    """Until then only those who came back have answered; a source's own table states the rest."""
+    offer = {"offered_at": day(20), "offer": "gift", "returned": 1}
+    tables = frames_on(
+        engine,
+        {
+            "customers": customers(c1=0, c2=0),
+            "offers": [
+                {**offer, "customer_id": 1, "chosen": None},
+                {**offer, "customer_id": 2, "chosen": "gift"},
+            ],
+        },
+    )
+    for now, expected in ((49, [(1, 1)]), (50, [(1, 1), (2, 1)])):
+        found = offer_snapshots(
+            tables,
+            now=day(now),
+            definition=ChurnDefinition(),
+            return_window_days=30,
+            value_horizon_days=60,
+        )
+        assert rows_of(found, "customer_id", "returned") == expected
+
+
 def test_churn_without_departures_is_refused() -> None:
     tables = frames_on("polars", {"customers": customers(c1=0)})
     with pytest.raises(ValueError, match="kind 'contract' needs the table departures, found none"):

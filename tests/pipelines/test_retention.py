@@ -135,6 +135,8 @@ def test_the_report_has_a_chapter_on_them_and_one_without_has_none(kept, finishe
     assert title in page
     assert "By customers kept: uplift over risk" in page
     assert "What is sent to active customers" in page
+    assert "there is no randomized experiment among lost customers" in page
+    assert "no randomized experiment in this source" not in page
     assert title not in (finished / "reports/report.html").read_text()
     assert "chosen by uplift, not by risk" in (kept / "reports/summary.txt").read_text()
 

@@ -119,6 +119,18 @@ def test_without_evidence_for_personal_offers_all_get_the_best_single_one():
     assert set(nobody["recommended_offer"]) == {"none"}
 
 
+def test_the_single_offer_is_not_sent_where_it_is_expected_to_lose():
+    """What the experiment likes best may lose among the customers of today."""
+    poor = predicted([[0.5, 0.52, 0.5, 300], [0.5, 0.54, 0.5, 300], [0.1, 0.2, 0.1, 900]])
+    loses = poor["expected_profit_discount"] < poor["expected_profit_none"]
+    assert loses.tolist() == [True, True, False]
+    few = decide(poor, personalize=False)
+    assert set(few["recommended_offer"]) == {"none"}
+    assert set(few["excluded_by"]) == {"no_offer_is_best"}
+    more = predicted([[0.5, 0.52, 0.5, 300], [0.1, 0.6, 0.1, 900]])
+    assert set(decide(more, personalize=False)["recommended_offer"]) == {"discount"}
+
+
 def test_hard_rules_come_before_any_gain():
     rich = predicted([[0.1, 0.6, 0.5, 900]] * 6)
     facts = facts_of(

@@ -212,3 +212,11 @@ def test_an_old_model_and_one_older_than_the_champion_are_vetoed(as_of, champion
         oldest_days=60,
     )
     assert passed(gates) == verdict
+
+
+def test_an_age_of_a_second_is_no_day():
+    today = pd.Timestamp("2020-04-01 00:00:01")
+    gates = moment_gates(
+        as_of=pd.Timestamp("2020-04-01"), champion=None, today=today, oldest_days=60
+    )
+    assert gates[0].figure == "0.0 days, at most 60"

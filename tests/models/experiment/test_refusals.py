@@ -22,6 +22,8 @@ def broken(name):
         frame.loc[7, "returned_at"] = frame["as_of"][7] - pd.Timedelta(seconds=1)
     if name == "propensities":
         frame["propensity"] = 0.2
+    if name == "no outcome":
+        frame["returned"] = 0
     if name == "small arm":
         bundle = frame.index[frame["offer"] == "bundle"]
         return frame.drop(bundle[12:])
@@ -36,6 +38,7 @@ def broken(name):
     [
         ("lost arm", dict.fromkeys(OFFERS, 0.25), r"no row is left of \['bundle'\]"),
         ("propensities", None, r"must be positive and sum to 1, found .* sum 0\.8"),
+        ("no outcome", None, "none of 6,000 customers returned, in no arm; see that outcomes are"),
         ("contamination", None, "5 customers stand in more than one arm"),
         ("timing", None, "1 customers returned before their offer was sent"),
         ("small arm", None, r"'bundle': 12\} rows, at least 100 are needed"),

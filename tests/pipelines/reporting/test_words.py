@@ -2,7 +2,7 @@
 
 import pytest
 
-from winback.pipelines.reporting.words import more_or_less
+from winback.pipelines.reporting.words import customers, more_or_less
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,7 @@ from winback.pipelines.reporting.words import more_or_less
 )
 def test_a_loss_is_so_much_less_with_its_interval_turned_round(gain, told):
     assert more_or_less(*gain) == told
+
+
+def test_one_customer_is_no_customers():
+    assert [customers(count) for count in (0, 1, 2)] == ["customers", "customer", "customers"]

@@ -75,6 +75,13 @@ def test_a_list_with_other_ids_is_refused_and_an_empty_one_is_not(job, customers
         read_suppressions(job.suppressions, as_of=datetime(2020, 1, 1), max_age_days=1)
 
 
+def test_a_csv_is_refused_with_a_cure_that_every_command_has(tmp_path):
+    listed = tmp_path / "list.csv"
+    listed.write_text("customer_id\n7\n")
+    with pytest.raises(SuppressionsUnusable, match=r"a Parquet file with a column customer_id\)$"):
+        read_suppressions(listed, as_of=datetime(2020, 1, 1), max_age_days=None)
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_ten_thousand_of_a_hundred_thousand_objected(job, customers, monkeypatch, late):
     """None is scored, none is exported; with a list that comes after scoring, none is exported."""

@@ -23,7 +23,9 @@ retention:
   control: quiet
   offers: {{call: {{contact_cost: 2}}}}
 suppressions: none
-campaigns: {{folder: {folder}/campaigns}}
+campaigns:
+  folder: {folder}/campaigns
+  responses: {{query: select 1}}
 """
 
 
@@ -75,4 +77,30 @@ def test_who_stayed_is_told_by_the_source_so_active_customers_need_no_responses(
 def test_who_returned_is_told_by_orders_or_responses_alone(source, engine, tmp_path, offer):
     logged(tmp_path, ["call", offer])
     with pytest.raises(SourceError, match="no table says which customers returned"):
+        add_campaigns(source, engine)
+
+
+def answered(engine, *rows):
+    engine.execute(
+        'create table "campaigns.responses" (customer_id varchar, campaign varchar, returned bool)'
+    )
+    engine.executemany('insert into "campaigns.responses" values (?, ?, true)', rows)
+
+
+def test_responses_of_nobody_in_the_logs_are_counted(source, engine, tmp_path, capsys):
+    logged(tmp_path, ["call", "mail"])
+    answered(engine, ("2", "spring"), ("3", "spring"), ("1", "summer"))
+    add_campaigns(source, engine)
+    told = "2 of 3 rows of campaigns.responses are of no customer in a log of campaigns, such as"
+    assert told in capsys.readouterr().err
+    assert ("mail", True) in engine.execute(
+        "select offer, returned from offers where campaign = 'spring'"
+    ).fetchall()
+
+
+def test_responses_that_are_all_of_nobody_are_refused(source, engine, tmp_path):
+    """Ids or campaigns are written in another way: nobody would seem to have answered."""
+    logged(tmp_path, ["call", "mail"])
+    answered(engine, ("1", "Spring"), ("2", "Spring"))
+    with pytest.raises(SourceError, match=r"2 of 2 rows of campaigns\.responses are of no cust"):
         add_campaigns(source, engine)

@@ -6,18 +6,17 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
 from .job.codes import CHECKS
-from .job.exit_codes import DONE, REFUSED
+from .job.exit_codes import DONE, REFUSED, Refusal
 from .job.progress import presentable
 from .job.result import Result
 from .job.terminal import paint
 from .registry.known_versions import RegistryUnreachable, known_versions, registry_is_empty
-from .registry.provenance import FOREIGN, uncommitted
+from .registry.provenance import has_repository, uncommitted
 from .settings.params import PARAMS_FILE, read_params
 from .settings.raw_files import raw_files, require_raw_files
 from .settings.source_files import load_source
@@ -156,14 +155,12 @@ def _source(source: Source) -> Check:
 def _git(source: Source) -> Check:
     if shutil.which("git") is None:
         return Check("git", "warning", "not installed", "install git")
-    asked = ["git", "rev-parse", "--is-inside-work-tree"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
-    if FOREIGN in done.stderr:
-        cure = f"git config --global --add safe.directory {Path.cwd()}"
-        return Check("git", "warning", "the repository belongs to another user", cure)
-    if done.returncode:
-        return Check("git", "warning", "no repository here", "git init, and commit the project")
-    changed = uncommitted(source.path)
+    try:
+        if not has_repository():
+            return Check("git", "warning", "no repository here", "git init, and commit the project")
+        changed = uncommitted(source.path)
+    except Refusal as error:
+        return Check("git", "warning", str(error))
     if changed:
         told = f"{len(changed)} files are not as committed ({', '.join(changed[:3])})"
         return Check("git", "warning", told, "commit them before winback register")

@@ -24,7 +24,7 @@ from .settings.yaml_dataclasses import from_mapping
 from .storage.atomic import MANIFEST, StoreError, parse_manifest, replace_folder
 from .tables.campaign_log import add_campaigns
 from .tables.database import open_databases, run
-from .tables.engine import open_duckdb
+from .tables.engine import open_duckdb, quoted_name, quoted_text
 
 _SPILL = "spill"
 _ROW = "_winback_row"  # beside the columns of a table while it is checked
@@ -92,7 +92,7 @@ def ingest(
                 add_campaigns(source, connection)
             _close_to_the_world(connection, new.path)
             names = _tables(connection)
-            tables = {name: connection.table(_quoted(name)) for name in names}
+            tables = {name: connection.table(quoted_name(name)) for name in names}
             numbered = {name: _numbered(connection, name) for name in names}
             with step("checking the tables against the contract"):
                 check_tables(source, numbered, row=_ROW)
@@ -121,7 +121,7 @@ def _numbered(connection: duckdb.DuckDBPyConnection, name: str) -> duckdb.DuckDB
     columns = {column.lower() for column, *_ in _columns(connection, name)}
     # The engine's own numbers cost nothing, but a column of that name hides them.
     position = "row_number() over ()" if "rowid" in columns else "rowid + 1"
-    return connection.sql(f"select *, {position} as {_ROW} from {_quoted(name)}")
+    return connection.sql(f"select *, {position} as {_ROW} from {quoted_name(name)}")
 
 
 def check_tables(source: Source, tables: Mapping[str, Any], *, row: str = "") -> None:
@@ -155,7 +155,7 @@ def _load(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> d
         return _simulate(source, connection, seed)
     require_raw_files(source)
     for name, view in source.views.items():
-        query = f"create view {_quoted(name)} as {view.query}"
+        query = f"create view {quoted_name(name)} as {view.query}"
         _execute(connection, query, f"{source.path}: views.{name}")
     with open_databases(source) as cursors:
         for name, table in source.queries.items():
@@ -201,12 +201,12 @@ def _create(
 ) -> None:
     """Materialize a query; dates and times become naive UTC, other types stay as delivered."""
     columns = [
-        f"{_quoted(column)}::{_plain_type(kind, column in numerics)} as {_quoted(column)}"
+        f"{quoted_name(column)}::{_plain_type(kind, column in numerics)} as {quoted_name(column)}"
         for column, kind, *_ in _execute(connection, f"describe {query}", where)
     ]
     chosen = ", ".join(columns)
     # On a line of its own, the bracket cannot end up in a comment at the end of the query.
-    query = f"create table {_quoted(name)} as select {chosen} from (\n{query}\n)"
+    query = f"create table {quoted_name(name)} as select {chosen} from (\n{query}\n)"
     _execute(connection, query, where)
 
 
@@ -237,7 +237,7 @@ def _numerics(schema: pa.Schema) -> set[str]:
 
 def _close_to_the_world(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """From here on the engine reaches no file but those in the new folder."""
-    connection.execute(f"set allowed_directories = [{_text(f'{folder.resolve()}/')}]")
+    connection.execute(f"set allowed_directories = [{quoted_text(f'{folder.resolve()}/')}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
 
@@ -251,7 +251,8 @@ def _refuse_shifts(facts: Mapping[str, Any], out: Path, name: str) -> None:
         accepted = parse_manifest(file.read_bytes(), file)
     except StoreError as error:
         raise StoreError(
-            f"{error}; or remove it, to accept these data without comparing them with the last ones"
+            f"{file}: was changed or damaged, and says no more what the last data were like; "
+            "remove it, to accept these without comparing them"
         ) from error
     violations = (
         shifts(facts, accepted.get("profile", {})) if accepted.get("source") == name else []
@@ -265,16 +266,17 @@ def _write(connection: duckdb.DuckDBPyConnection, name: str, file: Path) -> int:
     table = TABLES[name]
     columns = {column: kind for column, kind, *_ in _columns(connection, name)}
     chosen = [
-        f"{_stored(name, column, kind)} as {_quoted(column)}" for column, kind in columns.items()
+        f"{_stored(name, column, kind)} as {quoted_name(column)}"
+        for column, kind in columns.items()
     ]
     order = [column for column in table.sort if column in columns]
     if not table.key:
         order += [column for column in columns if column not in order]
     (rows,) = _execute(
         connection,
-        f"copy (select {', '.join(chosen)} from {_quoted(name)} "
-        f"order by {', '.join(map(_quoted, order))}) "
-        f"to {_text(str(file.resolve()))} (format parquet, compression zstd)",
+        f"copy (select {', '.join(chosen)} from {quoted_name(name)} "
+        f"order by {', '.join(map(quoted_name, order))}) "
+        f"to {quoted_text(str(file.resolve()))} (format parquet, compression zstd)",
         name,
     )
     return int(rows[0])
@@ -283,7 +285,7 @@ def _write(connection: duckdb.DuckDBPyConnection, name: str, file: Path) -> int:
 def _stored(table: str, name: str, kind: str) -> str:
     """SQL for a column in the type in which it is stored."""
     column = TABLES[table].column(name)
-    quoted = _quoted(name)
+    quoted = quoted_name(name)
     if column is not None and column.kind != "id":
         return _STORED[column.kind].format(quoted)
     if kind in _WHOLE_TYPES:
@@ -301,12 +303,4 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[Any, ...]]:
-    return connection.execute(f"describe {_quoted(name)}").fetchall()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return connection.execute(f"describe {quoted_name(name)}").fetchall()

@@ -137,7 +137,7 @@ def open_on_spark(
         for name, columns in {"attributes": (), "activity": ("kind",)}.items()
         if name in tables
     }
-    with closing(open_duckdb(machine.memory_limit, 1)) as connection:
+    with closing(open_duckdb(machine.memory_limit, 1, spill=None)) as connection:
         empty = {name: table.schema.empty_table() for name, table in tables.items()}
         setting = setting_of(
             source,
@@ -212,7 +212,7 @@ def featurize_on_spark(
                     new.written[PurePosixPath(target.path).name] = facts
             if "churn" not in skipped and given.setting.definition.dated:
                 _sensitivity(source, params, given, counts, new.path / SENSITIVITY)
-            with closing(open_duckdb(machine.memory_limit, 1)) as connection:
+            with closing(open_duckdb(machine.memory_limit, 1, spill=None)) as connection:
                 empty = {name: table.schema.empty_table() for name, table in given.tables.items()}
                 setting = replace(given.setting, tables=frames.open_arrow(connection, empty))
                 describe(new, source, params, setting, skipped, tables=given.digest)

@@ -15,8 +15,8 @@ from ..job.exit_codes import Refusal
 from ..settings.params import PARAMS_FILE
 from ..storage.atomic import file_hash
 
-FOREIGN = "dubious ownership"  # in what git says of the repository of another user
 CODE = ("features", "models", "pipelines", "dvc.yaml")
+_FOREIGN = "dubious ownership"  # in what git says of the repository of another user
 
 
 def origin(features: Mapping[str, Any], *, dirty: bool) -> dict[str, str]:
@@ -53,15 +53,22 @@ def uncommitted(source: Path) -> list[str]:
     Refusal
         If git does not trust the repository, which belongs to another user.
     """
-    here = Path.cwd()
-    inside = source.is_absolute() and source.is_relative_to(here)
-    settings = [str(PARAMS_FILE), str(source.relative_to(here) if inside else source)]
+    settings = [str(PARAMS_FILE), str(source)]
     changed = _listed("diff", "--name-only", "-z", "HEAD", "--", ".", ":!dvc.lock")
     unknown = _listed("ls-files", "-z", "--others", "--exclude-standard", "--", *CODE)
-    tracked = _listed("ls-files", "-z", "--full-name", "--", *settings)
-    prefix = _git("rev-parse", "--show-prefix").strip()
-    missing = [name for name in settings if prefix + name not in tracked]
+    missing = [name for name in settings if not _listed("ls-files", "-z", "--", name)]
     return list(dict.fromkeys([*changed, *unknown, *missing]))
+
+
+def has_repository() -> bool:
+    """Whether the project lies in a repository of git.
+
+    Raises
+    ------
+    Refusal
+        See `uncommitted`.
+    """
+    return bool(_git("rev-parse", "--is-inside-work-tree"))
 
 
 def _listed(*arguments: str) -> list[str]:
@@ -69,13 +76,13 @@ def _listed(*arguments: str) -> list[str]:
 
 
 def _git(*arguments: str) -> str:
+    in_english = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=False, env=in_english
+        )
     except FileNotFoundError:
         return ""
-    if FOREIGN in done.stderr:
-        raise Refusal(
-            f"git does not trust {Path.cwd()}, which belongs to another user; "
-            f"git config --global --add safe.directory {Path.cwd()}"
-        )
+    if _FOREIGN in done.stderr:
+        raise Refusal(f"git refuses: {' '.join(done.stderr.split())}")
     return done.stdout

@@ -50,18 +50,20 @@ def raw_files(source: Source) -> list[RawFiles]:
             continue
         for literal, quoted in _TEXTS.findall(table.query):
             pattern = literal.replace("''", "'") or quoted.replace('""', '"')
-            if quoted and not _is_file(pattern):  # the name of a column or a table
-                continue
             variable = next((env for value, env in table.variables if value in pattern), None)
-            is_path = "/" in pattern and bool(variable or _is_file(pattern))
-            if _DATA_FILE.search(pattern) or is_path:
+            is_path, is_data = "/" in pattern, _DATA_FILE.search(pattern) is not None
+            # What is in double quotes may also be the name of a column, such as "notes.txt".
+            surely = is_data and is_path if quoted else is_data or (is_path and bool(variable))
+            if surely or ((is_path or is_data) and _is_file(pattern)):
                 files.append(RawFiles(name, pattern, variable))
     return files
 
 
 def _is_file(pattern: str) -> bool:
     """Whether a text is a path or pattern of files that are there, whatever their names end in."""
-    return any(Path(path).is_file() for path in glob(pattern))  # noqa: PTH207
+    if not re.search(r"\w", pattern):  # a text such as */*, which matches what nobody meant
+        return False
+    return any(Path(path).is_file() for path in glob(pattern, recursive=True))  # noqa: PTH207
 
 
 def require_raw_files(source: Source) -> None:

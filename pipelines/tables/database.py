@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,6 +12,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 from ..settings.sources import Source, SourceError
 
 _DRIVERS = {"postgresql": "adbc_driver_postgresql", "postgres": "adbc_driver_postgresql"}
+_HOST = r"(?:[\w.%-]*|\[[\w:.%]+\])(?::\d*)?"
+# What PostgreSQL and urlsplit take apart alike. Of another uri they would show, or look for a host
+# by, a part of the password.
+_URI = re.compile(rf"\w+://(?:[^@/?#\[\]]*@)?{_HOST}(?:,{_HOST})*(?:/[^@?#]*)?(?:\?\w+=[^#]*)?")
 _CONNECT_SECONDS = 10
 _SNAPSHOT = "set transaction isolation level repeatable read, read only"
 
@@ -82,21 +87,21 @@ def without_password(uri: str) -> str:
     """The uri with what is secret in it left out."""
     parts = urlsplit(uri)
     user = f"{parts.username}@" if parts.username else ""
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path, "", ""))
+    hosts = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, f"{user}{hosts}", parts.path, "", ""))
 
 
 def _driver(uri: str, where: str) -> Any:
     try:
-        parts = urlsplit(uri)
-        _ = parts.port
+        scheme = urlsplit(uri).scheme
+        is_clear = scheme not in _DRIVERS or _URI.fullmatch(uri) is not None
     except ValueError:  # its message may hold a part of the password
+        is_clear = False
+    if not is_clear:
         raise SourceError(
-            f"{where}: uri cannot be read; write '/', '#', '?', '[' and ']' in a password as %2F, "
-            "%23, %3F, %5B and %5D"
-        ) from None
-    scheme = parts.scheme
+            f"{where}: uri cannot be read; write '/', '#', '?', '@', '[' and ']' in a password as "
+            "%2F, %23, %3F, %40, %5B and %5D"
+        )
     if scheme not in _DRIVERS:
         raise SourceError(
             f"{where}: uri must begin with one of {', '.join(_DRIVERS)}, found '{scheme}'; "

@@ -1,4 +1,4 @@
-"""Opening DuckDB: in memory, within limits, in UTC, without extensions to install."""
+"""DuckDB: opened in memory, within limits, in UTC; names and texts as it reads them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ import duckdb
 
 
 def open_duckdb(
-    memory_limit: str, threads: int, *, spill: Path | None = None
+    memory_limit: str, threads: int, *, spill: Path | None
 ) -> duckdb.DuckDBPyConnection:
-    """A new in-memory DuckDB, which spills what exceeds its memory to `spill` (None: to .tmp)."""
+    """A new in-memory DuckDB without extensions to install.
+
+    Parameters
+    ----------
+    spill
+        A folder for what exceeds its memory, which the caller removes. None spills nothing, so that
+        more is an error: by itself DuckDB leaves rows in a folder .tmp, which nothing removes.
+    """
     connection = duckdb.connect(
         config={
             "memory_limit": memory_limit,
@@ -22,6 +29,15 @@ def open_duckdb(
     if connection.sql("select current_setting('enable_progress_bar')").fetchall() == [(True,)]:
         connection.execute("set enable_progress_bar = false")
     connection.execute("set TimeZone = 'UTC'")
-    if spill is not None:
-        connection.execute("set temp_directory = ?", [str(spill.resolve())])
+    connection.execute("set temp_directory = ?", [str(spill.resolve()) if spill else ""])
     return connection
+
+
+def quoted_name(name: str) -> str:
+    """The name of a table or column in SQL, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_text(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ...features.expressions import columns_of
 from ...features.windows import KEYS
-from .engine import open_duckdb
+from .engine import open_duckdb, quoted_name, quoted_text
 
 ENGINES = ("duckdb", "pandas", "polars")
 MONEY = {
@@ -70,8 +70,8 @@ def open_tables(
     paths = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
     if not paths:
         raise FileNotFoundError(f"no parquet files in {folder}; run the stage ingest first")
-    connection = session or open_duckdb("4GB", threads)
-    read = {name: "read_parquet('" + str(p).replace("'", "''") + "')" for name, p in paths.items()}
+    connection = session or open_duckdb("4GB", threads, spill=None)
+    read = {name: f"read_parquet({quoted_text(str(path))})" for name, path in paths.items()}
     if engine == "duckdb":
         return _on_duckdb(connection, read)
     tables = {
@@ -149,11 +149,10 @@ def write(frame: nw.LazyFrame, path: Path, *, sort_by: Sequence[str] = KEYS) -> 
         table = _arrow(frame, sort_by)
         pq.write_table(table, path, compression="snappy", row_group_size=ROWS_PER_GROUP)
         return table.num_rows
-    order = ", ".join(f'"{name}"' for name in sort_by)
-    target = "'" + str(path).replace("'", "''") + "'"
+    order = ", ".join(map(quoted_name, sort_by))
     timed(frame).order(order).query(
         "rows_to_write",
-        f"copy rows_to_write to {target} (format parquet, compression snappy, "
+        f"copy rows_to_write to {quoted_text(str(path))} (format parquet, compression snappy, "
         f"row_group_size {ROWS_PER_GROUP}, dictionary_size_limit {MOST_IN_DICTIONARY})",
     )
     return pq.read_metadata(path).num_rows
@@ -162,7 +161,7 @@ def write(frame: nw.LazyFrame, path: Path, *, sort_by: Sequence[str] = KEYS) -> 
 def timed(frame: nw.LazyFrame) -> Any:
     """A frame of DuckDB as a relation whose moments are timestamps."""
     stamps = ", ".join(
-        f'make_timestamp("{name}" * 1000000) as "{name}"' for name in _moments(frame)
+        f"make_timestamp({name} * 1000000) as {name}" for name in map(quoted_name, _moments(frame))
     )
     return nw.to_native(frame).project(f"* replace ({stamps})" if stamps else "*")
 
@@ -191,7 +190,7 @@ def _canonical_sql(connection: Any, name: str, source: str) -> str:
     described = connection.sql(f"describe select * from {source}").fetchall()
     columns = []
     for column, dtype, *_ in described:
-        quoted = '"' + column.replace('"', '""') + '"'
+        quoted = quoted_name(column)
         value = quoted
         if column in MONEY.get(name, ()):
             value = f"cast(round({quoted} * 100) as bigint)"

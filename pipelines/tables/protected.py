@@ -16,7 +16,7 @@ from ...models.evaluation.fairness import MOST_GROUPS, bands_of, counted, groups
 from ..job.progress import say
 from ..settings.params import Machine
 from ..settings.sources import Source
-from .engine import open_duckdb
+from .engine import open_duckdb, quoted_name
 from .list_parts import list_parts, listed_columns, moment_of
 from .parts import beside, parts_of
 
@@ -118,7 +118,7 @@ def latest_protected(
 
 def _selected(field: pa.Field) -> str:
     """A column in SQL; days as moments, which are cut into groups."""
-    name = '"' + field.name.replace('"', '""') + '"'
+    name = quoted_name(field.name)
     return f"{name}::timestamp as {name}" if pa.types.is_date(field.type) else name
 
 

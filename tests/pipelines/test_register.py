@@ -94,7 +94,7 @@ def test_a_repository_that_git_does_not_trust_is_not_taken_for_none(project, mon
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     cure = f"git config --global --add safe.directory {project}"
-    with contextlib.chdir(project / "sources"), pytest.raises(Refusal, match=re.escape(cure)):
+    with contextlib.chdir(project / "sources"), pytest.raises(Refusal, match=re.escape(cure) + "$"):
         uncommitted(Path("small.yaml"))
 
 

@@ -42,6 +42,7 @@ from .tables.comparable_rows import comparable, of_experiment
 from .tables.experiment_readout import experiment_readout, sent_rows, write_readout
 from .tables.safe_csv import save_table
 
+TOO_FEW = ("small arm", "no outcome")  # checks of a campaign that hide no experiment beside it
 SAID = {"outcome": {"returned": "stayed"}}  # of active customers
 EXPERIMENT = "The experiment"
 Found = TypeVar("Found", Readout, CampaignReadout)
@@ -69,6 +70,8 @@ class ReadOut:
         campaigns who could have been sent every offer.
     not_compared
         By title, why they could not be compared.
+    unread
+        Why campaigns could not be read out, where there are some; else empty.
     """
 
     source: Source
@@ -76,6 +79,7 @@ class ReadOut:
     campaign: CampaignReadout | None
     compared: Mapping[str, Readout]
     not_compared: Mapping[str, str]
+    unread: str
 
     def verdict(self) -> str:
         """A line or two on each that say what to think of it."""
@@ -86,9 +90,10 @@ class ReadOut:
     def text(self, *, everything: bool) -> str:
         """Verdict and short tables of each, or every table, for a terminal."""
         parts = [campaign_text(self.campaign, self.source)] if self.campaign else []
+        parts += [f"Our campaigns are not read yet: {self.unread}"] if self.unread else []
         for title, found in self.compared.items():
             told = full_text if everything else short_text
-            headline = f"{title}\n\n" if self.campaign else ""
+            headline = f"{title}\n\n" if self.campaign or self.unread else ""
             parts.append(headline + told(found, self.source))
         for title, why in self.not_compared.items():
             parts.append(f"{title}: the offers cannot be compared with each other: {why}")
@@ -104,6 +109,7 @@ class ReadOut:
             "source": self.source.name,
             "honest": not any(note.startswith("overridden") for note in notes),
             "verdict": self.verdict(),
+            "campaign_unread": self.unread,
             "campaign": self.campaign
             and {
                 "rows": self.campaign.rows,
@@ -180,7 +186,14 @@ def read_out(
     if experiment.observational:
         return _observational(source, experiment, rows, names, params, out)
     ours = ~of_experiment(rows)
-    campaign = _campaign(rows[ours], experiment, names, params) if ours.any() else None
+    campaign, unread = None, ""
+    if ours.any():
+        try:
+            campaign = _campaign(rows[ours], experiment, names, params)
+        except ExperimentError as error:
+            if error.check not in TOO_FEW or ours.all():
+                raise
+            unread = str(error)
     compared, not_compared = {}, {}
     for title, part in _parts(rows, ours, experiment.control).items():
         try:
@@ -193,7 +206,7 @@ def read_out(
                 allow_mismatch=allow_mismatch,
             )
         except ExperimentError as error:
-            if campaign is None:
+            if campaign is None and title == EXPERIMENT:
                 raise
             not_compared[title] = str(error)
     if population == "active":
@@ -205,7 +218,7 @@ def read_out(
                 write_readout(found, new.path / ("" if title == EXPERIMENT else "explored"))
             if campaign is not None:
                 save_table(campaign.effects, new.path / "chosen.csv")
-    said = ReadOut(source, population, campaign, compared, not_compared)
+    said = ReadOut(source, population, campaign, compared, not_compared, unread)
     return Result(said.text(everything=everything), {**said.facts(), "out": out})
 
 

@@ -11,14 +11,17 @@ from ..settings.sources import PARTS, Population
 from ..storage.stage_outputs import feature_names
 from ..tables.comparable_rows import comparable
 
+OF_OFFERS = ("past_offers", "past_offers_accepted", "days_since_last_offer")
+
 
 def tested_customers(features: Path, population: Population, control: str) -> pd.DataFrame:
     """Features of the customers who told what offers do, from a folder of features.
 
-    They were "lost" or "active"; `control` is the name of no offer.
+    They were "lost" or "active"; `control` is the name of no offer. Of offers that were sent before
+    nothing is told: whoever was in the experiment has had one more of them since.
     """
     tested = comparable(pd.read_parquet(features / f"{PARTS[population]}.parquet"), control)
-    return tested[feature_names(features, tested)]
+    return tested[[name for name in feature_names(features, tested) if name not in OF_OFFERS]]
 
 
 def send_list_drift(tested: pd.DataFrame, sent: Counts) -> str:

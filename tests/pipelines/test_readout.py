@@ -189,6 +189,23 @@ def test_the_log_of_a_campaign_is_read_on_those_chosen(read_out, tmp_path):
     assert (effects.loc[["gift", "mail"], "hi"] > [0.3, 0.1]).all()
 
 
+def test_a_campaign_that_is_too_small_does_not_hide_the_experiment(read_out):
+    few = an_experiment(60, seed=3)
+    few = few.assign(
+        customer_id=few["customer_id"] + 9_000,
+        chosen="gift",
+        offer=np.where(np.arange(60) % 10, "gift", "none"),
+        propensity=np.where(np.arange(60) % 10, 0.9, 0.1),
+    )
+    offers = pd.concat([an_experiment().assign(chosen=None), few], ignore_index=True)
+    code, output, errors = read_out(offers)
+    assert code == 0, errors
+    assert "Our campaigns are not read yet: experiment, small arm: at least 100 customers" in output
+    assert "The experiment\n\nHonest experiment." in output
+    code, output, _ = read_out(offers[offers["chosen"].notna()])
+    assert code == 4
+
+
 @pytest.fixture
 def project(finished, tmp_path, monkeypatch):
     folder = shutil.copytree(

@@ -91,6 +91,19 @@ def effects_by_predicted(
     return pd.DataFrame(rows, columns=columns)
 
 
+def lowest_and_highest(parts: pd.DataFrame) -> tuple[float, float, bool]:
+    """Observed effects of the lowest and the highest of the parts by predicted effect.
+
+    Each is the mean of the offers of `effects_by_predicted`; the third value says whether the
+    highest lies above the lowest beyond noise. The offers share their control, so their errors are
+    taken to go together.
+    """
+    ends = parts.groupby("part")[["observed", "lo", "hi"]].mean().iloc[[0, -1]]
+    first, last = ends["observed"]
+    reach = np.hypot(*((ends["hi"] - ends["lo"]) / 2))
+    return float(first), float(last), bool(last - first > reach)
+
+
 def _in_one_cluster(judged: Graded, members: np.ndarray) -> bool:
     """Whether those rows share their fate, so that they have no interval."""
     return judged.groups is not None and len(np.unique(judged.groups[members])) < 2

@@ -139,7 +139,9 @@ def _by_offer(findings: Findings, offered: pd.DataFrame) -> Iterator[Block]:
             percent=True,
         ),
         "Offers help some customers much more than others"
-        + ("" if edges[0] >= 0 else ", and a few not at all"),
+        + ("" if edges[0] >= 0 else ", and a few not at all")
+        if (effects > 0).sum().max() > 1
+        else "Each offer is expected to help everybody alike",
         "Predicted rise of the chance to return, for the customers on the list, by offer.",
     )
 

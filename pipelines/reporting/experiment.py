@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from ...models.evaluation.effect_groups import effects_by_group, effects_by_predicted
-from ...models.evaluation.survival import MONTH_DAYS, survival
-from ...models.intervals import detectable_difference
+from ...models.evaluation.effect_groups import (
+    effects_by_group,
+    effects_by_predicted,
+    lowest_and_highest,
+)
+from ...models.evaluation.survival import MONTH_DAYS, Survival, survival
+from ...models.intervals import detectable_difference, normal_reach
 from ..settings.objectives import graded
 from ..settings.sources import Source
 from ..tables.safe_csv import read_table
@@ -54,14 +58,19 @@ def experiment(source: Source, inputs: Inputs, findings: Findings) -> Iterator[B
 
 def _headline(levels: pd.DataFrame, control: str) -> str:
     """Which arm brought most returns, and which most profit where it is known."""
-    rates = levels[levels["outcome"] == "returned"].set_index("arm")["estimate"]
-    most = words.plain(rates.drop(control).idxmax())
-    headline = f"{most[0].upper()}{most[1:]} brought most customers back"
-    profit = levels[levels["outcome"] == "profit"].set_index("arm")["estimate"]
+    rates = levels[levels["outcome"] == "returned"].set_index("arm")
+    most = str(rates["estimate"].drop(control).idxmax())
+    headline = f"{words.plain(most)} brought most customers back{_noise(rates, most)}"
+    profit = levels[levels["outcome"] == "profit"].set_index("arm")
     if len(profit):
-        earned = words.plain(profit.idxmax())
-        headline += " and earned most" if earned == most else f", {earned} earned most"
-    return headline
+        earned = str(profit["estimate"].idxmax())
+        who = " and" if earned == most else f", {words.plain(earned)}"
+        headline += f"{who} earned most{_noise(profit, earned)}"
+    return headline[0].upper() + headline[1:]
+
+
+def _noise(table: pd.DataFrame, name: str) -> str:
+    return "" if _leads(table, name) else " (within noise)"
 
 
 def _groups(source: Source, inputs: Inputs, findings: Findings) -> Iterator[Block]:
@@ -89,14 +98,13 @@ def _groups(source: Source, inputs: Inputs, findings: Findings) -> Iterator[Bloc
             )
     predicted = rows[[f"uplift_{name}" for name in judged.names[1:]]]
     fifths = effects_by_predicted(judged, predicted, level=findings.level)
-    first = fifths[fifths["part"] == 1]["observed"].mean()
-    last = fifths[fifths["part"] == 5]["observed"].mean()
+    first, last, told = lowest_and_highest(fifths)
     yield picture(
         charts.reliability(fifths, by="offer", unit="effect on the return", percent=True),
         f"The model finds whom an offer moves: {first:+.0%} in the lowest fifth, {last:+.0%} in "
         "the highest"
-        if last > first
-        else "The model does not tell whom an offer moves more",
+        if told
+        else "Whom an offer moves more is within noise",
         "Held-out customers in fifths by predicted effect, against the observed effect; on "
         "the dotted line the model keeps its word.",
     )
@@ -108,6 +116,7 @@ def _qini(inputs: Inputs) -> Iterator[Block]:
     ends = curves[curves["share"] == 1.0].set_index("offer")["gain"]
     half = curves[np.isclose(curves["share"], 0.5)].set_index("offer")["gain"]
     best = str(ends.idxmax())
+    beyond = curves[np.isclose(curves["share"], 0.5)].set_index("offer")["lo"][best]
     yield picture(
         charts.curves(
             curves,
@@ -120,6 +129,8 @@ def _qini(inputs: Inputs) -> Iterator[Block]:
         ),
         f"Asking the right half with {words.plain(best)} brings {half[best] / ends[best]:.0%} of "
         "all the returns it can bring"
+        if ends[best] > 0 and beyond > ends[best] / 2
+        else "Which half is asked makes no difference beyond noise"
         if ends[best] > 0
         else "No offer brings more returns",
         "Qini curves on held-out customers; a straight line from corner to corner would be an "
@@ -149,7 +160,6 @@ def _second_lifetimes(source: Source, inputs: Inputs) -> Iterator[Block]:
         means[name] = stay
     if not curves:
         return
-    longest = max(means, key=lambda name: means[name].mean_months)
     yield picture(
         charts.steps(
             pd.concat(curves, ignore_index=True),
@@ -159,8 +169,7 @@ def _second_lifetimes(source: Source, inputs: Inputs) -> Iterator[Block]:
             x_unit="months since the return",
             y_unit="still customers",
         ),
-        f"Those who came back with {words.plain(longest)} stayed longest: "
-        f"{means[longest].mean_months:.1f} of {limit / MONTH_DAYS:.0f} months",
+        _stayed(means, limit / MONTH_DAYS),
         "Kaplan-Meier curves of the second relation, by offer. Whoever returns with an offer is "
         "another kind of customer than who returns without, so this is no effect of the offer.",
     )
@@ -176,6 +185,27 @@ def _second_lifetimes(source: Source, inputs: Inputs) -> Iterator[Block]:
         formats={"customers": ",.0f", "months": ".1f", "give or take": ".1f"},
         folded=True,
     )
+
+
+def _stayed(means: Mapping[str, Survival], months: float) -> str:
+    """With which offer those who came back stayed longest, if that is beyond noise."""
+    table = pd.DataFrame(
+        {name: {"estimate": stay.mean_months, "se": stay.se} for name, stay in means.items()}
+    ).T
+    longest = str(table["estimate"].idxmax())
+    if not _leads(table, longest):
+        return "How long those who came back stayed differs by no more than noise between offers"
+    return (
+        f"Those who came back with {words.plain(longest)} stayed longest: "
+        f"{means[longest].mean_months:.1f} of {months:.0f} months"
+    )
+
+
+def _leads(table: pd.DataFrame, name: str) -> bool:
+    """Whether the estimate of a name is the largest beyond noise; columns estimate and se."""
+    gap = table.loc[name, "estimate"] - table["estimate"].drop(name)
+    reach = normal_reach(0.95) * np.hypot(table.loc[name, "se"], table["se"].drop(name))
+    return bool((gap > reach).all())
 
 
 def _figures(levels: pd.DataFrame, effects: pd.DataFrame, control: str) -> Iterator[Block]:

@@ -114,6 +114,8 @@ def _budget_says(curve: pd.DataFrame) -> str:
     if whole <= 0:
         return "No budget buys a gain here"
     half = np.interp(personal["budget"].max() / 2, personal["budget"], personal["gain"])
+    if half <= whole / 2:
+        return "Whom the money is spent on first makes no difference here"
     return f"Half of the money buys {half / whole:.0%} of the gain, if spent where it helps most"
 
 

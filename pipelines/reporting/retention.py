@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...models.evaluation.effect_groups import effects_by_predicted
+from ...models.evaluation.effect_groups import effects_by_predicted, lowest_and_highest
 from ...models.formula.formula import RETENTION
 from ..settings.experiments import Experiment
 from ..settings.objectives import graded
@@ -144,14 +144,13 @@ def _effects(inputs: Inputs, findings: Findings, experiment: Experiment) -> Iter
     judged = graded(rows, rows, experiment, "returns")
     predicted = rows[[f"uplift_{name}" for name in judged.names[1:]]]
     fifths = effects_by_predicted(judged, predicted, level=findings.level)
-    first = fifths[fifths["part"] == 1]["observed"].mean()
-    last = fifths[fifths["part"] == fifths["part"].max()]["observed"].mean()
+    first, last, told = lowest_and_highest(fifths)
     yield picture(
         charts.reliability(fifths, by="offer", unit="effect on staying", percent=True),
         f"The model finds whom an offer keeps: {first:+.0%} in the lowest fifth, {last:+.0%} in "
         "the highest"
-        if last > first
-        else "The model does not tell whom an offer keeps",
+        if told
+        else "Whom an offer keeps is within noise",
         "Held-out customers in fifths by predicted effect, against the observed effect; below zero "
         "an offer drives customers away.",
     )

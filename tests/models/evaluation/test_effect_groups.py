@@ -6,7 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.evaluation.effect_groups import effects_by_group, effects_by_predicted
+from winback.models.evaluation.effect_groups import (
+    effects_by_group,
+    effects_by_predicted,
+    lowest_and_highest,
+)
 from winback.models.evaluation.policies import Graded
 
 
@@ -58,3 +62,14 @@ def test_a_missing_prediction_is_refused(judged):
     few = Graded(judged.names, judged.scores[:4], judged.scores[:4], judged.scores[:4])
     with pytest.raises(ValueError, match="at least 10 rows, found 4"):
         effects_by_predicted(few, pd.DataFrame(np.zeros((4, 2)), columns=["a", "b"]))
+
+
+@pytest.mark.parametrize(("highest", "told"), [(0.3, True), (0.15, False), (0.0, False)])
+def test_the_highest_part_is_above_the_lowest_only_beyond_noise(highest, told):
+    rows = [
+        (offer, part, observed, observed - 0.1, observed + 0.1)
+        for offer in ("mail", "gift")
+        for part, observed in ((1, 0.1), (3, 0.9), (5, highest))
+    ]
+    parts = pd.DataFrame(rows, columns=["offer", "part", "observed", "lo", "hi"])
+    assert lowest_and_highest(parts) == (pytest.approx(0.1), pytest.approx(highest), told)

@@ -250,6 +250,11 @@ def _graded(findings: Findings, objective: str, rows: pd.DataFrame) -> Iterator[
 def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any], best: str) -> str:
     if not decided["personalize"]:
         return f"{best} for all; an offer per customer is not expected to gain"
+    if decided.get("gain", 0.0) < 0:
+        return (
+            f"an offer per customer; its lead over {best} for all is of the rows that decide, and "
+            "gone on all rows"
+        )
     if not decided.get("evidence", True):
         return f"an offer per customer; its lead over {best} for all is expected, not evident"
     if ours["gain_lo"] <= 0 <= ours["gain_hi"]:

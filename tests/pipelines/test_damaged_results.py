@@ -9,7 +9,7 @@ from conftest import winback
 from ruamel.yaml import YAML
 
 BAD_DATA, SUPPRESSIONS, MODEL = 3, 7, 9
-CURES = ("run the stage", "winback run", "--no-suppressions")
+CURES = ("run the stage", "winback run", "repair the list")
 LIST = "data/recommendations.parquet"
 
 

@@ -233,7 +233,7 @@ def test_customers_of_today_unlike_those_of_the_registration_are_a_veto(copy, ca
     assert winback(copy, "promote") == VETOED
     vetoed = {name: text for name, text in gates(copy, "2").items() if text.startswith("vetoed")}
     assert set(vetoed) == {"age", "drift"}
-    assert "91 days, at most 90" in vetoed["age"]
+    assert "91.0 days, at most 90" in vetoed["age"]
     assert "of orders_total, at most 0.25" in vetoed["drift"]
 
 

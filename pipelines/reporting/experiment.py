@@ -203,9 +203,10 @@ def _stayed(means: Mapping[str, Survival], months: float) -> str:
 
 def _leads(table: pd.DataFrame, name: str) -> bool:
     """Whether the estimate of a name is the largest beyond noise; columns estimate and se."""
-    gap = table.loc[name, "estimate"] - table["estimate"].drop(name)
-    reach = normal_reach(0.95) * np.hypot(table.loc[name, "se"], table["se"].drop(name))
-    return bool((gap > reach).all())
+    first, others = table.index == name, table.index != name
+    estimate, error = table["estimate"].to_numpy(float), table["se"].to_numpy(float)
+    reach = normal_reach(0.95) * np.hypot(error[first], error[others])
+    return bool((estimate[first] - estimate[others] > reach).all())
 
 
 def _figures(levels: pd.DataFrame, effects: pd.DataFrame, control: str) -> Iterator[Block]:

@@ -127,6 +127,16 @@ def normal_reach(level: float) -> float:
     return float(ndtri(0.5 + level / 2))
 
 
+def leads(estimates: np.ndarray, errors: np.ndarray, position: int, *, level: float = 0.95) -> bool:
+    """Whether one of several independent estimates (n,) is above each other one beyond noise.
+
+    Normal approximation; `errors` (n,) are their standard errors.
+    """
+    gaps = np.delete(estimates[position] - estimates, position)
+    reach = normal_reach(level) * np.hypot(errors[position], np.delete(errors, position))
+    return bool((gaps > reach).all())
+
+
 def count_reach(variance: float, *, level: float = 0.95) -> float:
     """How far the number of events strays from its mean by chance alone.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,12 +39,12 @@ from .settings.moments import from_seconds, seconds
 from .settings.params import Featurize, Machine
 from .settings.source_files import made_from
 from .settings.sources import Source
-from .storage.atomic import NewFolder, manifest_digest, scratch_beside, verify
+from .storage.atomic import NewFolder, manifest_digest
 from .storage.places import Address, Place, replace_folder, waiting
 from .storage.stage_inputs import write_inputs
 from .tables import frames
 from .tables.customer_ranges import CustomerRanges
-from .tables.engine import open_duckdb
+from .tables.standing_tables import standing_tables
 
 SENSITIVITY = "sensitivity.parquet"
 LAPSE = "days_since_departure"
@@ -189,14 +189,8 @@ def write_today(setting: Setting, now: int, path: Path) -> None:
 def _setting(
     source: Source, params: Featurize, machine: Machine, folder: Path, out: Path
 ) -> Iterator[Setting]:
-    """The setting of a folder of tables; what DuckDB spills lies beside the output."""
-    with (
-        scratch_beside(out, "spill") as spill,
-        closing(open_duckdb(machine.memory_limit, machine.threads, spill=spill)) as connection,
-    ):
-        tables = frames.open_tables(folder, session=connection)
-        as_of = verify(folder).get("as_of")
-        now = seconds(as_of) if as_of else frames.last_event(tables)
+    """The setting of a folder of tables."""
+    with standing_tables(folder, machine, beside=out) as (connection, tables, now):
         yield setting_of(source, params, connection, tables, now=now, seen=tables)
 
 

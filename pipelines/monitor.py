@@ -9,7 +9,6 @@ folders.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,8 @@ from .job.result import Result
 from .settings.moments import seconds
 from .settings.params import Machine
 from .settings.sources import Source
-from .storage.atomic import MANIFEST, replace_file, scratch_beside, verify
-from .tables import frames
-from .tables.engine import open_duckdb
+from .storage.atomic import MANIFEST, replace_file, verify
+from .tables.standing_tables import standing_tables
 
 LEVEL = 0.95  # of the interval of the share that left
 
@@ -63,13 +61,7 @@ def monitor(
             f"{', '.join(map(str, scores))}: no published scores there; name folders that "
             "winback score wrote"
         )
-    with (
-        scratch_beside(out, "spill") as spill,
-        closing(open_duckdb(machine.memory_limit, machine.threads, spill=spill)) as connection,
-    ):
-        opened = frames.open_tables(tables, session=connection)
-        as_of = verify(tables).get("as_of")
-        now = seconds(as_of) if as_of else frames.last_event(opened)
+    with standing_tables(tables, machine, beside=out) as (_, opened, now):
         graded = [_graded(folder, opened, source.churn, now) for folder in folders]
     table = pd.DataFrame(graded).sort_values(["as_of", "scores"], ignore_index=True)
     replace_file(out, table.to_csv(index=False).encode())

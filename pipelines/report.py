@@ -18,7 +18,7 @@ from .reporting.doses import depth
 from .reporting.drift import alarms, distances, drifted
 from .reporting.experiment import experiment
 from .reporting.fairness import fairness
-from .reporting.first_screen import cards, warnings
+from .reporting.first_screen import cards
 from .reporting.html import Block, Chapter, picture, render, table, text
 from .reporting.kept import read_kept
 from .reporting.listed import Listed, Terms, read_listed
@@ -27,6 +27,7 @@ from .reporting.models import churn, comeback
 from .reporting.one_customer import one_customer
 from .reporting.retention import retention
 from .reporting.summary import Findings, Inputs, summary
+from .reporting.weaknesses import weaknesses
 from .settings.experiments import Experiment
 from .settings.objectives import chosen_objective
 from .settings.params import Params, Report
@@ -60,7 +61,7 @@ def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary
             title=source.title,
             subtitle=f"winback, as of {findings.as_of:%Y-%m-%d}",
             cards=cards(findings, inputs),
-            warnings=list(warnings(findings, inputs, alarms(far))),
+            warnings=list(weaknesses(findings, inputs, alarms(far))),
             chapters=chapters,
         )
         replace_file(out, page.encode())

@@ -37,14 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 keep(name)
     except Exception as error:
         code = code_of(error)
+        exit_code = CRASH if code is None else _exit_code(error)
+        if COMMANDS[name].stage:
+            from ..storage import failed_stage
+
+            failed_stage.leave(exit_code)
         if code is None:
-            _leave(name, CRASH)
             raise
         message = _told(error, code)
         told = f"winback {name} [{code}]: {message}"
         sys.stderr.write(paint(told, "red", sys.stderr) + "\n")
-        result = Result(facts={"error": message, "code": code}, exit_code=_exit_code(error))
-        _leave(name, result.exit_code)
+        result = Result(facts={"error": message, "code": code}, exit_code=exit_code)
     if vars(given).get("json"):
         facts = {**result.facts, "exit_code": result.exit_code}
         sys.stdout.write(json.dumps(_plain(facts), default=str) + "\n")
@@ -63,14 +66,6 @@ def script() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _leave(name: str, exit_code: int) -> None:
-    """Leave the exit code of a failed stage to `winback run`."""
-    if COMMANDS[name].stage:
-        from ..storage import failed_stage
-
-        failed_stage.leave(exit_code)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from ..settings.yaml_dataclasses import read_yaml
 from ..storage.atomic import MANIFEST
 from ..storage.mlflow_home import MODEL_NAME, artifact_root
 from ..storage.without_customers import page_without
-from ..tables.plain_names import plain_name
+from ..tables.portable_names import portable_name
 from .pictures import pictures
 
 CARD = "model_card.md"
@@ -65,7 +65,7 @@ def log_run(source: Source, run: Finished, features: Mapping[str, Any], card: st
     """
     mlflow.log_params(dict(_flat(read_yaml(PARAMS_FILE))))
     metrics = _flat(json.loads(run.metrics.read_text()))
-    mlflow.log_metrics({plain_name(name): value for name, value in metrics if _number(value)})
+    mlflow.log_metrics({portable_name(name): value for name, value in metrics if _number(value)})
     mlflow.log_text(card, CARD)
     mlflow.log_text(page_without(run.report.read_text(), None)[0], run.report.name)
     mlflow.log_artifact(str(run.policies))

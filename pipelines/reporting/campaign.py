@@ -181,7 +181,7 @@ def policies(inputs: Inputs, findings: Findings) -> Iterator[Block]:
         f"(doubly robust, {findings.level:.0%} intervals); ours as it is deployed, after rules and "
         "limits. Gains are paired, customer by customer; an interval that contains zero is within "
         "noise. Personal offers are sent where they gain on out-of-fold rows. That gain is called "
-        f"evident where a one-sided test at 5% says so on all rows that the models learn from, "
+        "evident where a one-sided test at 5% says so on all rows that the models learn from, "
         "each forecast without itself; these are more than the held-out ones below."
     )
     # The objective of the campaign comes first.

@@ -15,7 +15,7 @@ from ...models.evaluation.effect_groups import (
     lowest_and_highest,
 )
 from ...models.evaluation.survival import MONTH_DAYS, Survival, survival
-from ...models.intervals import detectable_difference, normal_reach
+from ...models.intervals import detectable_difference, leads
 from ..settings.objectives import graded
 from ..settings.sources import Source
 from ..tables.safe_csv import read_table
@@ -70,7 +70,9 @@ def _headline(levels: pd.DataFrame, control: str) -> str:
 
 
 def _noise(table: pd.DataFrame, name: str) -> str:
-    return "" if _leads(table, name) else " (within noise)"
+    place = list(table.index).index(name)
+    lead = leads(table["estimate"].to_numpy(), table["se"].to_numpy(), place)
+    return "" if lead else " (within noise)"
 
 
 def _groups(source: Source, inputs: Inputs, findings: Findings) -> Iterator[Block]:
@@ -189,24 +191,15 @@ def _second_lifetimes(source: Source, inputs: Inputs) -> Iterator[Block]:
 
 def _stayed(means: Mapping[str, Survival], months: float) -> str:
     """With which offer those who came back stayed longest, if that is beyond noise."""
-    table = pd.DataFrame(
-        {name: {"estimate": stay.mean_months, "se": stay.se} for name, stay in means.items()}
-    ).T
-    longest = str(table["estimate"].idxmax())
-    if not _leads(table, longest):
+    names, stays = list(means), list(means.values())
+    months_of = np.array([stay.mean_months for stay in stays])
+    longest = names[int(months_of.argmax())]
+    if not leads(months_of, np.array([stay.se for stay in stays]), names.index(longest)):
         return "How long those who came back stayed differs by no more than noise between offers"
     return (
         f"Those who came back with {words.plain(longest)} stayed longest: "
         f"{means[longest].mean_months:.1f} of {months:.0f} months"
     )
-
-
-def _leads(table: pd.DataFrame, name: str) -> bool:
-    """Whether the estimate of a name is the largest beyond noise; columns estimate and se."""
-    first, others = table.index == name, table.index != name
-    estimate, error = table["estimate"].to_numpy(float), table["se"].to_numpy(float)
-    reach = normal_reach(0.95) * np.hypot(error[first], error[others])
-    return bool((estimate[first] - estimate[others] > reach).all())
 
 
 def _figures(levels: pd.DataFrame, effects: pd.DataFrame, control: str) -> Iterator[Block]:

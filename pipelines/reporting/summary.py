@@ -92,6 +92,9 @@ def _lines(findings: Findings) -> Iterator[str]:
         f"[{_amount(ours['lo'], findings)}, {_amount(ours['hi'], findings)}] on {ours['n']:,.0f} "
         "held-out customers"
     )
+    if not decided["personalize"] and decided["best_single"] == findings.decision["control"]:
+        yield "          no offer is expected to gain, so nobody is sent one"
+        return
     gain, low, high, more = words.more_or_less(
         ours["gain_over_best_single"], ours["gain_lo"], ours["gain_hi"]
     )

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
-from .atomic import replace_file
 from .mlflow_home import root
+from .resources import leave_note
 
 FILE = Path(".winback/exit_code")
 
 
 def leave(exit_code: int) -> None:
-    """Leave the code of this stage, where there is a repository of DVC.
-
-    A disk that does not take it is no reason for another error.
-    """
-    if (root() / ".dvc").is_dir():
-        with contextlib.suppress(OSError):
-            replace_file(root() / FILE, f"{exit_code}\n".encode())
+    """Leave the code of this stage."""
+    leave_note(FILE, str(exit_code))
 
 
 def forget() -> None:

@@ -32,14 +32,18 @@ def used() -> dict[str, float]:
 
 
 def keep(stage: str) -> None:
-    """Keep what this process used as the cost of a stage, where there is a repository of DVC.
+    """Keep what this process used as the cost of a stage."""
+    leave_note(FOLDER / f"{stage}.json", json.dumps(used()))
+
+
+def leave_note(file: Path, text: str) -> None:
+    """Write a small file below `.winback/`, where there is a repository of DVC.
 
     A disk that does not take the note is no reason for a stage to fail.
     """
     if (root() / ".dvc").is_dir():
-        body = json.dumps(used()) + "\n"
         with contextlib.suppress(OSError):
-            replace_file(root() / FOLDER / f"{stage}.json", body.encode())
+            replace_file(root() / file, f"{text}\n".encode())
 
 
 def kept(stages: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from ..storage.atomic import StoreError
 from ..storage.places import Place, local_copy
 from ..storage.shared_files import below, published_folders
-from .plain_names import plain_name
+from .portable_names import portable_name
 from .safe_csv import write_rows
 
 LOG, SEND, SUMMARY = "log.parquet", "send.parquet", "summary.json"
@@ -91,4 +91,4 @@ def contacted_since(campaigns: Place, source: str, moment: pd.Timestamp) -> pd.I
 
 def _list_of(offer: str) -> str:
     """Name of the CSV of an offer, the same in every campaign."""
-    return f"send-{plain_name(offer)}.csv"
+    return f"send-{portable_name(offer)}.csv"

@@ -8,6 +8,7 @@ from winback.models.intervals import (
     Estimate,
     detectable_difference,
     holm,
+    leads,
     mean_estimate,
     normal_reach,
     paired_difference,
@@ -142,3 +143,11 @@ def test_power_is_what_it_says():
 def test_intervals_of_too_little_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         mean_estimate(arguments.pop("scores"), **arguments)
+
+
+def test_an_estimate_leads_where_it_is_above_each_other_one_beyond_noise():
+    estimates, errors = np.array([1.0, 5.0, 3.0]), np.array([0.1, 0.6, 0.8])
+    assert leads(estimates, errors, 1)  # 2.0 is beyond 1.96 * 1.0
+    assert not leads(estimates, errors * 1.03, 1)
+    assert not leads(estimates, errors, 2)
+    assert leads(estimates[:1], errors[:1], 0)

@@ -8,9 +8,6 @@ import pandas as pd
 import pytest
 from conftest import winback
 
-from winback.pipelines import monitor
-from winback.pipelines.tables.engine import open_duckdb
-
 
 @pytest.fixture(scope="module")
 def scored(finished, tmp_path_factory):
@@ -62,21 +59,6 @@ def test_what_a_killed_job_left_hidden_is_not_graded(scored, tmp_path, capsys):
     assert winback(folder, "monitor", str(jobs), "--out", out, "--json") == 0
     told = json.loads(capsys.readouterr().out)["jobs"]
     assert [job["scores"] for job in told] == ["past", "today"]
-
-
-def test_what_does_not_fit_into_memory_lies_beside_the_table_while_it_is_made(scored, monkeypatch):
-    folder, _ = scored
-    spills = []
-
-    def opened(*given, spill):
-        assert spill.is_dir()
-        spills.append(spill)
-        return open_duckdb(*given, spill=spill)
-
-    monkeypatch.setattr(monitor, "open_duckdb", opened)
-    assert winback(folder, "monitor", "jobs", "--out", "kept/monitor.csv") == 0
-    assert [spill.parent for spill in spills] == [folder / "kept"]
-    assert [path.name for path in (folder / "kept").iterdir()] == ["monitor.csv"]
 
 
 def test_a_folder_without_scores_is_no_silence(scored, capsys):

@@ -7,10 +7,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from winback.pipelines import featurize
 from winback.pipelines.cli import main
 from winback.pipelines.storage.atomic import verify
-from winback.pipelines.tables.engine import open_duckdb
 
 BAD_DATA = 3
 
@@ -35,20 +33,6 @@ def test_tables_give_the_scores_of_their_features(project, tmp_path):
     pd.testing.assert_frame_equal(scores(tmp_path / "b"), scores(tmp_path / "a"), check_exact=True)
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"a", "b", ".a.lock", ".b.lock"}
-
-
-def test_what_does_not_fit_into_memory_lies_beside_the_features(project, tmp_path, monkeypatch):
-    spills = []
-
-    def opened(*given, spill):
-        assert spill.is_dir()
-        spills.append(spill)
-        return open_duckdb(*given, spill=spill)
-
-    monkeypatch.setattr(featurize, "open_duckdb", opened)
-    assert main(["featurize", "--features", str(tmp_path / "kept/features")]) == 0
-    assert [spill.parent for spill in spills] == [tmp_path / "kept"]
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["features"]
 
 
 def test_a_source_of_files_is_read_anew_for_the_moment_that_is_asked(project, tmp_path):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from winback.pipelines.reporting.first_screen import _worse_than_nothing, cards
+from winback.pipelines.reporting.first_screen import cards
 from winback.pipelines.reporting.kept import Kept
 from winback.pipelines.reporting.summary import Findings
 
@@ -48,25 +48,3 @@ def test_offers_and_policy_point_to_the_chapter_on_active_customers():
         )
     *_, offers, policy = without_decision(None)
     assert offers.details == policy.details == ()
-
-
-@pytest.mark.parametrize(
-    ("objective", "none", "ours", "told"),
-    [
-        ("profit", 5.9, 3.7, "no offer to anybody is worth $5.90 each, our policy $3.70"),
-        ("returns", 0.2, 0.1, "no offer to anybody is worth 20.0% each, our policy 10.0%"),
-        ("profit", 3.7, 5.9, ""),
-        ("roi", 1.0, 0.5, ""),
-    ],
-)
-def test_a_policy_that_earns_less_than_nothing_sent_is_told(objective, none, ours, told):
-    rows = pd.DataFrame(
-        [(objective, "treat_none", none), (objective, "ours", ours), ("another", "ours", 9.0)],
-        columns=["objective", "policy", "value_per_customer"],
-    )
-    findings = SimpleNamespace(
-        policies=rows, objective=objective, source=SimpleNamespace(currency="$")
-    )
-    said = list(_worse_than_nothing(findings))
-    assert len(said) == bool(told)
-    assert told in " ".join(said)

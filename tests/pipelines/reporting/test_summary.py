@@ -39,6 +39,10 @@ def test_one_customer_is_said_as_one(tmp_path):
     assert "lost      1 customer, 1 of them" in told
     assert "gift                 1 customer, expected gain 3" in told
     assert "1 customers" not in told
+    chosen |= {"best_single": "none", "personalize": False}
+    told = summary(findings, report=tmp_path / "report.html")
+    assert "no offer is expected to gain, so nobody is sent one" in told
+    assert "none for all" not in told
 
 
 def test_a_campaign_to_one_customer_is_said_so(tmp_path):

@@ -8,7 +8,7 @@ import re
 _OTHERS = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-def plain_name(name: str) -> str:
+def portable_name(name: str) -> str:
     """The name with `_` for all but letters, digits, `_`, `.` and `-`.
 
     Where any is replaced, a digest of the whole tells `10%` from `10$`.

@@ -2,15 +2,15 @@
 
 import pytest
 
-from winback.pipelines.tables.plain_names import plain_name
+from winback.pipelines.tables.portable_names import portable_name
 
 
 @pytest.mark.parametrize("name", ["mail", "gift.2-a_b", "winback.discount.auc"])
-def test_a_plain_name_stays(name):
-    assert plain_name(name) == name
+def test_a_portable_name_stays(name):
+    assert portable_name(name) == name
 
 
 def test_names_that_differ_in_replaced_characters_alone_stay_apart():
-    names = [plain_name(name) for name in ("10%", "10$", "10 ", "10_")]
+    names = [portable_name(name) for name in ("10%", "10$", "10 ", "10_")]
     assert len({*names}) == 4
     assert all(name.startswith("10_") for name in names)

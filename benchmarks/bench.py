@@ -63,7 +63,7 @@ BENCHMARKS = {
     "forest": Benchmark(
         "zoo",
         ("--rows", "20000", "--seeds", "1", *MONEY, "--peers", FOREST),
-        ("--seeds", "3", "--peers", FOREST),
+        ("--seeds", "10", "--peers", FOREST),
     ),
     "perpetual": Benchmark(
         "zoo",

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..models.decision.decision import Decision, Prices
+from ..models.decision.decision import Decision
 from ..models.decision.eligibility import Rules
 from ..models.decision.policy_tree import sent_by
 from ..models.decision.recommend import sent_offers
@@ -25,6 +25,7 @@ from ..models.evaluation.fairness import by_group
 from ..models.evaluation.policies import Graded, compare, paired_gains
 from ..models.evaluation.probability import grade_probabilities
 from ..models.evaluation.retention import BY_RISK, BY_UPLIFT, by_share, chosen_by, single_offer
+from ..models.evaluation.within_limits import reach_of_offers
 from ..models.formula.calibration import amounts_table, reliability_table
 from ..models.formula.formula import RETENTION
 from ..models.offers import STAYS, chances_of
@@ -230,11 +231,14 @@ def _compared(
 ) -> pd.DataFrame:
     """Every policy by one objective, ours as it is deployed."""
     decided = decision.by_objective[objective]
+    deployed = _for_objective(decision, objective)
+    sent = sent_offers(deployed, rows, rows)
     return compare(
         judged[objective],
         personalize=decided["personalize"],
         best_single=decided["best_single"],
-        deployed=sent_offers(_for_objective(decision, objective), rows, rows),
+        deployed=sent,
+        reach=reach_of_offers(deployed, sent, judged[objective].response),
         rivals=rivals,
         level=level,
     ).assign(objective=objective)
@@ -244,12 +248,7 @@ def _for_objective(decision: Decision, objective: str) -> Decision:
     """The decision under another objective, without the prices of limits: they hold for its own."""
     if objective == decision.objective:
         return decision
-    return replace(decision, objective=objective, prices=_unlimited(decision))
-
-
-def _unlimited(decision: Decision) -> Prices:
-    """Prices of the decision where nothing is scarce."""
-    return Prices(return_on_cost=decision.prices.return_on_cost)
+    return replace(decision.unlimited(), objective=objective)
 
 
 def _rule_prices(
@@ -260,8 +259,8 @@ def _rule_prices(
         rule.name: replace(decision, rules=replace(decision.rules, **{rule.name: None}))
         for rule in fields(Rules)
     }
-    if decision.prices.money or any(decision.prices.offers.values()):
-        without["limits"] = replace(decision, prices=_unlimited(decision))
+    if decision.limited:
+        without["limits"] = decision.unlimited()
     prices = paired_gains(
         judged,
         sent_offers(decision, rows, rows),
@@ -275,6 +274,7 @@ def _headline(table: pd.DataFrame, decided: Mapping[str, Any]) -> dict[str, Any]
     (ours,) = table[table["policy"] == "ours"].to_dict("records")
     return {
         "best_single": decided["best_single"],
+        "over": ours["over"],
         "personalized": decided["personalize"],
         **{name: float(ours[name]) for name in ("value_per_customer", "lo", "hi")},
         **{name: float(ours[name]) for name in ("gain_over_best_single", "gain_lo", "gain_hi")},

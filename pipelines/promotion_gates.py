@@ -253,13 +253,14 @@ def _rival(match: Match, part: str, rows: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def _only(answers: Answers, part: str) -> Answers:
-    """One part of a model, with the decision on its population."""
+    """One part of a model, with the decision on its population, whatever limits there were."""
     if part == "churn":
         return Answers(answers.churn, None)
+    lost = answers.decision and answers.decision.unlimited()
     if part == "winback":
-        return Answers(None, answers.winback, answers.decision)
-    decision = answers.decision and answers.decision.retention
-    return Answers(None, None, decision, retention=answers.retention)
+        return Answers(None, answers.winback, lost)
+    active = lost and lost.retention and lost.retention.unlimited()
+    return Answers(None, None, active, retention=answers.retention)
 
 
 def _slices(rows: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from ..offers import RETURNS, STAYS, Offer
@@ -88,6 +88,15 @@ class Decision:
     def best_single(self) -> str:
         """The offer that is best for all; may be the control."""
         return str(self.by_objective.get(self.objective, {}).get("best_single", self.control))
+
+    @property
+    def limited(self) -> bool:
+        """Whether a budget or a capacity keeps offers from customers who would get them."""
+        return bool(self.prices.money or any(self.prices.offers.values()))
+
+    def unlimited(self) -> Decision:
+        """The decision where nothing is scarce: limits are those of a day, and of its customers."""
+        return replace(self, prices=Prices(return_on_cost=self.prices.return_on_cost))
 
 
 def decision_to_json(decision: Decision) -> bytes:

@@ -23,6 +23,9 @@ from ..total_return import best_at, best_rate
 from .offpolicy import offer_scores
 from .personal_gain import is_evident, pooled_means
 
+TREAT_NONE = "treat_none"
+FOR_ALL, WITHIN_LIMITS = "_for_all", "_within_limits"  # one offer, to all or to as many as may be
+
 
 @dataclass(frozen=True)
 class Graded:
@@ -134,19 +137,25 @@ def policies(
     personalize: bool,
     best_single: str,
     deployed: np.ndarray | None = None,
+    reach: Mapping[str, float] | None = None,
     rivals: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Every policy as the (n, K + 1) probabilities with which it sends each offer.
 
     `ours` is what is deployed, (n,) offers by name after rules and limits; the same without them
-    is `before_rules`. Without `deployed`, `ours` is the latter. `rivals` are other policies, each
-    (n,) offers by name.
+    is `before_rules`. Without `deployed`, `ours` is the latter. `reach` is the share of customers,
+    drawn at random, to whom limits let each offer go (see `within_limits`). `rivals` are other
+    policies, each (n,) offers by name.
     """
     rows, names = len(graded.scores), graded.names
+    nobody = _always(0, graded)
     chosen = {name: _always(names.index(name), graded) for name in names[1:]}
-    everyone = {"treat_none": _always(0, graded)} | {
-        f"{name}_for_all": probabilities for name, probabilities in chosen.items()
+    everyone = {TREAT_NONE: nobody} | {
+        f"{name}{FOR_ALL}": probabilities for name, probabilities in chosen.items()
     }
+    for name, share in (reach or {}).items():
+        if share < 1:
+            everyone[f"{name}{WITHIN_LIMITS}"] = share * chosen[name] + (1 - share) * nobody
     random = np.full((rows, len(names)), 1.0 / (len(names) - 1))
     random[:, 0] = 0.0
     response = graded.response.copy()
@@ -167,30 +176,35 @@ def compare(
     personalize: bool,
     best_single: str,
     deployed: np.ndarray | None = None,
+    reach: Mapping[str, float] | None = None,
     rivals: Mapping[str, np.ndarray] | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Value of each policy per customer, and its gain over the best single offer, paired.
 
-    The other arguments are those of `policies`.
+    The other arguments are those of `policies`. Where limits do not let the best single offer go to
+    all, gains are over the offer that promises most within them.
 
     Returns
     -------
     pandas.DataFrame
         One row per policy: policy, value_per_customer, lo, hi, gain_over_best_single, gain_lo,
-        gain_hi, n, in the unit of the scores. Those of gains come from the rows' differences.
+        gain_hi, n, in the unit of the scores; over (the policy that gains are over) and sent (share
+        of the customers who are sent an offer). Those of gains come from the rows' differences.
     """
-    single = _earned(graded, _always(graded.names.index(best_single), graded))
     rows = []
     sent = policies(
         graded,
         personalize=personalize,
         best_single=best_single,
         deployed=deployed,
+        reach=reach,
         rivals=rivals,
     )
+    over = _single(graded, best_single, reach)
+    single = _earned(graded, sent[over])
     for policy, probabilities in sent.items():
-        if graded.spent is not None and policy == "treat_none":
+        if graded.spent is not None and policy == TREAT_NONE:
             continue
         earned = _earned(graded, probabilities, beside=policy == "tailored")
         earns = mean_estimate(earned, clusters=graded.groups, level=level)
@@ -205,6 +219,8 @@ def compare(
                 "gain_lo": gains.lo,
                 "gain_hi": gains.hi,
                 "n": earns.n,
+                "over": over,
+                "sent": float(1.0 - probabilities[:, 0].mean()),
             }
         )
     return pd.DataFrame(rows)
@@ -321,6 +337,20 @@ def tailored_rule(
     for stated, offer in rule.items():
         probabilities[(reason == stated).to_numpy(), list(names).index(offer)] = 1.0
     return probabilities
+
+
+def _single(graded: Graded, best_single: str, reach: Mapping[str, float] | None) -> str:
+    """The policy of one offer that ours is measured against."""
+    if best_single == graded.names[0]:
+        return TREAT_NONE
+    if not reach or reach[best_single] == 1:
+        return f"{best_single}{FOR_ALL}"
+    promised = (graded.expected - graded.expected[:, :1]).mean(axis=0)
+    gain = {name: reach.get(name, 1.0) * promised[at] for at, name in enumerate(graded.names)}
+    best = best_single if graded.spent is not None else max(gain, key=lambda name: gain[name])
+    if best == graded.names[0]:
+        return TREAT_NONE
+    return f"{best}{WITHIN_LIMITS if reach[best] < 1 else FOR_ALL}"
 
 
 def _earned(graded: Graded, probabilities: np.ndarray, *, beside: bool = False) -> np.ndarray:

@@ -106,7 +106,7 @@ def _offers(rows: Sequence[Mapping[str, Any]], decision: Decision) -> Iterator[s
         )
     )
     yield ""
-    yield f"| policy | value | over {decision.best_single} for all |"
+    yield f"| policy | value | over {ours['over']} |"
     yield "|---|---|---|"
     for row in rows:
         gain = {side: row[f"gain_{side}"] for side in ("lo", "hi")}

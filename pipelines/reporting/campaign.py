@@ -25,9 +25,10 @@ FIGURES = {
     "value_per_customer": "value per customer",
     "lo": "low",
     "hi": "high",
-    "gain_over_best_single": "gain over the best single offer",
+    "gain_over_best_single": "gain over {over}",
     "gain_lo": "gain, low",
     "gain_hi": "gain, high",
+    "sent": "share sent an offer",
     "n": "customers",
 }
 
@@ -214,29 +215,30 @@ def _three_questions(inputs: Inputs, rows: pd.DataFrame, findings: Findings) -> 
 
 def _graded(findings: Findings, objective: str, rows: pd.DataFrame) -> Iterator[Block]:
     decided = findings.decision["by_objective"][objective]
-    best = words.plain(decided["best_single"])
     shown = rows.sort_values("value_per_customer", ascending=False).assign(
         policy=lambda table: table["policy"].map(words.policy_name)
     )
     ours = rows[rows["policy"] == "ours"].to_dict("records")[0]
+    over = words.policy_name(ours["over"])
     yield picture(
         charts.policies(rows, unit=words.unit(objective, findings.source)),
-        f"By {OBJECTIVES[objective]}: {_verdict(ours, decided, best)}",
+        f"By {OBJECTIVES[objective]}: {_verdict(ours, decided)}",
     )
     yield picture(
         charts.intervals(
-            shown[shown["policy"] != f"{best} for all"],
+            shown[shown["policy"] != over],
             label="policy",
             value="gain_over_best_single",
             lo="gain_lo",
             hi="gain_hi",
-            unit=f"gain over {best} for all",
+            unit=f"gain over {over}",
             mark=words.policy_name("ours"),
             zero=True,
         ),
-        f"The same as a gain over {best} for all, customer by customer",
+        f"The same as a gain over {over}, customer by customer",
     )
-    figures = shown[["policy", *FIGURES]].rename(columns=FIGURES)
+    named = {name: title.format(over=over) for name, title in FIGURES.items()}
+    figures = shown[["policy", *named]].rename(columns=named)
     spec = ",.4f" if objective == "returns" else ",.2f"
     yield table(
         figures,
@@ -247,7 +249,8 @@ def _graded(findings: Findings, objective: str, rows: pd.DataFrame) -> Iterator[
     )
 
 
-def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any], best: str) -> str:
+def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any]) -> str:
+    best, over = words.plain(decided["best_single"]), words.policy_name(ours["over"])
     if not decided["personalize"]:
         return f"{best} for all; an offer per customer is not expected to gain"
     if decided.get("gain", 0.0) < 0:
@@ -259,7 +262,8 @@ def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any], best: str) -> 
         return f"an offer per customer; its lead over {best} for all is expected, not evident"
     if ours["gain_lo"] <= 0 <= ours["gain_hi"]:
         return (
-            f"an offer per customer; its lead over {best} for all is evident on all rows, within "
-            "noise on the held-out ones"
+            f"an offer per customer; its lead is evident on all rows, but over {over} within noise "
+            "on the held-out ones"
         )
-    return f"an offer per customer, ahead of {best} for all beyond noise"
+    ahead = "ahead of" if ours["gain_lo"] > 0 else "behind"
+    return f"an offer per customer, {ahead} {over} beyond noise"

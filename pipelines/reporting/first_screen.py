@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from ...models.evaluation.policies import WITHIN_LIMITS
 from ...models.intervals import count_reach, mean_estimate
 from ..storage.stage_outputs import read_meanings
 from ..tables.list_rows import GAIN, RISK
@@ -302,11 +303,21 @@ def _policy(findings: Findings) -> Card:
         "The offer that suits each customer",
         f"It earns {earned}.",
         (
-            f"{shown(gain)} ({shown(low)} to {shown(high)}) {more} than {best} for all: {sure}.",
+            f"{shown(gain)} ({shown(low)} to {shown(high)}) {more} than "
+            f"{words.policy_name(ours['over'])}{_reach(findings, ours['over'])}: {sure}.",
             f"Intervals cover {findings.level:.0%}; both policies are graded on the same "
             "customers.",
         ),
     )
+
+
+def _reach(findings: Findings, policy: str) -> str:
+    """To how many an offer goes that limits do not let go to all."""
+    if not policy.endswith(WITHIN_LIMITS):
+        return ""
+    rows = findings.policies[findings.policies["objective"] == findings.objective]
+    (sent,) = rows.loc[rows["policy"] == policy, "sent"]
+    return f" (as many as what is sent uses up: {sent:.1%} of them)"
 
 
 def _per(findings: Findings) -> str:

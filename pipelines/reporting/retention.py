@@ -72,9 +72,6 @@ def _policies(
     """Policies side by side on held-out customers, and both choices at any share contacted."""
     rows = read_table(inputs.plots / "retention_policies.csv")
     rows = rows[rows["objective"] == objective]
-    best = words.plain(figures["best_single"])
-    if figures["best_single"] == experiment.control:
-        best = "no offer"
     unit = words.unit(objective, findings.source, experiment)
     yield picture(
         charts.policies(rows, unit=unit),
@@ -88,7 +85,7 @@ def _policies(
         "value_per_customer": "value per customer",
         "lo": "low",
         "hi": "high",
-        "gain_over_best_single": f"gain over {best} for all",
+        "gain_over_best_single": f"gain over {words.policy_name(figures['over'])}",
         "gain_lo": "gain, low",
         "gain_hi": "gain, high",
     }

@@ -100,7 +100,7 @@ def _lines(findings: Findings) -> Iterator[str]:
     )
     yield (
         f"          {_amount(gain, findings)} [{_amount(low, findings)}, "
-        f"{_amount(high, findings)}] {more} than {decided['best_single']} for all"
+        f"{_amount(high, findings)}] {more} than {words.policy_name(ours['over'])}"
         + ("" if decided["personalize"] else ", which is what is sent under the rules")
     )
 

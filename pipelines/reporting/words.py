@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 
+from ...models.evaluation.policies import TREAT_NONE, WITHIN_LIMITS
 from ..settings.experiments import Experiment
 from ..settings.sources import Source
 
 POLICIES = {
-    "treat_none": "no offer to anybody",
+    TREAT_NONE: "no offer to anybody",
     "random": "an offer at random",
     "response_model": "response model: each gets the offer they are likeliest to accept",
     "policy_tree": "three questions: a rule that fits on a card",
@@ -17,12 +18,14 @@ POLICIES = {
     "by_risk": "by risk: the likeliest to leave",
     "by_uplift": "by uplift: whom an offer keeps",
     "ours": "our policy",
-    "before_rules": "our policy before rules",
+    "before_rules": "our policy before rules and limits",
 }
 
 
 def policy_name(policy: str) -> str:
     """A policy in words: 'discount_for_all' is 'discount for all'."""
+    if policy.endswith(WITHIN_LIMITS):
+        return f"{plain(policy.removesuffix(WITHIN_LIMITS))} at random within the limits"
     return POLICIES.get(policy, plain(policy))
 
 

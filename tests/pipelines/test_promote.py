@@ -159,6 +159,17 @@ def test_a_challenger_whose_offers_earn_less_is_vetoed(copy, capsys):
     assert "policy_over_champion -" in message
 
 
+def test_limits_of_a_day_are_not_held_against_a_model(copy):
+    prices = {
+        "money": 1e9,
+        "offers": {},
+        "return_on_cost": 0.0,
+    }  # so scarce that nobody is sent one
+    change_decision(copy, {"prices": prices, "draws": draws("scarce")})
+    assert winback(copy, "register") == 0
+    assert winback(copy, "promote") == 0
+
+
 def test_another_share_in_params_does_not_change_who_is_graded(copy, capsys):
     challenge(copy, 2)
     params = copy / "params.yaml"

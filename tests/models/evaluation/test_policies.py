@@ -172,6 +172,47 @@ def test_a_rule_with_an_unknown_offer_is_refused():
         tailored_rule(pd.Series(["price"]), rule={"price": "gift"}, names=NAMES)
 
 
+def test_under_limits_gains_are_over_one_offer_within_them():
+    frame, truth = a_world(crossing=True, rows=20_000)
+    judged = graded(frame, truth)
+    deployed = np.where(np.arange(20_000) % 10 == 0, "discount", "none")
+    reach = {"discount": 0.1, "upgrade": 0.05}
+    table = compare(
+        judged, personalize=True, best_single="upgrade", deployed=deployed, reach=reach
+    ).set_index("policy")
+    # Both promise .35 for .1 of the customers they go to; there are more discounts to send.
+    assert set(table["over"]) == {"discount_within_limits"}
+    assert table.loc["discount_within_limits", "sent"] == pytest.approx(0.1)
+    values = table["value_per_customer"]
+    expected = 0.1 * values["discount_for_all"] + 0.9 * values["treat_none"]
+    assert values["discount_within_limits"] == pytest.approx(expected)
+    assert table.loc["ours", "gain_over_best_single"] == pytest.approx(
+        values["ours"] - values["discount_within_limits"]
+    )
+    assert table.loc["ours", "gain_lo"] > 0
+    assert table.loc["ours", "sent"] == pytest.approx(0.1)
+
+
+def test_gains_are_over_the_best_single_offer_where_limits_let_it_go_to_all():
+    frame, truth = a_world(crossing=True)
+    judged = graded(frame, truth)
+    for best, over in (("upgrade", "upgrade_for_all"), ("none", "treat_none")):
+        table = compare(
+            judged, personalize=True, best_single=best, reach={"discount": 0.1, "upgrade": 1.0}
+        )
+        assert set(table["over"]) == {over}
+        assert "upgrade_within_limits" not in set(table["policy"])
+
+
+def test_within_limits_nothing_is_sent_where_every_offer_promises_a_loss():
+    frame, truth = a_world(crossing=False)
+    judged = graded(frame, np.array([0.9, 0.5, 0.2]) + 0 * truth)
+    table = compare(
+        judged, personalize=True, best_single="discount", reach={"discount": 0.1, "upgrade": 0.1}
+    )
+    assert set(table["over"]) == {"treat_none"}
+
+
 def test_ours_is_what_is_deployed_and_a_rule_costs_what_it_keeps_from_customers():
     frame, truth = a_world(crossing=True, rows=20_000)
     judged = graded(frame, truth)

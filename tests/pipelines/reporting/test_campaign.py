@@ -4,7 +4,9 @@ import pytest
 
 from winback.pipelines.reporting.campaign import _verdict
 
-CLEAR, FAINT = {"gain_lo": 1.0, "gain_hi": 2.0}, {"gain_lo": -1.0, "gain_hi": 2.0}
+ALL = {"over": "gift_for_all"}
+CLEAR, FAINT = ALL | {"gain_lo": 1.0, "gain_hi": 2.0}, ALL | {"gain_lo": -1.0, "gain_hi": 2.0}
+WORSE = {"over": "pen_within_limits", "gain_lo": -2.0, "gain_hi": -1.0}
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,12 @@ CLEAR, FAINT = {"gain_lo": 1.0, "gain_hi": 2.0}, {"gain_lo": -1.0, "gain_hi": 2.
         ({"personalize": True, "gain": 1.0, "evidence": False}, CLEAR, "is expected, not evident"),
         ({"personalize": True, "gain": 1.0, "evidence": True}, FAINT, "within noise on the held-"),
         ({"personalize": True, "gain": 1.0, "evidence": True}, CLEAR, "ahead of gift for all bey"),
+        (
+            {"personalize": True, "gain": 1.0, "evidence": True},
+            WORSE,
+            "behind pen at random within the limits beyond noise",
+        ),
     ],
 )
 def test_the_lead_is_told_as_sure_as_it_is(decided, ours, told):
-    assert told in _verdict(ours, decided, "gift")
+    assert told in _verdict(ours, decided | {"best_single": "gift"})

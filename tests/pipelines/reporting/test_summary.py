@@ -22,6 +22,7 @@ def test_one_customer_is_said_as_one(tmp_path):
     )
     ours = dict.fromkeys(["value_per_customer", "lo", "hi", "gain_over_best_single"], 1.0)
     ours |= {"gain_lo": 1.0, "gain_hi": 1.0, "n": 5.0, "objective": "profit", "policy": "ours"}
+    ours |= {"over": "gift_for_all"}
     chosen = {"best_single": "gift", "personalize": True}
     findings = Findings(
         source=SimpleNamespace(title="A shop", experiment=None),

@@ -119,6 +119,10 @@ def _plain(value: Any) -> Any:
     return None if pd.isna(value) else value
 
 
+def _strategy(row: pd.Series) -> str:
+    return str(row["strategy"]) if pd.notna(row["strategy"]) else "not known"
+
+
 def _decision(row: pd.Series) -> str:
     """What is decided, in a sentence."""
     offer = row["recommended_offer"]
@@ -199,7 +203,7 @@ def _text(
     lines = [
         paint(
             f"Customer {identity}: {_population(known)}, as of {row['as_of']:%Y-%m-%d}, "
-            f"priority {row['priority']}, strategy {row['strategy']}",
+            f"priority {row['priority']}, strategy {_strategy(row)}",
             "bold",
         ),
         paint(f"{_decision(row)}.", "bold"),
@@ -224,7 +228,7 @@ def _page(
             "customer_id": [identity],
             "population": [_population(known)],
             "priority": [row["priority"]],
-            "strategy": [row["strategy"]],
+            "strategy": [_strategy(row)],
             "rule": [row["excluded_by"] if pd.notna(row["excluded_by"]) else ""],
         }
     )

@@ -98,7 +98,8 @@ def recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> 
         an experiment says what keeps them; whoever is offered something then is to be protected.
         `holdout` is true for those who get nothing instead; `assigned_offer` is what to send: the
         recommended offer, the control if held out, or the offer that the customer explores. Both
-        are missing where an offer is recommended to a customer without id. `propensity` is the
+        are missing where an offer is recommended to a customer without id. `strategy` is missing
+        where nothing tells it, such as what the customer is worth. `propensity` is the
         probability of the assigned offer; `excluded_by` names the rule because of which no offer
         is recommended.
 
@@ -149,6 +150,7 @@ def _recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) ->
                     facts,
                     lost=lost,
                     worth_winning=_worth_winning(decision, weighed, priority),
+                    judged=_judged(decision, weighed, facts),
                     limits=decision.strategy,
                 )
             ),
@@ -172,6 +174,15 @@ def _worth_winning(decision: Decision, weighed: Weighed, priority: np.ndarray) -
     if decision.offers:
         return np.asarray(weighed.allowed[:, 1:].any(axis=1))
     return (weighed.excluded_by == "") & (priority != "C")
+
+
+def _judged(decision: Decision, weighed: Weighed, facts: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(rows,) bool: something tells whether a customer is worth winning back."""
+    if decision.offers:
+        wait = np.isin(weighed.excluded_by, ("cooldown_days", "least_experiment_rows"))
+        return np.asarray(weighed.candidate & ~wait)
+    worth = [facts[name] for name in ("margin", "turnover", "value")]
+    return np.asarray((weighed.excluded_by != "") | ~np.isnan(worth).all(axis=0))
 
 
 def _assigned(

@@ -74,6 +74,7 @@ def strategies(
     *,
     lost: np.ndarray,
     worth_winning: np.ndarray,
+    judged: np.ndarray,
     limits: StrategyLimits,
 ) -> np.ndarray:
     """Buttle's strategy: start, protect, re-engineer, enhance, harvest, end or win back.
@@ -84,18 +85,20 @@ def strategies(
         (rows,) each, NaN where unknown: value (of a year), cost_to_serve (of a year), growth
         (relative change of spending), risk (churn probability), tenure_days. What is unknown
         never triggers a rule.
-    lost, worth_winning
-        (rows,) bool: a customer who is lost; one whose value exceeds the cost of winning back.
+    lost, worth_winning, judged
+        (rows,) bool: a customer who is lost; one whose value exceeds the cost of winning back; one
+        of whom something tells whether it does.
     limits
         The thresholds.
 
     Returns
     -------
     (rows,) text
-        Lost: "win back" or "end". Active, the first that applies: "start" a new relation;
-        "re-engineer" a valuable one that costs more than it brings, "end" one that is not
-        valuable; "protect" a valuable one at risk; "enhance" a growing one that is not at risk;
-        "harvest" the rest, also those at risk who are not worth the cost of keeping.
+        Lost: "win back" or "end", empty where it is not judged. Active, the first that applies:
+        "start" a new relation; "re-engineer" a valuable one that costs more than it brings, "end"
+        one that is not valuable; "protect" a valuable one at risk; "enhance" a growing one that is
+        not at risk; "harvest" the rest, also those at risk who are not worth the cost of keeping;
+        but empty where the value is unknown.
 
     Notes
     -----
@@ -107,14 +110,16 @@ def strategies(
     return np.select(
         [
             lost & worth_winning,
+            lost & judged,
             lost,
             facts["tenure_days"] < limits.new_days,
             losing & valuable,
             losing,
             at_risk & valuable,
             (facts["growth"] >= limits.least_growth) & ~at_risk,
+            np.isnan(facts["value"]),
         ],
-        ["win back", "end", "start", "re-engineer", "end", "protect", "enhance"],
+        ["win back", "end", "", "start", "re-engineer", "end", "protect", "enhance", ""],
         default="harvest",
     )
 

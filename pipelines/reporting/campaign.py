@@ -33,6 +33,7 @@ FIGURES = {
 }
 
 
+NOT_KNOWN = "not known"
 STRATEGIES = {  # what to do, by Buttle's strategy
     "start": "a new relation, welcome it",
     "protect": "valuable and at risk, talk first",
@@ -76,11 +77,7 @@ def campaign(params: Report, findings: Findings) -> Iterator[Block]:
         yield _list(
             listed.risky.head(params.rows)
             .dropna(subset=[RISK])
-            .assign(
-                strategy=lambda rows: rows["strategy"].map(
-                    lambda name: f"{name}: {STRATEGIES.get(name, '')}"
-                )
-            ),
+            .assign(strategy=lambda rows: rows["strategy"].map(_strategy)),
             {
                 "customer_id": "customer id",
                 RISK: "leaves",
@@ -154,11 +151,23 @@ def _list(
     return table(shown, title=title, formats={"customer id": "d", **formats})
 
 
+def _strategy(name: object) -> str:
+    """A strategy and what it says to do."""
+    return f"{name}: {STRATEGIES[name]}" if name in STRATEGIES else NOT_KNOWN
+
+
 def _segments(cells: pd.DataFrame) -> Iterator[Block]:
-    counts = cells.groupby(["strategy", "priority"])["customers"].sum().unstack(fill_value=0)
+    if cells["strategy"].isna().all():
+        yield text(
+            "What to do with each customer is not known: nothing tells what they are worth, or "
+            "what an offer would do."
+        )
+        return
+    told = cells.assign(strategy=cells["strategy"].fillna(NOT_KNOWN))
+    counts = told.groupby(["strategy", "priority"])["customers"].sum().unstack(fill_value=0)
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     most = str(counts.index[0])
-    meant = counts.index.map(lambda name: f"{name}: {STRATEGIES.get(name, '')}")
+    meant = counts.index.map(_strategy)
     yield picture(
         charts.stacked(counts.set_index(meant), unit="customers, by priority A, B, C"),
         f"What to do with each customer: most often {most}",

@@ -14,7 +14,7 @@ from ..tables.list_rows import GAIN, RISK
 from ..tables.safe_csv import read_table
 from . import words
 from .html import Card
-from .listed import REASON
+from .listed import REASON, past_of
 from .phrasing import raising
 from .summary import Findings, Inputs, decided_for, ours_of, sent
 
@@ -132,6 +132,8 @@ def _of_active(findings: Findings) -> tuple[str, ...]:
 def _lost_alone(findings: Findings) -> str:
     cells = findings.listed.cells
     lost = cells["customers"].sum() - cells["at_risk"].sum()
+    if past_of(cells) is None:
+        return f"{lost:,} customers count as lost; nothing tells what they were worth."
     return f"{lost:,} customers count as lost; the list orders them by what they were worth."
 
 

@@ -136,6 +136,11 @@ def read_listed(
     )
 
 
+def past_of(cells: pd.DataFrame) -> str | None:
+    """The column of `cells` that tells what customers were worth; None where none does."""
+    return next((name for name in PAST if name in cells and cells[f"{name}_known"].any()), None)
+
+
 def _rows(file: Path, columns: Sequence[str], kept: Experiment | None) -> Iterator[pd.DataFrame]:
     """Rows of the list, without what it says of offers to active customers."""
     if kept is None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from . import charts, words
 from .html import Block, picture, table, text
-from .listed import PAST
+from .listed import past_of
 from .summary import Findings
 
 
@@ -19,22 +19,28 @@ def lost(findings: Findings) -> Iterator[Block]:
     if rows.empty:
         return
     count = rows["customers"].sum()
-    past = next((name for name in PAST if name in rows and rows[f"{name}_known"].any()), None)
+    past = past_of(rows)
+    groups = rows.groupby("priority")["customers"].sum().reindex(["A", "B", "C"], fill_value=0)
+    start = (
+        "Start with those of priority A, and send an offer to a random half of them"
+        if groups["A"]
+        else "Nothing tells what they were worth, so nobody comes first. Send an offer to a random "
+        "half of some of them"
+    )
     yield text(
         f"{count:,} customers count as lost. No randomized experiment says what an offer does "
-        "to them, so none is recommended. Start with those of priority A, and send an offer to a "
-        "random half of them: the next run then tells what it brought."
+        f"to them, so none is recommended. {start}: the next run then tells what it brought."
     )
-    groups = rows.groupby("priority")["customers"].sum().reindex(["A", "B", "C"], fill_value=0)
-    yield picture(
-        charts.bars(
-            [f"{letter}: {PRIORITIES[letter]}" for letter in groups.index],
-            groups.tolist(),
-            unit="lost customers",
-            mark=(f"A: {PRIORITIES['A']}",),
-        ),
-        f"{groups['A']:,} of {count:,} lost customers come first",
-    )
+    if groups["A"]:
+        yield picture(
+            charts.bars(
+                [f"{letter}: {PRIORITIES[letter]}" for letter in groups.index],
+                groups.tolist(),
+                unit="lost customers",
+                mark=(f"A: {PRIORITIES['A']}",),
+            ),
+            f"{groups['A']:,} of {count:,} lost customers come first",
+        )
     if past is not None:
         noun = "margin" if past == "margin_total" else "spending"
         whole = rows[past].sum()

@@ -145,6 +145,8 @@ def test_hard_rules_come_before_any_gain():
         table = decide(rich, facts, personalize=personalize, tested=tested)
         offered = (table["recommended_offer"] == "discount").tolist()
         assert offered == [False, False, True, True, False, False]
+        assert table["strategy"].dropna().tolist() == ["end", "win back", "win back", "end"]
+        assert table["strategy"].isna().tolist() == [False, True, False, False, False, True]
     assert "lost 2 times" in table["reasons"][0]
     assert "less than 30 days ago" in table["reasons"][1]
     assert "no offer mends" in table["reasons"][4]
@@ -175,6 +177,7 @@ def test_without_an_experiment_there_are_risks_and_no_offers():
     table = decide(frame, facts, offers={})
     assert table["recommended_offer"].tolist()[2:] == ["none", "none"]
     assert table["recommended_offer"].isna().tolist() == [True, True, False, False]
+    assert table["strategy"].isna().all()  # nothing tells what anybody is worth
     worth = facts.assign(days_since_last_order=[9, 9, 20, 200], spend_360d=[1.0, 1, 1, 99])
     told = decide(frame, worth, offers={})
     assert told["strategy"].tolist()[2:] == ["end", "win back"]

@@ -40,20 +40,34 @@ def test_each_strategy_has_its_customer():
         {name: facts[name].to_numpy() for name in names[1:-1]},
         lost=(facts["population"] == LOST).to_numpy(),
         worth_winning=(facts["value"] > 100).to_numpy(),
+        judged=np.full(len(facts), True),
         limits=LIMITS,
     )
     assert found.tolist() == facts["expected"].tolist()
 
 
-def test_unknown_facts_trigger_no_rule():
+def test_of_whom_nothing_is_known_nothing_is_said():
     names = ("value", "cost_to_serve", "growth", "risk", "tenure_days")
     found = strategies(
-        dict.fromkeys(names, np.full(2, np.nan)),
-        lost=np.array([False, True]),
-        worth_winning=np.array([True, True]),
+        dict.fromkeys(names, np.full(3, np.nan)),
+        lost=np.array([False, True, True]),
+        worth_winning=np.array([True, True, False]),
+        judged=np.array([False, True, False]),
         limits=LIMITS,
     )
-    assert found.tolist() == ["harvest", "win back"]
+    assert found.tolist() == ["", "win back", ""]
+
+
+def test_at_a_risk_alone_nobody_is_called_of_little_value():
+    facts = {"value": np.nan, "cost_to_serve": np.nan, "growth": 0.3, "tenure_days": 400.0}
+    found = strategies(
+        {name: np.full(2, fact) for name, fact in facts.items()} | {"risk": np.array([0.9, 0.01])},
+        lost=np.full(2, False),
+        worth_winning=np.full(2, False),
+        judged=np.full(2, False),
+        limits=LIMITS,
+    )
+    assert found.tolist() == ["", "enhance"]
 
 
 def test_without_a_limit_nobody_is_valuable():
@@ -62,6 +76,7 @@ def test_without_a_limit_nobody_is_valuable():
         {name: np.array([fact]) for name, fact in facts.items()},
         lost=np.array([False]),
         worth_winning=np.array([False]),
+        judged=np.array([True]),
         limits=replace(LIMITS, high_value=None),
     )
     assert found.tolist() == ["harvest"]

@@ -1,8 +1,9 @@
 """What the report says of the lead of personal offers."""
 
+import pandas as pd
 import pytest
 
-from winback.pipelines.reporting.campaign import _verdict
+from winback.pipelines.reporting.campaign import _segments, _verdict
 
 ALL = {"over": "gift_for_all"}
 CLEAR, FAINT = ALL | {"gain_lo": 1.0, "gain_hi": 2.0}, ALL | {"gain_lo": -1.0, "gain_hi": 2.0}
@@ -26,3 +27,12 @@ WORSE = {"over": "pen_within_limits", "gain_lo": -2.0, "gain_hi": -1.0}
 )
 def test_the_lead_is_told_as_sure_as_it_is(decided, ours, told):
     assert told in _verdict(ours, decided | {"best_single": "gift"})
+
+
+def test_what_to_do_is_told_of_those_of_whom_something_is_known():
+    cells = pd.DataFrame({"strategy": ["end", None], "priority": ["B", "C"], "customers": [2, 9]})
+    chart, figures, _ = _segments(cells)
+    assert chart.headline == "What to do with each customer: most often not known"
+    assert [row["cells"][0]["text"] for row in figures.rows] == ["not known", "end"]
+    (said,) = _segments(cells.tail(1))
+    assert "nothing tells what they are worth" in said.text

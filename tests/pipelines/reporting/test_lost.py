@@ -48,3 +48,13 @@ def test_they_have_a_chapter_without_an_experiment(tmp_path):
     cells = [[cell["text"] for cell in row["cells"]] for row in discounts.rows]
     assert cells == [["10%", "1"], ["15%", "1"]]
     assert not re.search(r"\bend\b", said)
+
+
+def test_nobody_comes_first_where_nothing_tells_what_they_were_worth():
+    cells = pd.DataFrame(
+        {"population": "lost", "customers": [7], "priority": "C", "discount": pd.Series([None])}
+    )
+    listed = SimpleNamespace(cells=cells)
+    blocks = list(lost(SimpleNamespace(listed=listed, source=SimpleNamespace(currency="$"))))
+    (block,) = blocks
+    assert "Nothing tells what they were worth, so nobody comes first" in block.text

@@ -1,11 +1,12 @@
-"""What a budget earns: our allocation beside the usual ways to choose whom to win back.
+"""What a budget earns: our choice beside the usual ways to choose whom to win back.
 
     python benchmarks/policy.py [--quick]
 
 A simulated experiment (sources/kumar.yaml) is split at random: the win-back models learn from one
 half, every policy decides about the other, and the simulator's truth says what each decision
 earns and costs. Budgets are shares of what the best single offer for all would cost. Two more
-tables: the allocation's distance to the linear program, and its seconds on 100,000 customers.
+tables: how far the choice within limits is from the linear program, and its seconds on 100,000
+customers.
 One thread. Means and 95% intervals over random halves (they share one simulated world).
 """
 
@@ -19,6 +20,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -30,7 +32,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 from scipy.stats import t as student
 
-from winback.models.decision.allocation import allocate
+from winback.models.decision.limit_prices import limit_prices
 from winback.models.formula.formula import evaluate
 from winback.models.offers import expected_costs, with_control
 from winback.models.returns.returns import fit_winback
@@ -105,6 +107,12 @@ def in_order(order: Table, option: int | Table, cost: Table, budget: float) -> T
     return chosen
 
 
+def within(gain: Table, cost: Table, **limits: Any) -> Table:
+    """The option of each customer that is worth most at the prices of the limits."""
+    money, prices = limit_prices(gain, cost, **limits)
+    return np.argmax(gain - money * cost - prices, axis=1)
+
+
 def policies(
     chance: Table, gain: Table, cost: Table, truth: tuple[Table, Table, Table], seed: int
 ) -> dict[str, Callable[[float], Table]]:
@@ -116,7 +124,7 @@ def policies(
     likeliest = 1 + np.argmax(chance[:, 1:], axis=1)
     by_likeliest = np.argsort(-chance.max(axis=1), kind="stable")
     return {
-        "ours": lambda budget: allocate(gain, cost, budget=budget),
+        "ours": lambda budget: within(gain, cost, budget=budget),
         "best single offer, at random": lambda budget: in_order(shuffled, single, cost, budget),
         "best single, least likely to return": lambda budget: in_order(
             by_risk, single, cost, budget
@@ -127,7 +135,7 @@ def policies(
         "likeliest offer, likeliest response": lambda budget: in_order(
             by_likeliest, likeliest, cost, budget
         ),
-        "oracle": lambda budget: allocate(truth[1], truth[2], budget=budget),
+        "oracle": lambda budget: within(truth[1], truth[2], budget=budget),
     }
 
 
@@ -223,10 +231,10 @@ def distance_to_linear_program(cases: int) -> None:
             ("budget and capacities", np.array([np.inf, rows // 6, rows // 8, rows // 5])),
         ):
             room = np.where(np.isinf(capacity), rows, capacity)
-            chosen = allocate(gain, cost, budget=budget, capacity=capacity)
+            chosen = within(gain, cost, budget=budget, capacity=capacity)
             gap = linear_program(gain, cost, budget, room) - gain[np.arange(rows), chosen].sum()
             worst[name] = max(worst[name], gap / gain.max())
-    print(f"\nallocation against the linear program, {cases} cases of 30 to 220 customers")
+    print(f"\nwithin limits, against the linear program, {cases} cases of 30 to 220 customers")
     for name, gap in worst.items():
         print(f"  {name}: at most {gap:.2f} of one customer's largest gain below the bound")
 
@@ -241,7 +249,7 @@ def seconds(rows: int) -> None:
         ("budget and capacities", {"budget": 2.0 * rows, "capacity": capacity}),
     ):
         begun = time.process_time()
-        allocate(gain, cost, **limits)
+        within(gain, cost, **limits)
         print(f"  {name}: {time.process_time() - begun:.2f}")
 
 

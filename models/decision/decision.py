@@ -53,7 +53,7 @@ class Decision:
     draws, strategy, priority
         Who is held out or explores; thresholds; cut points of "active" and of "lost" customers.
     prices
-        Those with which the last allocation kept to the budget and the capacities.
+        Those at which the list kept to the budget and the capacities (see `limit_prices`).
     population
         Whom it is on: customers who are "lost", or who are "active" and may be kept.
     retention

@@ -15,11 +15,11 @@ import pandas as pd
 
 from ..offers import Offer
 from ..total_return import best_rate
-from .allocation import limit_prices
 from .decision import OBJECTIVES, Decision, Prices
 from .draws import Draws, draw
 from .eligibility import Rules
 from .evidence import KindsTested
+from .limit_prices import limit_prices
 from .recommend import expected_gain, facts_of, is_lost, stakes, weigh
 from .strategy import StrategyLimits, learn_priorities
 
@@ -97,8 +97,7 @@ def learn_decision(
     limits
         They hold for those who are left after the holdout, the offers to explore counted in.
         Prices give customers who are alike the same answer, so that a few offers of a limit may
-        stay unused; a campaign that must use all of it calls `allocation.allocate` with the whole
-        population.
+        stay unused.
     retention
         What the experiment among active customers says, if there was one. Of the rules only those
         on contacts, profit and harm hold for them. The limits hold for both populations together.

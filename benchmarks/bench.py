@@ -58,12 +58,9 @@ BENCHMARKS = {
         ("--rows", "8000", "--seeds", "10", *METALEARNERS),
     ),
     "sizes": Benchmark(
-        "zoo", ("--seeds", "1", *MONEY, *METALEARNERS), ("--seeds", "10", *METALEARNERS)
-    ),
-    "forest": Benchmark(
         "zoo",
-        ("--rows", "20000", "--seeds", "1", *MONEY, "--peers", FOREST),
-        ("--seeds", "10", "--peers", FOREST),
+        ("--seeds", "1", *MONEY, *METALEARNERS, FOREST),
+        ("--seeds", "10", *METALEARNERS, FOREST),
     ),
     "perpetual": Benchmark(
         "zoo",

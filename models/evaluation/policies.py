@@ -21,7 +21,7 @@ from ..intervals import Estimate, mean_estimate, paired_difference, ratio_scores
 from ..offers import Offer, chances_of, expected_costs, with_control
 from ..total_return import best_at, best_rate
 from .offpolicy import offer_scores
-from .personal_gain import is_evident, pooled_means
+from .personal_gain import is_evident, is_likely, pooled_means
 
 TREAT_NONE = "treat_none"
 FOR_ALL, WITHIN_LIMITS = "_for_all", "_within_limits"  # one offer, to all or to as many as may be
@@ -277,12 +277,13 @@ def decide(graded: Graded, *, ships: Graded | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        best_single (may be the control), personalize (personal offers gain over it);
+        best_single (may be the control), personalize (personal offers gain over it, see
+        `is_likely`);
         of the rows `ships`: evidence (personal offers are sent and their gain over the offer that
         is best for all there lies beyond the noise, see `is_evident`), gain, gain_error, n.
     """
     best, gain = _lead(graded)
-    personalize = bool(gain.value > 0)
+    personalize = is_likely(gain.value, gain.se, gain.units)
     shown = gain if ships is None else _lead(ships)[1]
     return {
         "best_single": graded.names[best],

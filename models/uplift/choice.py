@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..evaluation.personal_gain import is_evident, pooled_means
+from ..evaluation.personal_gain import is_evident, is_likely, pooled_means
 from ..intervals import mean_estimate
 from .doses import rising_means, smallest_best
 from .learners import Experiment
@@ -35,7 +35,7 @@ class Choice:
     gain, gain_se
         The gain and its standard error.
     personalizes
-        Whether there is a gain, by tempered outcomes.
+        Whether a gain is likely, by tempered outcomes.
     evident
         Whether the mean gain by all stacks lies beyond the noise, too.
     """
@@ -85,7 +85,8 @@ def choose(
     by_first = is_evident(*mean_score(experiment, gained[0]), units)
     taken = -1 if evident and not by_first else 0
     gain, error = mean_score(experiment, gained[taken])
-    personalizes = mean_score(experiment, (moves[taken] * tempered).sum(axis=1))[0] > 0
+    by_tempered = mean_score(experiment, (moves[taken] * tempered).sum(axis=1))
+    personalizes = is_likely(*by_tempered, units)
     return Choice(
         single=single,
         averages=averages,

@@ -190,9 +190,9 @@ def policies(inputs: Inputs, findings: Findings) -> Iterator[Block]:
         "Each policy is valued on customers of the experiment whom the graded models have not seen "
         f"(doubly robust, {findings.level:.0%} intervals); ours as it is deployed, after rules and "
         "limits. Gains are paired, customer by customer; an interval that contains zero is within "
-        "noise. Personal offers are sent where they gain on out-of-fold rows. That gain is called "
-        "evident where a one-sided test at 5% says so on all rows that the models learn from, "
-        "each forecast without itself; these are more than the held-out ones below."
+        "noise. Personal offers are sent where they are likely to gain, by out-of-fold rows. That "
+        "gain is called evident where a one-sided test at 5% says so on all rows that the models "
+        "learn from, each forecast without itself; these are more than the held-out ones below."
     )
     # The objective of the campaign comes first.
     graded = dict(list(findings.policies.groupby("objective", sort=False)))

@@ -50,7 +50,7 @@ BENCHMARKS = pd.DataFrame(
 def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary_out: Path) -> None:
     """Write the page and the summary."""
     findings = _findings(source, params, inputs, out)
-    far = distances(inputs.features, warn=params.report.drift_warn, alarm=params.report.drift_alarm)
+    far = distances(inputs.features)
     with step("report"):
         chapters = [
             Chapter(name, title, blocks)
@@ -157,7 +157,7 @@ def _chapters(
         if (inputs.features / "sensitivity.parquet").exists():
             yield "definition", "When a customer counts as lost", list(_definition(inputs))
     yield "fairness", "Whom the offers reach", list(fairness(inputs))
-    yield "drift", "How today's customers differ", list(drifted(params, far))
+    yield "drift", "How today's customers differ", list(drifted(far))
     yield "data", "The data", list(_data(inputs))
 
 

@@ -20,9 +20,7 @@ Counts: TypeAlias = Mapping[str, Pairs]
 Bins: TypeAlias = Mapping[str, np.ndarray | None]
 
 
-def drift(
-    reference: pd.DataFrame, current: pd.DataFrame, *, warn: float = WARN, alarm: float = ALARM
-) -> pd.DataFrame:
+def drift(reference: pd.DataFrame, current: pd.DataFrame) -> pd.DataFrame:
     """Effect-size distance of each feature of `current` from `reference`; no p-values.
 
     `distance` is the population stability index: sum of (p - q) * log(p / q) over bins, where a
@@ -34,26 +32,20 @@ def drift(
     ----------
     reference, current
         Features only; columns of `reference` that `current` lacks are an error, others ignored.
-    warn, alarm
-        Thresholds of `distance`.
 
     Returns
     -------
     DataFrame
         One row per feature, largest distance first: feature, distance, shift (Wasserstein
         distance in standard deviations of the reference; NaN for a category or where there is no
-        spread), missing_reference, missing_current (shares), level ('ok', 'warn', 'alarm').
+        spread), missing_reference, missing_current (shares), level ('ok', from `WARN` on 'warn',
+        from `ALARM` on 'alarm').
 
     Raises
     ------
     ValueError
-        If a column is missing, a frame is empty, or thresholds are not 0 < warn <= alarm.
+        If a column is missing or a frame is empty.
     """
-    if not 0 < warn <= alarm:
-        raise ValueError(
-            f"drift: thresholds must be 0 < warn <= alarm, found {warn} and {alarm}; "
-            "correct them in params.yaml"
-        )
     absent = [str(name) for name in reference.columns if name not in current.columns]
     if absent:
         raise ValueError(
@@ -66,7 +58,7 @@ def drift(
             "check the source"
         )
     counts = counted(bins_of(reference), current)
-    table = distances(reference, counts, warn=warn, alarm=alarm)
+    table = distances(reference, counts)
     sides = [(reference[name], current[name]) for name in table["feature"]]
     table["shift"] = [_shift_of(before, after) for before, after in sides]
     table["missing_reference"] = [float(before.isna().mean()) for before, _ in sides]
@@ -103,14 +95,12 @@ def added(parts: Iterable[Counts]) -> Counts:
     return {feature: list(bins.items()) for feature, bins in sums.items()}
 
 
-def distances(
-    reference: pd.DataFrame, counts: Counts, *, warn: float = WARN, alarm: float = ALARM
-) -> pd.DataFrame:
+def distances(reference: pd.DataFrame, counts: Counts) -> pd.DataFrame:
     """As `drift` does, feature, distance and level only, from counts of the other side."""
     own = counted(bins_of(reference), reference)
     rows = [(name, _stability_index(own[name], counts[name])) for name in own]
     table = pd.DataFrame(rows, columns=["feature", "distance"])
-    table["level"] = [LEVELS[step] for step in np.digitize(table["distance"], [warn, alarm])]
+    table["level"] = [LEVELS[step] for step in np.digitize(table["distance"], [WARN, ALARM])]
     return table.sort_values(["distance", "feature"], ascending=[False, True], ignore_index=True)
 
 

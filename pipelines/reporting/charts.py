@@ -247,7 +247,7 @@ def histogram(table: pd.DataFrame, edges: np.ndarray, *, unit: str, percent: boo
 LIGHTS = {"alarm": (SERIES[4], "alarm"), "warn": (SERIES[1], "look"), "ok": (SERIES[3], "alike")}
 
 
-def lights(table: pd.DataFrame, *, warn: float, alarm: float) -> str:
+def lights(table: pd.DataFrame, *, limits: Sequence[float]) -> str:
     """Distances (columns feature, distance, level) as bars in the colours of a traffic light."""
     figure, axes = one_panel(height=1.1 + 0.3 * len(table))
     names = [short(name) for name in table["feature"]]
@@ -256,7 +256,7 @@ def lights(table: pd.DataFrame, *, warn: float, alarm: float) -> str:
         mine = (table["level"] == level).to_numpy()
         if mine.any():
             axes.barh(places[mine], table["distance"][mine], color=colour, height=0.66, label=word)
-    for limit in (warn, alarm):
+    for limit in limits:
         axes.axvline(limit, color=INK, linewidth=0.8, linestyle=":")
     axes.set_yticks(places, names)
     axes.set_xlabel("distance from the training set; dotted: look, alarm")

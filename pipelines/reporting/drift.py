@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from ...models.evaluation.drift import drift
-from ..settings.params import Report
+from ...models.evaluation.drift import ALARM, WARN, drift
 from ..storage.stage_outputs import read_dictionary
 from ..tables.even_rows import even_rows
 from . import charts
@@ -29,7 +28,7 @@ COLUMNS = {
 LEARNED_FROM = {"active": ("churn", "leaving"), "lost": ("winback", "coming back")}
 
 
-def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.DataFrame]:
+def distances(features: Path) -> dict[str, pd.DataFrame]:
     """Distance of every feature of today's customers from the training set, by population.
 
     Returns
@@ -48,7 +47,7 @@ def distances(features: Path, *, warn: float, alarm: float) -> dict[str, pd.Data
         before = even_rows(path, most=ROWS, columns=names)
         today = even_rows(current, most=ROWS, columns=names, population=population)
         if len(today):
-            tables[population] = drift(before, today, warn=warn, alarm=alarm)
+            tables[population] = drift(before, today)
     return tables
 
 
@@ -57,14 +56,14 @@ def alarms(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
     return {name: int((rows["level"] == "alarm").sum()) for name, rows in tables.items()}
 
 
-def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
+def drifted(tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
     """The features farthest away, for each population that has a training set."""
     if not tables:
         return
     yield text(
         "A model answers for customers like those it learned from. The distance is the population "
-        f"stability index, an effect size: from {params.drift_warn:g} on look at the feature, from "
-        f"{params.drift_alarm:g} on do not trust the answer before you know why. The shift is in "
+        f"stability index, an effect size: from {WARN:g} on look at the feature, from "
+        f"{ALARM:g} on do not trust the answer before you know why. The shift is in "
         "standard deviations of the training set. Features that count from the beginning of the "
         f"data grow older with it. Where a side has more than {ROWS:,} rows, so many of them, "
         "evenly spaced, are compared."
@@ -76,7 +75,7 @@ def drifted(params: Report, tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
             for level, word in (("alarm", "in alarm"), ("warn", "to look at"), ("ok", "alike"))
         )
         yield picture(
-            charts.lights(rows.head(SHOWN), warn=params.drift_warn, alarm=params.drift_alarm),
+            charts.lights(rows.head(SHOWN), limits=(WARN, ALARM)),
             f"The {population}, against the training set of {LEARNED_FROM[population][1]}: "
             f"{counted}",
         )

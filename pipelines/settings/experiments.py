@@ -40,8 +40,6 @@ class Experiment:
         Cost of tailoring, for each customer contacted in that arm.
     outcome
         What a return is called in reports.
-    value
-        What the value of a return is called in reports.
     observational
         Offers were targeted, not drawn at random: `winback readout` adjusts and bounds the
         effects, and no list is made from them.
@@ -57,7 +55,6 @@ class Experiment:
     tailored: Mapping[str, str] = field(default_factory=dict)
     tailoring_cost: float = 0.0
     outcome: str = "returned"
-    value: str = "value"
     observational: bool = False
 
     def __post_init__(self) -> None:

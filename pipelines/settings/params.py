@@ -123,18 +123,9 @@ class Promote:
 
 @dataclass(frozen=True)
 class Report:
-    """Size of the tables of customers in the report, and which drift of a feature it points out."""
+    """Size of the tables of customers in the report."""
 
     rows: Annotated[int, Field(ge=0)]
-    drift_warn: Positive
-    drift_alarm: Positive
-
-    def __post_init__(self) -> None:
-        if self.drift_warn > self.drift_alarm:
-            raise ValueError(
-                f"drift_warn must be at most drift_alarm, found {self.drift_warn:g} and "
-                f"{self.drift_alarm:g}"
-            )
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,6 @@ import pytest
 
 from winback.pipelines.reporting import drift as report_drift
 from winback.pipelines.reporting.drift import distances, drifted
-from winback.pipelines.settings.params import Report
-
-PARAMS = Report(rows=5, drift_warn=0.1, drift_alarm=0.25)
 
 
 @pytest.fixture
@@ -33,7 +30,7 @@ def features(tmp_path: Path) -> Path:
 
 
 def test_each_population_is_held_against_its_own_training_set(features: Path) -> None:
-    found = distances(features, warn=0.1, alarm=0.25)
+    found = distances(features)
     levels = {
         name: dict(zip(rows.feature, rows.level, strict=True)) for name, rows in found.items()
     }
@@ -43,26 +40,18 @@ def test_each_population_is_held_against_its_own_training_set(features: Path) ->
     }
 
 
-def test_thresholds_come_from_the_params(features: Path) -> None:
-    patient = distances(features, warn=50.0, alarm=99.0)
-    assert {level for rows in patient.values() for level in rows["level"]} == {"ok"}
-
-
 def test_a_sample_sees_the_same_drift_every_time(
     features: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_drift, "ROWS", 300)
-    once, again = (distances(features, warn=0.1, alarm=0.25)["active"] for _ in range(2))
+    once, again = (distances(features)["active"] for _ in range(2))
     pd.testing.assert_frame_equal(once, again)
     assert list(once["level"]) == ["alarm", "ok"]
 
 
 def test_without_a_training_set_there_is_no_chapter(features: Path) -> None:
-    limits = {"warn": 0.1, "alarm": 0.25}
-    assert (
-        len(list(drifted(PARAMS, distances(features, **limits)))) == 5
-    )  # a sentence, and a chart and a table each
+    assert len(list(drifted(distances(features)))) == 5  # a sentence, and a chart and a table each
     (features / "churn.parquet").unlink()
-    assert list(distances(features, warn=0.1, alarm=0.25)) == ["lost"]
+    assert list(distances(features)) == ["lost"]
     (features / "winback.parquet").unlink()
-    assert list(drifted(PARAMS, distances(features, **limits))) == []
+    assert list(drifted(distances(features))) == []

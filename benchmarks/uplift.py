@@ -49,10 +49,14 @@ PEERS = (
 SLOW = PEERS[-2:]
 
 
-def ours(table: Table, *, each: bool) -> tuple[dict[str, pd.DataFrame], dict[str, list[float]]]:
+def ours(
+    table: Table, *, each: bool
+) -> tuple[dict[str, pd.DataFrame], dict[str, list[float]], dict[str, np.ndarray]]:
     """Effects of our ensemble (and of each learner alone) on the rows to score, CPU seconds.
 
-    Where offers are doses of one thing, the ensemble is told so, and once more it is not.
+    And what is recommended: the greatest effect, or one offer for all. With costs, which the
+    estimator does not know, it is left to `judge`. Where offers are doses of one thing, the
+    ensemble is told so, and once more it is not.
     """
     runs: dict[str, tuple[str, ...] | None] = {"winback": None}
     if table.doses:
@@ -60,7 +64,7 @@ def ours(table: Table, *, each: bool) -> tuple[dict[str, pd.DataFrame], dict[str
     if each:
         amounts = len(np.unique(table.outcome)) > 2
         runs |= {f"winback {name}": (name,) for name in LEARNERS if name != "two_part" or amounts}
-    effects, seconds = {}, {}
+    effects, seconds, recommended = {}, {}, {}
     for name, learners in runs.items():
         started = time.process_time()
         doses = None if name == UNTOLD else table.doses
@@ -69,7 +73,9 @@ def ours(table: Table, *, each: bool) -> tuple[dict[str, pd.DataFrame], dict[str
         fitted = time.process_time()
         effects[name] = model.predict(table.score)
         seconds[name] = [fitted - started, time.process_time() - fitted]
-    return effects, seconds
+        if not table.costs:
+            recommended[name] = model.recommend(table.score)
+    return effects, seconds, recommended
 
 
 def rules(table: Table) -> dict[str, pd.DataFrame]:
@@ -104,8 +110,12 @@ def rules(table: Table) -> dict[str, pd.DataFrame]:
     return found
 
 
-def judge(table: Table, effects: pd.DataFrame) -> dict[str, float]:
-    """Accuracy where the truth is known, and the value of choosing the greatest effect.
+def judge(
+    table: Table, effects: pd.DataFrame, recommended: np.ndarray | None = None
+) -> dict[str, float]:
+    """Accuracy where the truth is known, and the value of what is recommended.
+
+    By default that is the offer of the greatest effect after its cost.
 
     `gain over none` and `gain over single` are that value less the one of sending nothing, and of
     the offer that truly is best for all, as shares of what the best possible choice gains.
@@ -114,6 +124,8 @@ def judge(table: Table, effects: pd.DataFrame) -> dict[str, float]:
     values = effects.to_numpy()
     costs = np.array([(table.costs or {}).get(name, 0.0) for name in (CONTROL, *offers)])
     chosen = (np.column_stack([np.zeros(len(values)), values]) - costs).argmax(axis=1)
+    if recommended is not None:
+        chosen = pd.Index([CONTROL, *offers]).get_indexer(pd.Index(recommended))
     rows = np.arange(len(values))
     if table.truth is None:
         scores = _scores(table, [CONTROL, *offers])
@@ -253,11 +265,11 @@ def compare(
     records = []
     for seed in range(seeds):
         table = tables(seed)
-        effects, seconds = ours(table, each=each)
+        effects, seconds, recommended = ours(table, each=each)
         others, other_seconds = run_peers(table, peers, kept)
         for name, found in {**effects, **others, **rules(table)}.items():
             fit, predict = (seconds | other_seconds).get(name, [np.nan, np.nan])
-            record = {"method": name, "seed": seed, **judge(table, found)}
+            record = {"method": name, "seed": seed, **judge(table, found, recommended.get(name))}
             records.append(record | {"fit s": fit, "score s": predict})
         frame = pd.DataFrame(records)
     qinis = [column for column in frame if column.startswith("qini ")]

@@ -146,8 +146,6 @@ def _chances(
     base = f"{chances}{arms[0]}"
     found: dict[str, Expression] = {base: ["interp", xs, ys, ["ref", f"mean_{arms[0]}"]]}
     for arm in arms[1:]:
-        # As fitted: what `best_offer_ahead` changes for returns must not change profit.
-        found[f"uplift_{arm}"] = ["sum", [1.0, ["ref", f"raw_{arm}"]]]
         raw: Expression = ["sum", [1.0, ["ref", base]], [1.0, ["ref", f"uplift_{arm}"]]]
         found[f"{chances}{arm}"] = ["clip", 0.0, 1.0, raw]
     return found
@@ -191,7 +189,7 @@ def _held_out_return(
     chance = np.interp(uplift.means_[:, 0], xs, ys)
     outputs = {f"{chances}{uplift.control_}": chance}
     for arm in uplift.offers_:
-        effect = uplift.held_out_raw_[arm].to_numpy()
+        effect = uplift.held_out_[arm].to_numpy()
         outputs[f"{chances}{arm}"] = np.clip(chance + effect, 0.0, 1.0)
         outputs[f"uplift_{arm}"] = effect
     return pd.DataFrame(outputs, index=uplift.held_out_.index)

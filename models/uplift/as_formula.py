@@ -9,7 +9,6 @@ import numpy as np
 
 from ..formula.formula import Expression, Formula
 from ..formula.sharing import share_parts
-from .best_offer_ahead import Lead
 from .learners import X_SHAPES, Experiment, Models
 from .stacking import Stack
 
@@ -22,8 +21,6 @@ def uplift_formula(
     stack: Stack,
     averages: np.ndarray,
     shares: Mapping[str, float],
-    single: int,
-    leads: Mapping[int, Lead],
 ) -> Formula:
     """The formula with outputs `uplift_<offer>` and `mean_<offer>`.
 
@@ -37,9 +34,6 @@ def uplift_formula(
         (offers,) average effects around which those of customers vary.
     shares
         Share of each outcome learner in the means.
-    single, leads
-        `leads` keep the offer of code `single` ahead (see `best_offer_ahead`); empty: effects as
-        they are. The effects before it are the expressions `raw_<offer>`.
     """
     boosters: dict[str, str] = {}
     expressions: dict[str, Expression] = {}
@@ -69,8 +63,7 @@ def uplift_formula(
             for weight, other in zip(weights.tolist(), arms[1:], strict=True):
                 if weight:
                     terms.append([weight, ["ref", f"effect_{name}_{other}"]])
-        expressions[f"raw_{offer}"] = ["sum", [1.0, ["const", constant]], *terms]
-    expressions |= _kept_ahead(arms, single, leads)
+        expressions[f"uplift_{offer}"] = ["sum", [1.0, ["const", constant]], *terms]
     expressions |= _means(arms, shares, binary=experiment.binary)
     outputs = [f"uplift_{offer}" for offer in arms[1:]] + [f"mean_{arm}" for arm in arms]
     return share_parts(
@@ -98,29 +91,3 @@ def _means(
         plain: Expression = ["sum", [1.0, control], [1.0, ["ref", f"uplift_{offer}"]]]
         means[f"mean_{offer}"] = ["clip", 0.0, 1.0, plain] if binary else plain
     return means
-
-
-def _kept_ahead(
-    arms: Sequence[str], single: int, leads: Mapping[int, Lead]
-) -> dict[str, Expression]:
-    """Effects `uplift_<offer>`, with the leads of one offer mapped."""
-    raw: list[Expression] = [["const", 0.0], *(["ref", f"raw_{arm}"] for arm in arms[1:])]
-    if not leads:
-        return {
-            f"uplift_{arm}": ["sum", [1.0, effect]]
-            for arm, effect in zip(arms[1:], raw[1:], strict=True)
-        }
-    mapped: dict[int, Expression] = {
-        code: [
-            "interp",
-            list(lead.xs),
-            list(lead.ys),
-            ["sum", [1.0, raw[single]], [-1.0, raw[code]]],
-        ]
-        for code, lead in leads.items()
-    }
-    best: Expression = ["ref", f"uplift_{arms[single]}"] if single else raw[0]
-    return {
-        f"uplift_{arm}": mapped[0] if code == single else ["sum", [1.0, best], [-1.0, mapped[code]]]
-        for code, arm in enumerate(arms[1:], start=1)
-    }

@@ -6,8 +6,7 @@ and offers by customer wherever that gains on them over the best single offer fo
 gain is evident is reported separately. The learners are weighed twice: from the base learner on,
 which has been shrunk already, and from the stumps on, which find in fewer rows what one threshold
 decides, and something in nothing, too; these choose where a gain is evident, but not with the
-others. Where there is no gain, no other offer is shown as better than the best single one (see
-`best_offer_ahead`).
+others. Effects are told as they were learned, whether or not a choice by them gains.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from ..formula.formula import encode, evaluate, learn_columns
 from ..groups import drawn_units
 from ..offers import check_doses
 from .as_formula import uplift_formula
-from .best_offer_ahead import keep_ahead, learn_leads
 from .choice import choose, mean_scores
 from .cross_fitting import (
     aipw_scores,
@@ -95,7 +93,6 @@ class OfferUplift(BaseEstimator):
     gain_, gain_se_ : float, gain of the personal choice over it on out-of-fold rows, and how far
         that may lie from the gain on new customers (standard error, Nadeau & Bengio 2003)
     held_out_ : DataFrame of out-of-fold effects in the row order of X
-    held_out_raw_ : DataFrame, the same before the best single offer is kept ahead
     scores_ : ndarray (rows, 1 + offers) of AIPW scores, control first, in the row order of X
     means_ : ndarray (rows, 1 + offers) of out-of-fold outcome means, in the row order of X
     propensity_ : ndarray (rows,) of the probabilities of the offers that were sent
@@ -276,10 +273,7 @@ class OfferUplift(BaseEstimator):
         self.gain_ = choice.gain
         self.gain_se_ = choice.gain_se * (1.0 + self.folds / (self.folds - 1.0)) ** 0.5
         self.personalizes_, self.evident_ = choice.personalizes, choice.evident
-        leads = {} if self.personalizes_ else learn_leads(mean, single)
         offers = list(self.offers_)
-        self.held_out_raw_ = pd.DataFrame(mean[back], columns=offers, index=index)
-        mean = keep_ahead(mean, single, leads) if leads else mean
         self._record(experiment, scores, pd.DataFrame(mean, columns=offers), averages)
         self.held_out_ = pd.DataFrame(mean[back], columns=offers, index=index)
         self.scores_ = scores[back]
@@ -295,8 +289,6 @@ class OfferUplift(BaseEstimator):
             stack=stack,
             averages=averages,
             shares=shares,
-            single=single,
-            leads=leads,
         )
 
     def _record(

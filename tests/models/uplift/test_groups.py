@@ -84,7 +84,7 @@ def test_weighted_rows_are_told_the_effects_that_the_shipped_formula_tells():
     outcome = effect + rng.normal(size=3_000)
     frame = pd.DataFrame({"x": x})
     model = OfferUplift(folds=2).fit(frame, outcome, offer=offer, sample_weight=weight)
-    told = np.average(model.held_out_raw_, axis=0, weights=weight)
+    told = np.average(model.held_out_, axis=0, weights=weight)
     np.testing.assert_allclose(told, model.average_effects_["effect"], atol=1e-9)
     assert model.personalizes_
     assert set(model.recommend(pd.DataFrame({"x": [0, 1]}))) == {"a", "b"}

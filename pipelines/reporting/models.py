@@ -295,9 +295,12 @@ def _profit_by_cutoff(inputs: Inputs) -> Iterator[Block]:
             x_unit="share of customers contacted, the likeliest to leave first",
             y_unit="profit per customer",
         ),
-        f"Contact the {best:.1%} likeliest to leave, not everybody"
-        if 0 < best < 1
-        else ("At these costs it pays to contact nobody" if best == 0 else "Contact everybody"),
+        "At the costs supposed below it would pay to contact "
+        + (
+            f"the {best:.1%} likeliest to leave, not everybody"
+            if 0 < best < 1
+            else ("nobody" if best == 0 else "everybody")
+        ),
         _best_cutoff(cutoffs),
     )
 

@@ -75,10 +75,6 @@ def made_from(source: Source, *settings: Any) -> str:
     described = asdict(source)
     for name in ("title", "about", "where_to_get", "currency", "path", "views", "tables"):
         del described[name]
-    if source.retention is None:
-        del described["retention"]  # whoever has none keeps the digest of before
-    if source.experiment and not source.experiment.doses:
-        del described["experiment"]["doses"]  # as it was before there were any
     if source.campaigns:
         described["campaigns"] = str(source.campaigns.folder)
     queries = {name: _as_written(table) for name, table in source.queries.items()}

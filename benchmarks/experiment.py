@@ -73,7 +73,7 @@ def false_alarms(people: Customers, runs: int, rows: int) -> pd.DataFrame:
             scores = arm_scores(outcomes, labels, arms, design=facts)
             for at, what in enumerate(("returned", "profit")):
                 tests = [
-                    estimate_row(scores[k, :, at] - scores[0, :, at], None, 0.95)["p_value"]
+                    estimate_row(scores[k, :, at] - scores[0, :, at], None)["p_value"]
                     for k in range(1, 5)
                 ]
                 found[what, adjusted].append(tests[0] < 0.05)

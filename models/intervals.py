@@ -193,16 +193,3 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 def detectable_effect(se: Any) -> Any:
     """Smallest true effect, by standard error, that a two-sided test at 5% notices 4 times in 5."""
     return float(ndtri(1 - 0.05 / 2) + ndtri(0.8)) * se
-
-
-def detectable_difference(spread: float, rows: int, rows_control: int) -> float:
-    """Smallest true difference of two arms' means that a test at 5% notices 4 times in 5.
-
-    Parameters
-    ----------
-    spread
-        Standard deviation of the outcome within an arm.
-    rows, rows_control
-        Rows in the two arms.
-    """
-    return float(detectable_effect(spread * np.sqrt(1 / rows + 1 / rows_control)))

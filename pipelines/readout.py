@@ -245,7 +245,7 @@ def _observational(
     sent = frame["offer"].astype(str).to_numpy(dtype=object)
     contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
     used = {name: cost for name, cost in contact.items() if name in set(sent)}
-    outcomes = outcome_columns(frame, sent, contact_cost=used, further=())
+    outcomes = outcome_columns(frame, sent, contact_cost=used)
     tables = [
         adjusted_effects(
             rows[names],

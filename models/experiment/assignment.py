@@ -149,7 +149,6 @@ def compare_sizes(
     frame: pd.DataFrame,
     *,
     planned: Mapping[str, float] | None,
-    assigned: Mapping[str, int] | None,
     alpha: float,
 ) -> tuple[SampleRatio, tuple[str, ...]]:
     """Sizes of the arms against the plan, counted in what was drawn, and what was assumed for it.
@@ -172,17 +171,17 @@ def compare_sizes(
         groups = frame.groupby([groups, "campaign"], dropna=False).ngroup().to_numpy()
     frame = frame.iloc[drawn_units(frame["arm"].to_numpy(), groups)]
     if planned is not None:
-        ratio = sample_ratio(frame["arm"], planned, alpha=alpha, assigned=assigned)
+        ratio = sample_ratio(frame["arm"], planned, alpha=alpha)
         if chances is not None:
             _check_plan(chances, planned)
         return ratio, ()
     if chances is not None:
-        return sample_ratio(frame["arm"], chances, alpha=alpha, assigned=assigned), ()
+        return sample_ratio(frame["arm"], chances, alpha=alpha), ()
     if policies:
         names = sorted(set(frame["arm"]))
         equal = dict.fromkeys(names, 1 / len(names))
         note = "planned shares were not given: arms of equal size are assumed"
-        return sample_ratio(frame["arm"], equal, alpha=alpha, assigned=assigned), (note,)
+        return sample_ratio(frame["arm"], equal, alpha=alpha), (note,)
     names = sorted(set(frame["offer"]))
     sent, propensity = frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy()
     _check_sum_of_chances(propensity, len(names))

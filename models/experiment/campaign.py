@@ -148,7 +148,7 @@ def _effects(
     """The effect table of one offer, or of all, on those for whom it was chosen."""
     sent, chance = frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy(dtype=float)
     costs = {offer: cost for offer, cost in (contact_cost or {}).items() if offer in set(sent)}
-    outcomes = outcome_columns(frame, sent, contact_cost=costs, further=())
+    outcomes = outcome_columns(frame, sent, contact_cost=costs)
     labels = np.where(sent == control, control, np.where(sent == chosen, name, "another offer"))
     compared = (labels == control) | (labels == name)
     check_cells(frame[compared], minimum_rows=1, lowest_propensity=0.01)

@@ -28,7 +28,7 @@ class ArmScores:
         Names of the outcomes.
     scores
         Shape (arms, rows, outcomes); see `effects.arm_scores`.
-    clusters, level
+    clusters
         As in `intervals.mean_estimate`.
     """
 
@@ -36,7 +36,6 @@ class ArmScores:
     outcomes: tuple[str, ...]
     scores: np.ndarray
     clusters: Any
-    level: float
 
     def estimates(self, arm: str, against: str | None = None) -> pd.DataFrame:
         """Outcome, and estimate, lo, hi, se, p_value of an arm or of its lead over another."""
@@ -47,7 +46,7 @@ class ArmScores:
         if "profit" in columns:
             columns["roi"] = ratio_scores(columns["profit"], columns["cost"])
         rows = [
-            {"outcome": outcome, **estimate_row(column, self.clusters, self.level)}
+            {"outcome": outcome, **estimate_row(column, self.clusters)}
             for outcome, column in columns.items()
         ]
         return pd.DataFrame(rows)
@@ -58,9 +57,8 @@ def outcome_columns(
     labels: np.ndarray,
     *,
     contact_cost: Mapping[str, float] | None,
-    further: Sequence[str],
 ) -> pd.DataFrame:
-    """Outcomes per customer: returned, cost (with contact), value, profit, and further columns.
+    """Outcomes per customer: returned, cost (with contact), value and profit.
 
     Cost is there where offers or contacts cost anything, value where it is known of everybody who
     returned (without a return a missing value is 0), profit where both are.
@@ -68,7 +66,7 @@ def outcome_columns(
     Raises
     ------
     ValueError
-        If a cost is given for an unknown arm, or a further column is no complete number.
+        If a cost is given for an unknown arm, or an outcome is no finite number.
     """
     contact = dict(contact_cost or {})
     names = set(frame["arm"]) | set(frame["offer"])
@@ -88,8 +86,6 @@ def outcome_columns(
         outcomes["value"] = frame["value"].fillna(0.0)
     if {"cost", "value"} <= set(outcomes):
         outcomes["profit"] = outcomes["value"] - outcomes["cost"]
-    for name in further:
-        outcomes[name] = frame[name]
     outcomes = outcomes.astype(np.float64)
     bad = [name for name in outcomes if not np.isfinite(outcomes[name]).all()]
     if bad:
@@ -103,13 +99,12 @@ def score_arms(
     arms: Sequence[str],
     *,
     clusters: Any,
-    level: float = 0.95,
     design: np.ndarray | None = None,
     propensity: np.ndarray | None = None,
 ) -> ArmScores:
     """Scores of all arms on all outcomes."""
     scores = arm_scores(outcomes.to_numpy(), labels, arms, design=design, propensity=propensity)
-    return ArmScores(tuple(arms), tuple(outcomes.columns), scores, clusters, level)
+    return ArmScores(tuple(arms), tuple(outcomes.columns), scores, clusters)
 
 
 def level_table(scored: ArmScores, labels: np.ndarray) -> pd.DataFrame:
@@ -126,7 +121,7 @@ def effect_table(scored: ArmScores, *, adjusted: bool) -> pd.DataFrame:
     control = scored.arms[0]
     base = scored.estimates(control).set_index("outcome")["estimate"]
     tables = [scored.estimates(arm, control).assign(arm=arm) for arm in scored.arms[1:]]
-    table = with_holm(pd.concat(tables, ignore_index=True), ["outcome"])
+    table = with_holm(pd.concat(tables, ignore_index=True))
     below = table["outcome"].map(base).where(table["outcome"] != "roi")
     relative = table["estimate"] / below.where(below != 0)
     table = table.assign(adjusted=adjusted, relative=relative)
@@ -144,7 +139,7 @@ def pair_table(scored: ArmScores, *, adjusted: bool) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     table = pd.concat(tables, ignore_index=True)
     table = table[table["outcome"] != "roi"].reset_index(drop=True)
-    return with_holm(table, ["outcome"]).assign(adjusted=adjusted)[columns]
+    return with_holm(table).assign(adjusted=adjusted)[columns]
 
 
 def power_table(effects: pd.DataFrame, rows: int) -> pd.DataFrame:

@@ -78,11 +78,11 @@ def arm_scores(
     return scores
 
 
-def estimate_row(scores: np.ndarray, clusters: Any, level: float) -> dict[str, float]:
+def estimate_row(scores: np.ndarray, clusters: Any) -> dict[str, float]:
     """Columns estimate, lo, hi, se, p_value of a mean of scores; NaN where it is not defined."""
     if np.isnan(scores).any():
         return dict.fromkeys(["estimate", "lo", "hi", "se", "p_value"], np.nan)
-    mean = mean_estimate(scores, clusters=clusters, level=level)
+    mean = mean_estimate(scores, clusters=clusters)
     return {
         "estimate": mean.value,
         "lo": mean.lo,
@@ -92,7 +92,7 @@ def estimate_row(scores: np.ndarray, clusters: Any, level: float) -> dict[str, f
     }
 
 
-def with_holm(table: pd.DataFrame, family: Sequence[str]) -> pd.DataFrame:
-    """Table with a column p_holm, adjusted within each combination of the `family` columns."""
-    adjusted = table.groupby(list(family), sort=False)["p_value"].transform(holm)
+def with_holm(table: pd.DataFrame) -> pd.DataFrame:
+    """Table with a column p_holm: p_value adjusted among the rows of one outcome."""
+    adjusted = table.groupby("outcome", sort=False)["p_value"].transform(holm)
     return table.assign(p_holm=adjusted)

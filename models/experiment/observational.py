@@ -10,8 +10,6 @@ causal inference using propensity scores"; bounds as in Zhao, Small & Bhattachar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -51,8 +49,6 @@ def adjusted_effects(
     control: str,
     seed: int,
     clusters: np.ndarray | None = None,
-    level: float = 0.95,
-    factors: Sequence[float] = FACTORS,
 ) -> pd.DataFrame:
     """Each offer against the control: raw, adjusted, and with unseen causes.
 
@@ -68,18 +64,15 @@ def adjusted_effects(
         Of the folds.
     clusters
         (n,) labels of rows that share their fate; None: every row by itself.
-    level
-        Confidence level of lo and hi.
-    factors
-        By which an unseen cause may change the odds of being sent an offer.
 
     Returns
     -------
     DataFrame
         offer, rows, unadjusted (difference of means), estimate, lo, hi (adjusted), hardly_possible
         (share of all rows whose chance of the offer or of the control was below `LOWEST_CHANCE`),
-        lo_<factor> and hi_<factor> for each factor, and explained_away_by: the smallest factor
-        with which the bounds reach zero, infinite beyond `LARGEST_FACTOR`.
+        lo_<factor> and hi_<factor> (bounds, should an unseen cause change the odds of being sent
+        the offer by up to that one of `FACTORS`), and explained_away_by: the smallest factor with
+        which the bounds reach zero, infinite beyond `LARGEST_FACTOR`.
 
     Raises
     ------
@@ -106,10 +99,10 @@ def adjusted_effects(
             "offer": name,
             "rows": int((offers == name).sum()),
             "unadjusted": outcome[offers == name].mean() - outcome[offers == control].mean(),
-            **estimate_row(scores[names.index(name)] - without, clusters, level),
+            **estimate_row(scores[names.index(name)] - without, clusters),
             "hardly_possible": float(low),
         }
-        for factor in factors:
+        for factor in FACTORS:
             row[f"lo_{factor:g}"], row[f"hi_{factor:g}"] = effect_bounds(*arms, factor=factor)
         row["explained_away_by"] = explained_away_by(*arms)
         table.append(row)

@@ -18,6 +18,8 @@ from scipy.special import chdtrc, chdtri, chndtrinc, ndtr
 from .covariates import Design
 
 SHARE_TOLERANCE = 0.005
+SHUFFLES = 4000  # of the arms, where they differ
+MOST_ROWS = 20_000  # on which arms are predicted
 ENOUGH_WORSE = 10  # shuffles beyond the real arms, after which their share is known
 
 
@@ -48,7 +50,7 @@ class SampleRatio:
         noticed with a chance of 80%; smaller losses may stay unseen.
     arms
         Reconciliation: arm, planned_share, expected, rows, difference, z, p_value,
-        detectable_loss, and assigned and lost where assigned rows were given.
+        detectable_loss.
     """
 
     p_value: float
@@ -67,7 +69,6 @@ def sample_ratio(
     planned: Mapping[str, float],
     *,
     alpha: float = 0.001,
-    assigned: Mapping[str, int] | None = None,
 ) -> SampleRatio:
     """Pearson's test of the sizes of the arms, with what it could not have seen.
 
@@ -79,16 +80,12 @@ def sample_ratio(
         Planned share of each arm; they sum to one.
     alpha
         Level of the alarm; 0.001 is customary for a test that runs on every experiment.
-    assigned
-        Rows of each arm that were randomized, where known, to reconcile with those found.
 
     Raises
     ------
     ExperimentError
         If planned shares do not sum to one, an arm is not in the plan, or a planned arm has no
         rows.
-    ValueError
-        If `assigned` lacks an arm.
     """
     names = list(planned)
     share = np.array([planned[name] for name in names], dtype=np.float64)
@@ -117,41 +114,20 @@ def sample_ratio(
     total, share = int(rows.sum()), share / share.sum()
     expected = total * share
     z = (rows - expected) / np.sqrt(expected * (1 - share))
-    losses = detectable_losses(share, total, alpha=alpha)
-    table = pd.DataFrame(
-        {
-            "arm": names,
-            "planned_share": share,
-            "expected": expected,
-            "rows": rows,
-            "difference": rows - expected,
-            "z": z,
-            "p_value": 2 * ndtr(-np.abs(z)),
-            "detectable_loss": losses,
-        }
-    )
-    if assigned is not None:
-        if unknown := [name for name in names if name not in assigned]:
-            raise ValueError(
-                f"assigned: the rows of {unknown} are missing, found {[*assigned]}; give those of "
-                "every arm"
-            )
-        table["assigned"] = [int(assigned[name]) for name in names]
-        table["lost"] = table["assigned"] - table["rows"]
     p_value = float(chdtrc(len(names) - 1, ((rows - expected) ** 2 / expected).sum()))
+    losses = detectable_losses(share, total, alpha=alpha)
+    table = _reconciled(names, rows, expected, z, losses, total)
     return SampleRatio(p_value, alpha, float(losses.max()), table)
 
 
-def detectable_losses(
-    share: np.ndarray, rows: int, *, alpha: float = 0.001, power: float = 0.8
-) -> np.ndarray:
-    """Per arm, the share of its rows whose loss `sample_ratio` notices with chance `power`.
+def detectable_losses(share: np.ndarray, rows: int, *, alpha: float = 0.001) -> np.ndarray:
+    """Per arm, the share of its rows whose loss `sample_ratio` notices 4 times in 5.
 
     Losing the share d of an arm planned at p moves Pearson's statistic by
     n p (1 - p) (d / (1 - p d))^2, the non-centrality of a chi-squared law.
     """
     degrees = len(share) - 1
-    needed = chndtrinc(chdtri(degrees, alpha), degrees, 1 - power)
+    needed = chndtrinc(chdtri(degrees, alpha), degrees, 1 - 0.8)
     reach = np.sqrt(needed / (rows * share * (1 - share)))
     return np.minimum(reach / (1 + share * reach), 1.0)
 
@@ -174,8 +150,22 @@ def propensity_ratio(
     rows = sent.sum(axis=0)
     expected = rows / (1 + mean)
     z = mean * np.sqrt(total / np.diag(covariance))
+    p_value = float(chdtrc(rank, statistic))
     losses = detectable_losses(rows / total, total, alpha=alpha)
-    table = pd.DataFrame(
+    table = _reconciled(names, rows, expected, z, losses, total)
+    return SampleRatio(p_value, alpha, float(losses.max()), table)
+
+
+def _reconciled(
+    names: Sequence[str],
+    rows: np.ndarray,
+    expected: np.ndarray,
+    z: np.ndarray,
+    losses: np.ndarray,
+    total: int,
+) -> pd.DataFrame:
+    """Table `SampleRatio.arms`: rows of each arm beside those expected of `total`."""
+    return pd.DataFrame(
         {
             "arm": list(names),
             "planned_share": expected / total,
@@ -187,7 +177,6 @@ def propensity_ratio(
             "detectable_loss": losses,
         }
     )
-    return SampleRatio(float(chdtrc(rank, statistic)), alpha, float(losses.max()), table)
 
 
 def standardized_differences(design: Design, arms: np.ndarray, control: str) -> pd.DataFrame:
@@ -212,26 +201,19 @@ def standardized_differences(design: Design, arms: np.ndarray, control: str) -> 
     return pd.concat(tables, ignore_index=True)
 
 
-def arm_prediction_test(
-    design: Design,
-    arms: np.ndarray,
-    *,
-    rng: np.random.Generator,
-    permutations: int = 4000,
-    most_rows: int = 20_000,
-) -> float:
+def arm_prediction_test(design: Design, arms: np.ndarray, *, rng: np.random.Generator) -> float:
     """Permutation p-value of how well the covariates and their squares predict the arm.
 
     The statistic is the arms' share of the variance of the whitened covariates (Pillai's trace);
     under honest randomization no shuffle of the arms should do worse than the real one more often
     than chance. Shuffles stop as soon as ten of them do so (Besag and Clifford 1991, "Sequential
     Monte Carlo p-values"), so that honest arms cost a few dozen and only arms that differ cost all
-    of them; the smallest p-value is 1 / (1 + permutations). Larger samples are judged on
-    `most_rows` random rows.
+    of them; the smallest p-value is 1 / (1 + `SHUFFLES`). Larger samples are judged on
+    `MOST_ROWS` random rows.
     """
     matrix, labels = design.matrix, np.unique(arms, return_inverse=True)[1]
-    if len(labels) > most_rows:
-        chosen = np.sort(rng.choice(len(labels), most_rows, replace=False))
+    if len(labels) > MOST_ROWS:
+        chosen = np.sort(rng.choice(len(labels), MOST_ROWS, replace=False))
         matrix, labels = matrix[chosen], labels[chosen]
     spread = np.column_stack([matrix, np.clip(matrix**2, 0, 9)])
     spread -= spread.mean(axis=0)
@@ -246,11 +228,11 @@ def arm_prediction_test(
         return float(((sums**2).sum(axis=1) / counts).sum())
 
     observed, worse = trace(labels), 0
-    for shuffles in range(1, permutations + 1):
+    for shuffles in range(1, SHUFFLES + 1):
         worse += trace(rng.permutation(labels)) >= observed
         if worse == ENOUGH_WORSE:
             return worse / shuffles
-    return (1 + worse) / (1 + permutations)
+    return (1 + worse) / (1 + SHUFFLES)
 
 
 def weighted_balance(

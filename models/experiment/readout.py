@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +45,7 @@ from .randomization import (
 
 __all__ = ["ExperimentError", "Readout", "SampleRatioMismatch", "readout"]
 
+LEAST_ROWS = 100  # of an arm; smaller ones are refused
 ROWS_PER_COVARIATE = 20
 UNBALANCED = 0.01  # balance below this p-value is mentioned in the notes
 
@@ -108,14 +108,9 @@ def readout(
     rng: np.random.Generator,
     planned: Mapping[str, float] | None = None,
     expected: Sequence[str] = (),
-    assigned: Mapping[str, int] | None = None,
     contact_cost: Mapping[str, float] | None = None,
     covariates: pd.DataFrame | None = None,
-    outcomes: Sequence[str] = (),
-    clusters: Any = None,
-    level: float = 0.95,
     alpha: float = 0.001,
-    minimum_arm_rows: int = 100,
     lowest_propensity: float = 0.01,
     allow_mismatch: bool = False,
 ) -> Readout:
@@ -126,7 +121,9 @@ def readout(
     offers
         One row per offer sent: customer_id, offer, propensity and returned (0 or 1), and where
         known arm (the randomized cell, when it is not the offer), value, cost, as_of and
-        returned_at, campaign, group_id.
+        returned_at, campaign, group_id. Rows with the same group_id or customer share their fate:
+        intervals are by group, and where every group has one arm, groups were drawn and are
+        counted in the checks.
     control
         Name of the arm without an offer.
     rng
@@ -136,26 +133,16 @@ def readout(
         an arm; where arms are policies, equal shares, with a note.
     expected
         Names of the arms that must have rows, where no shares were planned.
-    assigned
-        Rows of each arm that were randomized, to reconcile with those found.
     contact_cost
         Cost of contacting one customer, by arm; added to what was paid on acceptance.
     covariates
         Facts known before the offer, in the row order of `offers`; None: no balance and no
         adjusted effects.
-    outcomes
-        Further numeric columns of `offers` to be read like returned.
-    clusters
-        n labels of groups that share their fate; by default group_id, and the customer, where
-        several rows have the same. Where every group has one arm, groups were drawn and are
-        counted in the checks.
-    level
-        Confidence level.
     alpha
         Level of the alarms for a sample ratio mismatch and for arms that differed before the
         offer.
-    minimum_arm_rows, lowest_propensity
-        Smaller arms and smaller chances are refused.
+    lowest_propensity
+        Smaller chances are refused.
     allow_mismatch
         Go on although such an alarm went off; a note says so.
 
@@ -177,18 +164,15 @@ def readout(
             f"all rows are of the control '{control}', which leaves nothing to compare it with; "
             "find where the rows of the other arms were dropped",
         )
-    check_cells(frame, minimum_rows=minimum_arm_rows, lowest_propensity=lowest_propensity)
-    ratio, assumed = compare_sizes(frame, planned=planned, assigned=assigned, alpha=alpha)
+    check_cells(frame, minimum_rows=LEAST_ROWS, lowest_propensity=lowest_propensity)
+    ratio, assumed = compare_sizes(frame, planned=planned, alpha=alpha)
     notes = [*noted, *assumed, *refuse_mismatch(ratio, allow=allow_mismatch)]
     if covariates is not None and len(covariates) != len(frame):
         raise ValueError(f"covariates: must have {len(frame)} rows, found {len(covariates)}")
-    if clusters is not None and len(clusters) != len(frame):
-        raise ValueError(f"clusters: must have {len(frame)} rows, found {len(clusters)}")
-    frame, covariates, clusters = _sorted(frame, covariates, clusters)
+    frame, covariates = _sorted(frame, covariates)
     labels = frame["arm"].to_numpy(dtype=object)
-    if clusters is None:
-        clusters = shared_labels(frame)
-        notes += _shared(frame, clusters)
+    clusters = shared_labels(frame)
+    notes += _shared(frame, clusters)
     policies = bool((frame["arm"] != frame["offer"]).any())
     differ = not policies and constant_propensity(frame) is None
     by_arm = frame["propensity"].to_numpy() if differ else None
@@ -198,17 +182,18 @@ def readout(
         balance, balance_p_value, where = _balance(facts, labels, control, by_arm, units, rng)
         notes += _refuse_unbalanced(balance_p_value, where, alpha=alpha, allow=allow_mismatch)
         design = _adjustment(facts, labels)
-        scoring = {"clusters": clusters, "level": level}
         arms = [control, *sorted(set(labels) - {control})]
-        columns = outcome_columns(frame, labels, contact_cost=contact_cost, further=outcomes)
+        columns = outcome_columns(frame, labels, contact_cost=contact_cost)
         if "value" in frame.columns and "value" not in columns:
             notes.append(
                 "value is missing of some who returned: value, profit and roi are not read"
             )
-        plain = score_arms(columns, labels, arms, propensity=by_arm, **scoring)
+        plain = score_arms(columns, labels, arms, clusters=clusters, propensity=by_arm)
         best, effects = plain, [effect_table(plain, adjusted=False)]
         if design is not None:
-            best = score_arms(columns, labels, arms, design=design, propensity=by_arm, **scoring)
+            best = score_arms(
+                columns, labels, arms, clusters=clusters, design=design, propensity=by_arm
+            )
             effects.append(effect_table(best, adjusted=True))
         table = pd.concat(effects, ignore_index=True)
         return Readout(
@@ -220,7 +205,7 @@ def readout(
             overlap=overlap(frame),
             levels=level_table(plain, labels),
             effects=table,
-            offers=_pooled(frame, control, contact_cost, outcomes, design, scoring, ratio, notes)
+            offers=_pooled(frame, control, contact_cost, design, clusters, ratio, notes)
             if policies
             else table.iloc[:0].rename(columns={"arm": "offer"}),
             pairs=pair_table(best, adjusted=design is not None),
@@ -239,16 +224,14 @@ def _shared(frame: pd.DataFrame, clusters: np.ndarray | None) -> list[str]:
 
 
 def _sorted(
-    frame: pd.DataFrame, covariates: pd.DataFrame | None, clusters: Any
-) -> tuple[pd.DataFrame, pd.DataFrame | None, Any]:
+    frame: pd.DataFrame, covariates: pd.DataFrame | None
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Everything in the order of the customers, so that sums do not depend on that of the rows."""
     keys = [name for name in ("customer_id", "campaign") if name in frame.columns]
     order = frame[keys].sort_values(keys, kind="stable").index.to_numpy()
-    if clusters is not None:
-        clusters = np.asarray(clusters)[order]
     if covariates is not None:
         covariates = covariates.iloc[order]
-    return frame.iloc[order].reset_index(drop=True), covariates, clusters
+    return frame.iloc[order].reset_index(drop=True), covariates
 
 
 def _balance(
@@ -307,9 +290,8 @@ def _pooled(
     frame: pd.DataFrame,
     control: str,
     contact_cost: Mapping[str, float] | None,
-    outcomes: Sequence[str],
     design: np.ndarray | None,
-    scoring: dict[str, Any],
+    clusters: np.ndarray | None,
     ratio: SampleRatio,
     notes: list[str],
 ) -> pd.DataFrame:
@@ -320,13 +302,13 @@ def _pooled(
     if ratio.mismatch:
         notes.append("pooled effects rest on propensities that the sizes of the arms contradict")
     else:
-        units = drawn_units(sent, scoring["clusters"])
+        units = drawn_units(sent, clusters)
         check_logged(sent[units], chances[units], offers)
-    columns = outcome_columns(frame, sent, contact_cost=contact_cost, further=outcomes)
+    columns = outcome_columns(frame, sent, contact_cost=contact_cost)
     designs = [None] if design is None else [None, design]
     tables = [
         effect_table(
-            score_arms(columns, sent, offers, design=part, propensity=chances, **scoring),
+            score_arms(columns, sent, offers, clusters=clusters, design=part, propensity=chances),
             adjusted=part is not None,
         )
         for part in designs

@@ -15,7 +15,7 @@ from ...models.evaluation.effect_groups import (
     lowest_and_highest,
 )
 from ...models.evaluation.survival import MONTH_DAYS, Survival, survival
-from ...models.intervals import detectable_difference, leads
+from ...models.intervals import leads
 from ..settings.objectives import graded
 from ..settings.sources import Source
 from ..tables.safe_csv import read_table
@@ -35,7 +35,6 @@ def experiment(source: Source, inputs: Inputs, findings: Findings) -> Iterator[B
     levels = read_table(folder / "levels.csv")
     effects = read_table(folder / "effects.csv")
     outcome = source.experiment.outcome if source.experiment else "returned"
-    rates = levels[levels["outcome"] == "returned"]
     yield picture(
         charts.arms(levels, unit=f"{outcome}, share"),
         _headline(levels, facts["control"]),
@@ -43,7 +42,7 @@ def experiment(source: Source, inputs: Inputs, findings: Findings) -> Iterator[B
     yield text(
         f"{facts['rows']:,} customers got an offer, or none, by chance. The sizes of the arms "
         f"agree with the plan (p = {words.p_value(facts['sample_ratio_p_value'])}). "
-        + _power(rates, facts["control"])
+        + _power(read_table(folder / "power.csv"))
     )
     yield from _groups(source, inputs, findings)
     yield from _qini(inputs)
@@ -225,16 +224,10 @@ def _figures(levels: pd.DataFrame, effects: pd.DataFrame, control: str) -> Itera
     )
 
 
-def _power(rates: pd.DataFrame, control: str) -> str:
-    """How small an effect the experiment could have noticed."""
-    alone = rates[rates["arm"] == control].iloc[0]
-    arms = rates[rates["arm"] != control]
-    least = arms.sort_values("rows", kind="stable").iloc[0]
-    spread = float(
-        np.sqrt((alone["se"] ** 2 * alone["rows"] + least["se"] ** 2 * least["rows"]) / 2)
-    )
-    noticed = detectable_difference(spread, int(least["rows"]), int(alone["rows"]))
+def _power(power: pd.DataFrame) -> str:
+    """How small an effect the experiment could have noticed, in every arm."""
+    plain = power[(power["outcome"] == "returned") & ~power["adjusted"]]
     return (
         f"Its arms are large enough to notice, four times in five, an offer that changes the share "
-        f"by {noticed:.3f}."
+        f"by {plain['smallest_detectable'].max():.3f}."
     )

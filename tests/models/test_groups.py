@@ -149,7 +149,7 @@ def test_sizes_of_arms_are_counted_in_what_was_drawn():
         rows = households(seed, number=250)
         for way, frame in (("groups", rows), ("rows", rows.drop(columns="group_id"))):
             checked, _ = checked_rows(frame, control="none", needed=("none",), planned=None)
-            ratio, _ = compare_sizes(checked, planned=None, assigned=None, alpha=0.05)
+            ratio, _ = compare_sizes(checked, planned=None, alpha=0.05)
             alarms[way] += ratio.mismatch
             assert ratio.arms["rows"].sum() == (250 if way == "groups" else 1_000)
     assert alarms["groups"] <= 20

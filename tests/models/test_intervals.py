@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 
 from winback.models.intervals import (
     Estimate,
-    detectable_difference,
+    detectable_effect,
     holm,
     leads,
     mean_estimate,
@@ -121,9 +121,9 @@ def test_holm_keeps_the_chance_of_any_false_alarm():
 
 def test_power_is_what_it_says():
     """8% against 10%: the textbook needs 3,213 per arm; with them four in five find it."""
-    pooled = np.sqrt((0.08 * 0.92 + 0.10 * 0.90) / 2)
     rows = 3213
-    assert detectable_difference(pooled, rows, rows) == pytest.approx(0.02, rel=1e-3)
+    se = np.sqrt((0.08 * 0.92 + 0.10 * 0.90) / rows)
+    assert detectable_effect(se) == pytest.approx(0.02, rel=1e-3)
     rng = np.random.default_rng(4)
     a, b = rng.binomial(rows, 0.08, 4000) / rows, rng.binomial(rows, 0.10, 4000) / rows
     z = (b - a) / np.sqrt((a * (1 - a) + b * (1 - b)) / rows)

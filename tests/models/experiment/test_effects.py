@@ -19,7 +19,7 @@ def test_without_covariates_scores_average_to_the_means_of_the_arms():
 def test_standard_error_of_small_arms_is_that_of_welch():
     y, arms = np.array([[1.0], [3], [5], [9], [4]]), np.array(["a", "a", "b", "b", "b"])
     scores = arm_scores(y, arms, ["a", "b"])
-    found = estimate_row((scores[1] - scores[0])[:, 0], None, 0.95)["se"]
+    found = estimate_row((scores[1] - scores[0])[:, 0], None)["se"]
     # variances 2 and 7; rows count for the sample as a whole, hence 5 / 4
     assert found**2 == pytest.approx((2 / 2 + 7 / 3) * 5 / 4)
 
@@ -53,7 +53,7 @@ def test_no_effect_is_found_five_times_in_a_hundred_and_intervals_cover(adjusted
         arms = rng.choice(["none", "gift"], 400)
         y = (rng.random(400) < 1 / (1 + np.exp(1.5 - x[:, 0]))) * rng.gamma(2, 1, 400)
         scores = arm_scores(y[:, None], arms, ["none", "gift"], design=x if adjusted else None)
-        row = estimate_row((scores[1] - scores[0])[:, 0], None, 0.95)
+        row = estimate_row((scores[1] - scores[0])[:, 0], None)
         assert (row["p_value"] < 0.05) == (not row["lo"] <= 0 <= row["hi"]) or (
             abs(row["p_value"] - 0.05) < 0.002
         )
@@ -66,11 +66,11 @@ def test_what_cannot_be_estimated_is_refused():
         arm_scores(np.ones((3, 1)), np.array(["a", "a", "b"]), ["a", "b"])
 
 
-def test_holm_is_taken_within_each_family():
+def test_holm_is_taken_within_each_outcome():
     table = pd.DataFrame({"outcome": ["a", "a", "b"], "p_value": [0.01, 0.02, 0.03]})
-    assert with_holm(table, ["outcome"])["p_holm"].tolist() == pytest.approx([0.02, 0.02, 0.03])
+    assert with_holm(table)["p_holm"].tolist() == pytest.approx([0.02, 0.02, 0.03])
 
 
 def test_a_mean_that_is_not_defined_has_no_row_of_numbers():
-    row = estimate_row(np.full(4, np.nan), None, 0.95)
+    row = estimate_row(np.full(4, np.nan), None)
     assert all(np.isnan(number) for number in row.values())

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from winback.models.evaluation.survival import Survival
-from winback.pipelines.reporting.experiment import _headline, _stayed
+from winback.pipelines.reporting.experiment import _headline, _power, _stayed
 
 
 def levels(*rows):
@@ -32,3 +32,14 @@ def test_arms_that_lead_are_named_and_noise_is_called_noise():
 def test_who_stayed_longest_is_told_beyond_noise(months, told):
     means = {name: Survival(pd.DataFrame(), mean, 0.5, 100) for name, mean in months.items()}
     assert _stayed(means, 24).startswith(told)
+
+
+def test_the_effect_that_every_arm_would_have_shown_is_that_of_the_readout():
+    columns = ["arm", "outcome", "adjusted", "smallest_detectable"]
+    rows = [
+        ("gift", "returned", False, 0.021),
+        ("mail", "returned", False, 0.034),
+        ("mail", "profit", False, 7.5),
+        ("mail", "returned", True, 0.029),
+    ]
+    assert _power(pd.DataFrame(rows, columns=columns)).endswith("changes the share by 0.034.")

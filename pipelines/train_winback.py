@@ -25,7 +25,7 @@ from ..models.decision.policy_tree import fit_policy_tree, tree_to_json
 from ..models.evaluation.held_out import held_out, kept_apart, value_is_known
 from ..models.evaluation.policies import Graded, decide
 from ..models.evaluation.unseen import remember_offers
-from ..models.formula.explain import family_importance, importance
+from ..models.formula.explain import importance
 from ..models.formula.formula import RETENTION, Formula, evaluate
 from ..models.groups import group_labels, shared_labels
 from ..models.offers import RETURNS, STAYS, chances_of
@@ -241,11 +241,8 @@ def _explain(
 ) -> None:
     outputs = [f"{chances_of(formula.outputs, experiment.control)}{experiment.control}"]
     outputs += [f"uplift_{name}" for name in experiment.offers]
-    tables = {
-        "importance": importance(formula, rows, outputs=outputs, threads=machine.threads),
-        "families": family_importance(
-            formula, rows, families=families, outputs=outputs, threads=machine.threads
-        ),
-    }
-    for name, table in tables.items():
-        save_table(table, out / f"{name}.csv")
+    by_feature, by_family = importance(
+        formula, rows, outputs=outputs, families=families, threads=machine.threads
+    )
+    save_table(by_feature, out / "importance.csv")
+    save_table(by_family, out / "families.csv")

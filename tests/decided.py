@@ -83,7 +83,8 @@ def decide(predictions, facts=None, **changes):
     decision = learn(predictions, rows, **changes)
     table = pd.concat([predictions, recommend(decision, rows, predictions)], axis=1)
     risk = predictions.get("churn_probability", pd.Series(np.nan, index=table.index))
-    percent = lapse_discount(rows.get("days_since_last_order", np.full(len(rows), np.nan)))
+    lapsed = rows.get("days_since_last_order", np.full(len(rows), np.nan))
+    percent = lapse_discount(lapsed, days=[90, 180, 360], percent=[10, 15, 20])
     weighed = weigh(decision, rows, predictions)
     return table.assign(
         reasons=sentences(

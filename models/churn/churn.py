@@ -33,7 +33,6 @@ OUTPUT = "churn_probability"
 REFIT_ROWS = 60_000  # up to here the calibration rows are worth learning from as well
 RFM_COLUMNS = ("days_since_last_order", "orders_360d", "spend_360d")
 ALERT_COLUMNS = ("days_since_last_order", "mean_days_between_orders")
-RETENTION = RetentionProfit()
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,7 @@ def fit_churn(
     boosting: Boosting = PLAIN,
     calibrate_share: float = 0.15,
     test_share: float = 0.2,
-    rfm_columns: Sequence[str] = RFM_COLUMNS,
-    alert_columns: tuple[str, str] = ALERT_COLUMNS,
     slices: Sequence[str] | None = None,
-    profit: RetentionProfit = RETENTION,
     repeats: int = 50,
     seed: int,
     threads: int = 1,
@@ -108,13 +104,9 @@ def fit_churn(
         Settings of the boosting; the calibration part may choose fewer rounds.
     calibrate_share, test_share
         See `time_split.split_by_time`.
-    rfm_columns, alert_columns
-        Columns of the baselines; a baseline whose columns are absent is left out and noted.
     slices
         Columns to grade by, of `snapshots`; None takes those of `slices.SLICE_COLUMNS`
         that are there.
-    profit
-        Economics of a retention campaign, for the expected maximum profit and the cut-offs.
     repeats
         Bootstrap draws behind the intervals.
 
@@ -147,27 +139,24 @@ def fit_churn(
     )
     test_rows = rows[test]
     probabilities = {"churn": evaluate(formula, test_rows, threads=threads)[OUTPUT].to_numpy()}
-    baselines, notes = _baselines(
-        rows[train], outcome[train], test_rows, rfm_columns, alert_columns
-    )
+    baselines, notes = _baselines(rows[train], outcome[train], test_rows)
     probabilities |= baselines
     metrics = _metrics(
         outcome[test],
         probabilities,
         group_labels(test_rows).to_numpy(),
         slice_levels(rows[train], test_rows, slices),
-        profit,
         repeats,
         seed,
     )
-    drivers = importance(formula, test_rows, threads=threads).drop(columns="output")
+    drivers, _ = importance(formula, test_rows, outputs=[OUTPUT], families={}, threads=threads)
     return ChurnModel(
         formula=formula,
         metrics=metrics,
         reliability=reliability_table(probabilities["churn"], outcome[test]),
-        cutoffs=_cutoffs(outcome[test], probabilities, profit),
+        cutoffs=_cutoffs(outcome[test], probabilities),
         parts=_describe_parts(rows, split.part, outcome),
-        importance=drivers,
+        importance=drivers.drop(columns="output"),
         split=split.how,
         notes=(*notes, *(_twins(rows, features) if gap_days is None else ())),
     )
@@ -267,19 +256,16 @@ def check_parts(
 
 
 def _baselines(
-    train: pd.DataFrame,
-    outcome: np.ndarray,
-    test: pd.DataFrame,
-    rfm_columns: Sequence[str],
-    alert_columns: tuple[str, str],
+    train: pd.DataFrame, outcome: np.ndarray, test: pd.DataFrame
 ) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Test probabilities by baseline, and notes on those left out as their columns are absent."""
     probabilities, notes = {}, []
-    if missing := [name for name in rfm_columns if name not in train.columns]:
+    if missing := [name for name in RFM_COLUMNS if name not in train.columns]:
         notes.append(f"baseline rfm_logistic left out: no column {', '.join(missing)}")
     else:
-        probabilities["rfm_logistic"] = rfm_logistic(train, outcome, test, rfm_columns)
-    silence, own_gap = alert_columns
-    if missing := [name for name in alert_columns if name not in train.columns]:
+        probabilities["rfm_logistic"] = rfm_logistic(train, outcome, test, RFM_COLUMNS)
+    silence, own_gap = ALERT_COLUMNS
+    if missing := [name for name in ALERT_COLUMNS if name not in train.columns]:
         notes.append(f"baseline alert_rule left out: no column {', '.join(missing)}")
     else:
         probabilities["alert_rule"] = alert_rule(
@@ -293,15 +279,12 @@ def _metrics(
     probabilities: Mapping[str, np.ndarray],
     groups: np.ndarray,
     slices: Mapping[str, np.ndarray],
-    profit: RetentionProfit,
     repeats: int,
     seed: int,
 ) -> pd.DataFrame:
-    whole = bootstrap_grades(
-        outcome, probabilities, cluster=groups, repeats=repeats, seed=seed, profit=profit
-    )
+    whole = bootstrap_grades(outcome, probabilities, cluster=groups, repeats=repeats, seed=seed)
     whole = whole.assign(slice="all", level="all", rows=len(outcome))
-    parts = grade_slices(outcome, probabilities, slices, profit=profit).melt(
+    parts = grade_slices(outcome, probabilities, slices).melt(
         id_vars=["model", "slice", "level", "rows"],
         value_vars=["base_rate", *METRICS],
         var_name="metric",
@@ -312,12 +295,10 @@ def _metrics(
     return table.reindex(columns=names).astype({"rows": "int64"})
 
 
-def _cutoffs(
-    outcome: np.ndarray, probabilities: Mapping[str, np.ndarray], profit: RetentionProfit
-) -> pd.DataFrame:
+def _cutoffs(outcome: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"model": name, **vars(best_cutoff(outcome, probability, profit))}
+            {"model": name, **vars(best_cutoff(outcome, probability, RetentionProfit()))}
             for name, probability in probabilities.items()
         ]
     )

@@ -11,7 +11,7 @@ from ..evaluation.held_out import held_out
 from ..evaluation.twins import twin_keys
 from ..formula.formula import Formula
 from ..groups import group_labels
-from ..regression.blend import PLAIN, Boosting
+from ..regression.blend import Boosting
 from .churn import check_parts, fit_calibrated, ordered_snapshots
 
 
@@ -20,8 +20,8 @@ def fit_shipped(
     *,
     features: Sequence[str],
     gap_days: float | None,
-    boosting: Boosting = PLAIN,
-    calibrate_share: float = 0.15,
+    boosting: Boosting,
+    calibrate_share: float,
     seed: int,
     threads: int = 1,
 ) -> Formula:

@@ -16,6 +16,8 @@ from ..groups import group_labels
 from ..regression.blend import PLAIN, Boosting, Choice, fit_blend
 from .churn import OUTPUT, ordered_snapshots
 
+MOST_ROWS = 12_000  # of a training set; of more a sample of customers is taken, to test on too
+REPEATS = 50
 COLUMNS = ["months_older", "trained_from", "trained_until", "rows"]
 COLUMNS += ["auc", "lo", "hi", "gain", "gain_lo", "gain_hi"]
 
@@ -28,8 +30,6 @@ def staleness(
     months: Sequence[float] = (0, 1, 3, 6, 12),
     test_share: float = 0.2,
     boosting: Boosting = PLAIN,
-    max_rows: int = 12_000,
-    repeats: int = 50,
     seed: int,
     threads: int = 1,
 ) -> pd.DataFrame:
@@ -38,11 +38,6 @@ def staleness(
     All models see the same number of as-of dates, as many as there are for the oldest, so that
     only their age differs. Ages for which there are no dates, or not both leavers and stayers, are
     left out, and where no as-of date is `gap_days` before the test dates no row is left.
-
-    Parameters
-    ----------
-    max_rows
-        Of a training set; beyond them the customers are sampled, for training and test alike.
 
     Returns
     -------
@@ -64,8 +59,8 @@ def staleness(
     sizes = [((days >= first) & (days <= last)).sum() for first, last in windows.values()]
     largest = max(sizes, default=0)
     sampled = np.ones(len(rows), dtype=bool)
-    if largest > max_rows:
-        sampled = held_out(rows["customer_id"], share=max_rows / largest, seed=seed)
+    if largest > MOST_ROWS:
+        sampled = held_out(rows["customer_id"], share=MOST_ROWS / largest, seed=seed)
     test = sampled & (days >= first_test)
     probabilities, records = {}, []
     for age, (first, last) in windows.items():
@@ -91,7 +86,7 @@ def staleness(
         outcome[test],
         probabilities,
         cluster=group_labels(rows[test]).to_numpy(),
-        repeats=repeats,
+        repeats=REPEATS,
         seed=seed,
         metrics=("auc",),
     ).rename(columns={"value": "auc"})

@@ -11,7 +11,7 @@ import pandas as pd
 from ..evaluation.probability import grade_probabilities
 from ..evaluation.time_split import split_by_time
 from ..formula.formula import evaluate
-from ..regression.blend import PLAIN, Boosting, choose, fit_blend
+from ..regression.blend import Boosting, choose, fit_blend
 from .churn import OUTPUT, check_parts, ordered_snapshots
 
 LEAVES = (7, 15, 31, 63)
@@ -25,10 +25,10 @@ def tune_churn(
     *,
     features: Sequence[str],
     gap_days: float | None,
-    fits: int = 20,
-    calibrate_share: float = 0.15,
-    test_share: float = 0.2,
-    start: Boosting = PLAIN,
+    fits: int,
+    calibrate_share: float,
+    test_share: float,
+    start: Boosting,
     seed: int,
     threads: int = 1,
 ) -> pd.DataFrame:

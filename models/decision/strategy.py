@@ -1,7 +1,7 @@
 """Rules of practice: Buttle's strategies, priorities A, B and C, discounts by time since lapsing.
 
 The words are those of the field: Buttle's seven strategies, Mann's A, B and C, the classes of
-Stauss and Friege. Every threshold is an argument.
+Stauss and Friege. Thresholds are arguments; the shares of A and B are fixed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 RANK_POINTS = 201  # quantiles kept: a rank is exact to half a percent
-LAPSE_DAYS = (90.0, 180.0, 360.0)
-LAPSE_DISCOUNT_PERCENT = (10.0, 15.0, 20.0)
+A_SHARE, B_SHARE = 0.2, 0.3  # of a population; the rest is C
 DEPARTURE_CLASSES = {
     "price": "bought away",
     "service": "unintentionally pushed away",
@@ -124,33 +123,15 @@ def strategies(
     )
 
 
-def learn_priorities(
-    margin: ArrayLike,
-    turnover: ArrayLike,
-    prospects: ArrayLike,
-    *,
-    a_share: float = 0.2,
-    b_share: float = 0.3,
-) -> PriorityCuts:
-    """Quantiles and cut points of a population, so that shares of it are A and B.
-
-    Raises
-    ------
-    ValueError
-        If the shares of A and B are not positive or leave nothing for C.
-    """
-    if not (a_share > 0 and b_share > 0 and a_share + b_share < 1):
-        raise ValueError(
-            f"priority: shares of A and B must be positive and leave a C, found {a_share} and "
-            f"{b_share}"
-        )
+def learn_priorities(margin: ArrayLike, turnover: ArrayLike, prospects: ArrayLike) -> PriorityCuts:
+    """Quantiles and cut points of a population, so that `A_SHARE` of it is A and `B_SHARE` B."""
     columns = [np.asarray(part, dtype=float) for part in (margin, turnover, prospects)]
     tables = [_quantiles(column[~np.isnan(column)]) for column in columns]
     together = _mean_rank(tables, columns)
     ordered = np.sort(together[~np.isnan(together)])[::-1]
     cuts = [
         float(ordered[int(np.ceil(share * len(ordered) - 1e-9)) - 1]) if len(ordered) else 2.0
-        for share in (a_share, a_share + b_share)
+        for share in (A_SHARE, A_SHARE + B_SHARE)
     ]
     margins, turnovers, hopes = tables
     return PriorityCuts(margins, turnovers, hopes, a=cuts[0], b=cuts[1])
@@ -194,10 +175,7 @@ def _mean_rank(tables: Sequence[Sequence[float]], columns: Sequence[np.ndarray])
 
 
 def lapse_discount(
-    days_lapsed: ArrayLike,
-    *,
-    days: Sequence[float] = LAPSE_DAYS,
-    percent: Sequence[float] = LAPSE_DISCOUNT_PERCENT,
+    days_lapsed: ArrayLike, *, days: Sequence[float], percent: Sequence[float]
 ) -> np.ndarray:
     """Discount in percent (rows,) by days since the last purchase: 0 before the first step.
 

@@ -108,17 +108,15 @@ def bootstrap_grades(
     probabilities: Mapping[str, ArrayLike],
     *,
     cluster: ArrayLike | None = None,
-    repeats: int = 200,
-    level: float = 0.95,
+    repeats: int,
     seed: int,
-    profit: RetentionProfit | None = None,
     metrics: Sequence[str] = METRICS,
 ) -> pd.DataFrame:
     """Metrics of several models on the same rows, with intervals, and gains over the first.
 
     Whole clusters (a customer's snapshots) are drawn with replacement, the same draw for every
-    model, so that gains are paired. Intervals are percentiles; the calibration error has none,
-    since drawing again adds to it.
+    model, so that gains are paired. Intervals of 95% are percentiles; the calibration error has
+    none, since drawing again adds to it.
 
     Returns
     -------
@@ -130,7 +128,7 @@ def bootstrap_grades(
     ValueError
         As `grade_probabilities`.
     """
-    profit = profit or RetentionProfit()
+    profit = RetentionProfit()
     ranked = {name: _rank(outcome, values) for name, values in probabilities.items()}
     rows = len(next(iter(ranked.values())).order)
     groups = np.arange(rows) if cluster is None else pd.factorize(np.asarray(cluster), sort=True)[0]
@@ -151,8 +149,8 @@ def bootstrap_grades(
             value, gain = drawn[0, position, number], gains[0, position, number]
             lo, hi = gain_lo, gain_hi = [float("nan")] * 2
             if metric != "ece":
-                lo, hi = percentile_interval(drawn[1:, position, number], level=level)
-                gain_lo, gain_hi = percentile_interval(gains[1:, position, number], level=level)
+                lo, hi = percentile_interval(drawn[1:, position, number])
+                gain_lo, gain_hi = percentile_interval(gains[1:, position, number])
             records.append((name, metric, value, lo, hi, gain, gain_lo, gain_hi))
     columns = ["model", "metric", "value", "lo", "hi", "gain", "gain_lo", "gain_hi"]
     return pd.DataFrame(records, columns=columns)
@@ -162,8 +160,6 @@ def grade_slices(
     outcome: ArrayLike,
     probabilities: Mapping[str, ArrayLike],
     slices: Mapping[str, ArrayLike],
-    *,
-    profit: RetentionProfit | None = None,
 ) -> pd.DataFrame:
     """Metrics of each model in each level of each slice.
 
@@ -185,9 +181,7 @@ def grade_slices(
         for level in sorted(set(levels)):
             kept = levels == level
             for model, probability in probabilities.items():
-                grades = grade_probabilities(
-                    outcomes[kept], np.asarray(probability)[kept], profit=profit
-                )
+                grades = grade_probabilities(outcomes[kept], np.asarray(probability)[kept])
                 records.append({"slice": name, "level": level, "model": model, **grades})
     return pd.DataFrame(records, columns=["slice", "level", "model", "rows", "base_rate", *METRICS])
 

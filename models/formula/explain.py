@@ -74,29 +74,34 @@ def importance(
     formula: Formula,
     frame: pd.DataFrame,
     *,
-    outputs: Sequence[str] | None = None,
-    most_rows: int = MOST_ROWS,
+    outputs: Sequence[str],
+    families: Mapping[str, str],
     threads: int = 1,
-) -> pd.DataFrame:
-    """Mean absolute contribution of each feature to each output, in the unit of the output.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Mean absolute contribution to each output, in its unit, of each feature and each family.
+
+    Features of a family often say nearly the same and pull against each other; their sum does not.
+    A frame of more than `MOST_ROWS` is thinned out: every second row, every third, and so on.
 
     Parameters
     ----------
-    most_rows
-        A larger frame is thinned out: every second row, every third, and so on.
+    families
+        Family of each feature, from the data dictionary; a feature without one is a family itself.
 
     Returns
     -------
-    DataFrame
+    features
         output, feature, importance, direction: 1 where larger values raise the output, -1 where
         they lower it, 0 where it depends or the feature is a category. Most important first.
+    families
+        output, family, importance; most important first.
     """
-    frame = _thinned(frame, most_rows)
+    frame = frame.iloc[:: max(1, -(-len(frame) // MOST_ROWS))]
     numbers = [column.name for column in formula.columns if column.levels is None]
     walk = _Walk(formula, encode(formula.columns, frame), threads)
     ranks = frame[numbers].rank() if numbers else pd.DataFrame(index=frame.index)
-    tables = []
-    for output in outputs or formula.outputs:
+    by_feature, by_family = [], []
+    for output in outputs:
         shares, _ = _named_shares(walk, frame, output)
         table = pd.DataFrame(
             {
@@ -106,47 +111,13 @@ def importance(
                 "direction": [_direction(ranks, shares, str(name)) for name in shares.columns],
             }
         )
-        tables.append(
+        by_feature.append(
             table.sort_values(["importance", "feature"], ascending=[False, True], kind="stable")
         )
-    return pd.concat(tables, ignore_index=True)
-
-
-def family_importance(
-    formula: Formula,
-    frame: pd.DataFrame,
-    *,
-    families: Mapping[str, str],
-    outputs: Sequence[str],
-    threads: int = 1,
-) -> pd.DataFrame:
-    """Mean absolute contribution of each family of features to each output.
-
-    Features of a family often say nearly the same and pull against each other; their sum does not.
-
-    Parameters
-    ----------
-    families
-        Family of each feature, from the data dictionary.
-
-    Returns
-    -------
-    DataFrame
-        output, family, importance; most important first.
-    """
-    frame = _thinned(frame, MOST_ROWS)
-    walk = _Walk(formula, encode(formula.columns, frame), threads)
-    tables = []
-    for output in outputs:
-        shares, _ = _named_shares(walk, frame, output)
         named = [families.get(str(name), str(name)) for name in shares.columns]
         mean = shares.T.groupby(named).sum().abs().mean(axis=1).sort_values(ascending=False)
-        tables.append(pd.DataFrame({"output": output, "family": mean.index, "importance": mean}))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _thinned(frame: pd.DataFrame, most_rows: int) -> pd.DataFrame:
-    return frame.iloc[:: max(1, -(-len(frame) // most_rows))]
+        by_family.append(pd.DataFrame({"output": output, "family": mean.index, "importance": mean}))
+    return pd.concat(by_feature, ignore_index=True), pd.concat(by_family, ignore_index=True)
 
 
 def _direction(ranks: pd.DataFrame, shares: pd.DataFrame, name: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .world import MONTH, RETENTION_OFFERS, World
+from .world import MONTH, MONTHLY_GROWTH, RETENTION_OFFERS, WINDOW_MONTHS, World
 
 PLANS = ("basic", "plus", "premium")
 PLAN_PRICE = np.array([66.0, 84.0, 108.0])
@@ -83,7 +83,7 @@ def _sign_up_months(world: World, *, rng: np.random.Generator) -> np.ndarray:
 
     Their number is such that the wanted leavers, and a few more, leave within the window.
     """
-    growth, window = max(world.monthly_growth, 1e-9), world.window_months
+    growth, window = MONTHLY_GROWTH, WINDOW_MONTHS
     last = (world.as_of - world.window_starts_at) / MONTH
     low, high = np.exp(-growth * PAST_MONTHS), np.exp(growth * last)
     active_at_start = world.n_leavers * growth / (MONTHLY_CHURN * (np.exp(growth * window) - 1))

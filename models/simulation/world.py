@@ -44,7 +44,12 @@ RETENTION_FACTORS = np.array(
     ]
 )
 
+TAILORING_COST = 8.0  # of choosing the tailored offer, for each customer contacted with it
+
+LEAVERS = 53_000  # within the study window, at scale 1
 LOST_TWICE_SHARE = 0.03  # of the experiment
+WINDOW_MONTHS = 84
+MONTHLY_GROWTH = 0.0152  # of the number of sign-ups
 
 DAY = 86_400
 MONTH = 2_629_800
@@ -69,10 +74,8 @@ class World:
         premium features, lapse, contacts); "reason_only": by the reason for leaving alone.
     effect_strength
         1.0 as published; 0.0 makes every offer act exactly like none (an A/A world).
-    leavers, eligible
-        Customers who leave within the window and those of them in the experiment, at scale 1.
-    window_months
-        Length of the study window.
+    eligible
+        Customers of the experiment at scale 1, of the `LEAVERS` within the window.
     value_horizon_days
         The value of a return is the margin within so many days of the offer; also the length of
         the tail after the window, so that every outcome is complete.
@@ -80,10 +83,8 @@ class World:
         A return counts when it happens within so many days of the offer.
     churn_horizon_days
         The true probability of leaving looks so many days ahead of the end of the data.
-    monthly_growth
-        Growth of the number of sign-ups, a month.
-    contact_cost, tailoring_cost
-        Cost of contacting a customer with an offer, and of choosing the tailored one.
+    contact_cost
+        Cost of contacting a customer with an offer.
     do_not_disturb
         Share of the experiment on whom any offer backfires.
     stated_reason_right, stated_reason_missing
@@ -99,15 +100,11 @@ class World:
     organic_return: float = 0.15
     heterogeneity: Heterogeneity = "default"
     effect_strength: float = 1.0
-    leavers: int = 53_000
     eligible: int = 40_000
-    window_months: int = 84
     value_horizon_days: int = 730
     return_window_days: int = 90
     churn_horizon_days: int = 90
-    monthly_growth: float = 0.0152
     contact_cost: float = 2.0
-    tailoring_cost: float = 8.0
     do_not_disturb: float = 0.04
     stated_reason_right: float = 0.85
     stated_reason_missing: float = 0.10
@@ -123,12 +120,10 @@ class World:
             "do_not_disturb": (0.0, 0.2),
             "stated_reason_right": (0.0, 1.0),
             "stated_reason_missing": (0.0, 1.0 - self.stated_reason_right),
-            "eligible": (1, 0.78 * self.leavers),
-            "window_months": (24, 240),
+            "eligible": (1, 0.78 * LEAVERS),
             "return_window_days": (30, 365),
             "value_horizon_days": (2 * self.return_window_days, 1_825),
             "churn_horizon_days": (1, 365),
-            "monthly_growth": (0.0, 0.03),
             "first_customer_id": (1, 2_000_000_000),
         }
         for name, (low, high) in bounds.items():
@@ -157,7 +152,7 @@ class World:
     @property
     def window_ends_at(self) -> int:
         """End of the study window; the tail begins."""
-        return _second(STUDY_STARTS + self.window_months)
+        return _second(STUDY_STARTS + WINDOW_MONTHS)
 
     @property
     def retention_at(self) -> int:
@@ -172,7 +167,7 @@ class World:
     @property
     def n_leavers(self) -> int:
         """Customers who leave within the window."""
-        return round(self.leavers * self.scale)
+        return round(LEAVERS * self.scale)
 
     @property
     def n_eligible(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..world import ACCEPTANCE, OFFER_COST, OFFERS, PUBLISHED_ROI
+from ..world import ACCEPTANCE, OFFER_COST, OFFERS, PUBLISHED_ROI, TAILORING_COST, WINDOW_MONTHS
 from .finding import Finding, by_level, chance, falls, near, said, widened
 from .study import Study
 
@@ -16,7 +16,7 @@ def size(study: Study) -> Finding:
     leavers, eligible = len(study.first), len(study.people)
     return Finding(
         "H",
-        f"leavers within {world.window_months} months; of them in the experiment",
+        f"leavers within {WINDOW_MONTHS} months; of them in the experiment",
         f"{world.n_leavers}; {world.n_eligible}",
         "exact",
         f"{leavers}; {eligible}",
@@ -70,11 +70,8 @@ def costs(study: Study) -> Finding:
         said(dict(OFFER_COST), 0),
         "exact; contact 1-5, tailoring 8",
         f"{said(by_level(paid['max']), 0)}; contact {world.contact_cost:g}, "
-        f"tailoring {world.tailoring_cost:g}",
-        exact
-        and not people.loc[~back, "offer_cost"].any()
-        and 1 <= world.contact_cost <= 5
-        and world.tailoring_cost == 8,
+        f"tailoring {TAILORING_COST:g}",
+        exact and not people.loc[~back, "offer_cost"].any() and 1 <= world.contact_cost <= 5,
     )
 
 
@@ -83,7 +80,7 @@ def roi(study: Study) -> Finding:
     roi = {}
     for arm in PUBLISHED_ROI:
         contacted = study.people[study.people["arm"] == arm]
-        extra = study.world.tailoring_cost if arm == "tailored" else 0.0
+        extra = TAILORING_COST if arm == "tailored" else 0.0
         cost = contacted["offer_cost"].sum() + extra * len(contacted)
         earned = study.returns.loc[study.returns["arm"] == arm, "value"].sum()
         roi[arm] = float((earned - cost) / cost)

@@ -176,7 +176,7 @@ def test_auc_scores_average_to_the_auc_and_spread_as_it_does():
     outcome = np.repeat(rng.random(700) < chance[::3], 3).astype(float)
     models = {"one": chance, "two": np.clip(chance + rng.normal(0, 0.2, 2_100), 0, 1).round(1)}
     drawn = bootstrap_grades(
-        outcome, models, cluster=customer, repeats=400, seed=1, level=0.9, metrics=("auc",)
+        outcome, models, cluster=customer, repeats=400, seed=1, metrics=("auc",)
     ).set_index("model")
     one, two = (auc_scores(outcome, model) for model in models.values())
     for scores, name, sides in (
@@ -184,7 +184,7 @@ def test_auc_scores_average_to_the_auc_and_spread_as_it_does():
         (two, "two", ("value", "lo", "hi")),
         (two - one, "two", ("gain", "gain_lo", "gain_hi")),
     ):
-        ours = mean_estimate(scores, clusters=customer, level=0.9)
+        ours = mean_estimate(scores, clusters=customer)
         value, lo, hi = drawn.loc[name, list(sides)]
         assert ours.value == pytest.approx(value, abs=1e-12)
         assert ours.hi - ours.lo == pytest.approx(hi - lo, rel=0.12)

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.formula.explain import contributions, drivers, family_importance, importance
+from winback.models.formula import explain
+from winback.models.formula.explain import contributions, drivers, importance
 from winback.models.formula.formula import Column, Formula, encode, evaluate, learn_columns
 
 
@@ -65,27 +66,29 @@ def test_an_additive_model_gives_each_column_its_own_curve():
 
 def test_importance_ranks_what_matters_and_says_which_way():
     formula, frame = boosted()
-    table = importance(formula, frame, outputs=["probability"])
+    table, _ = importance(formula, frame, outputs=["probability"], families={})
     assert table["feature"].iloc[0] == "a"
     assert table["feature"].iloc[-1] == "noise"
     directions = table.set_index("feature")["direction"]
     assert directions["a"] == 1
     assert directions["reason"] == 0
-    effects = importance(formula, frame, outputs=["uplift"]).set_index("feature")
+    effects = importance(formula, frame, outputs=["uplift"], families={})[0].set_index("feature")
     assert effects["importance"].drop("offer", errors="ignore").idxmax() == "b"
     assert effects.loc["b", "direction"] == -1
 
 
-def test_a_family_is_the_sum_of_its_features_and_equal_pulls_cancel():
+def test_a_family_is_the_sum_of_its_features_and_equal_pulls_cancel(monkeypatch):
     frame = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [0.0, 1.0, 2.0], "c": [1.0, 0.0, 1.0]})
     terms = [[place, [0.0, 2.0], [0.0, top], 0.0] for place, top in ((0, 8.0), (1, -8.0), (2, 2.0))]
     columns = (Column("a"), Column("b"), Column("c"))
     formula = Formula(columns, {"y": ["additive", 1.0, terms]}, ("y",))
     families = {"a": "use", "b": "use", "c": "money"}
-    table = family_importance(formula, frame, families=families, outputs=["y"])
+    _, table = importance(formula, frame, outputs=["y"], families=families)
     assert table["family"].tolist() == ["money", "use"]
     assert table["importance"].tolist() == [pytest.approx(2 / 3), 0.0]
-    assert len(importance(formula, frame, most_rows=1)) == 3
+    monkeypatch.setattr(explain, "MOST_ROWS", 1)
+    features, table = importance(formula, frame, outputs=["y"], families={})
+    assert len(features) == len(table) == 3
 
 
 def test_drivers_say_in_words_what_raises_an_output_and_what_lowers_it():

@@ -13,6 +13,7 @@ from winback.models.simulation.world import (
     ACCEPTANCE,
     OFFER_COST,
     OFFERS,
+    TAILORING_COST,
     VALUE_OF_RETURN,
     World,
 )
@@ -386,5 +387,5 @@ def test_source_file_states_the_costs_and_horizons_of_the_world() -> None:
     churn = YAML(typ="safe").load(path)["churn"]
     assert churn["horizon_days"] == world.churn_horizon_days
     assert stated["value_horizon_days"] == world.value_horizon_days
-    assert stated["tailoring_cost"] == world.tailoring_cost
+    assert stated["tailoring_cost"] == TAILORING_COST
     assert stated["tailored"] == TAILORED

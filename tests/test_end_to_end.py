@@ -21,6 +21,8 @@ POLICY_COLUMNS = {
     "gain_lo",
     "gain_hi",
     "n",
+    "over",
+    "sent",
 }
 POLICIES = {
     "treat_none",

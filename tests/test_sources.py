@@ -89,7 +89,7 @@ def test_hillstrom_personal_offers_are_judged_against_the_mens_email(run_source)
     assert visits.loc["mens_email_for_all", "gain_over_best_single"] == 0
     ours = visits.loc["ours"]
     assert ours["gain_lo"] <= 0 <= ours["gain_hi"]
-    assert "mens_email for all" in output
+    assert "mens email for all" in output
     recommended = pd.read_parquet(folder / "data/recommendations.parquet")
     assert len(recommended) == 64_000
     assert (recommended["recommended_offer"] == "mens_email").all()

@@ -128,7 +128,13 @@ def recommend(
         with replace_folder(decision) as new:
             (new.path / DECISION_FILE).write_bytes(decision_to_json(learned))
         replace_file(out, lambda handle: _write(parts, because, handle))
-    say(f"{int(customers.objected.sum()):,} customers left out because they objected")
+    objected = int(customers.objected.sum())
+    say(f"{objected:,} customers left out because they objected")
+    if listed is not None and len(listed.ids) and not objected:
+        say(
+            f"none of the {len(listed.ids):,} ids in suppressions is a customer of today: are they "
+            "written like customers.customer_id?"
+        )
 
 
 def _listed(

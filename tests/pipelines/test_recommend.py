@@ -77,6 +77,17 @@ def test_who_objected_is_not_on_the_list(project):
     )
 
 
+def test_a_list_that_names_no_customer_is_told(project, capsys):
+    objections(project, pd.Series([-7, -8]))
+    assert recommend(project) == 0
+    assert "none of the 2 ids in suppressions is a customer of today" in capsys.readouterr().err
+    objections(project, pd.read_parquet(project / PATHS["recommendations"])["customer_id"][:2])
+    assert recommend(project) == 0
+    said = capsys.readouterr().err
+    assert "2 customers left out because they objected" in said
+    assert "is a customer of today" not in said
+
+
 def test_parts_of_any_size_give_the_same_bytes(project, monkeypatch):
     results = (PATHS["recommendations"], "artifacts/decision/decision.json")
     before = [(project / file).read_bytes() for file in results]

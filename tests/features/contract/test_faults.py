@@ -57,6 +57,12 @@ FAULTS = {
         ),
         r"'customer_id' must have the type of customers\.customer_id \(a whole number\), found te",
     ),
+    "ids of those who objected of another type": (
+        lambda tables: tables["suppressions"].__setitem__(
+            "customer_id", tables["suppressions"]["customer_id"].astype("str")
+        ),
+        r"^suppressions: column 'customer_id' must have the type of customers\.customer_id",
+    ),
     "extra column": (
         lambda tables: tables["orders"].__setitem__("discuont", 1.0),
         r"^orders: column 'discuont' must be one of .*, found an unknown column; did you mean "

@@ -206,8 +206,9 @@ def _evidence(folder: Path) -> dict[str, Any]:
     if not grades.exists():
         return {"unseen": memory}
     table = read_table(grades)
-    whole = table.loc[table["slice"] == "all", ["model", "slice", "metric", "value"]]
-    return {"unseen": memory, "grades": whole.to_dict("records")}
+    ranking = table[(table["slice"] == "all") & (table["metric"] == "auc")]
+    kept = ranking[["model", "slice", "metric", "value", "gain_lo"]]
+    return {"unseen": memory, "grades": kept.to_dict("records")}
 
 
 def _memory(folder: Path, key: str) -> dict[str, Any]:

@@ -39,6 +39,7 @@ OF_OFFERS = (  # what the decision on active customers says in the place of that
     "propensity",
     "excluded_by",
 )
+POPULATIONS = ("active", "lost", "experiment")  # the last: rows of an experiment without events
 SMALLEST_GAIN = 1e-9  # of the single offer that is sent to all, whatever the customer's forecast
 
 
@@ -351,10 +352,24 @@ def _priority(
 
 
 def is_lost(rows: pd.DataFrame) -> np.ndarray:
-    """(rows,) bool: everybody but those of the population 'active'."""
+    """(rows,) bool: everybody but those of the population 'active'.
+
+    Raises
+    ------
+    ValueError
+        If a population is none of `POPULATIONS`: a typing error would make the active lost.
+    """
     if "population" not in rows.columns:
         return np.ones(len(rows), dtype=bool)
-    return ~(rows["population"] == "active").to_numpy(dtype=bool, na_value=False)
+    population = rows["population"]
+    known = population.isin(POPULATIONS)
+    if not known.all():
+        raise ValueError(
+            f"population: must be one of {', '.join(POPULATIONS)}, found "
+            f"{population[~known].iloc[0]!r} (rows like this: {int((~known).sum()):,}); write it "
+            "as in current.parquet"
+        )
+    return np.asarray(population != "active", dtype=bool)
 
 
 def is_of(population: str, rows: pd.DataFrame) -> np.ndarray:

@@ -123,25 +123,25 @@ def probability_gates(
 
 
 def baseline_gate(metrics: pd.DataFrame, *, model: str) -> Gate:
-    """AUC above that of every baseline, from the training stage's table of grades.
+    """AUC not surely below that of a baseline, from the training stage's table of grades.
 
     Parameters
     ----------
     metrics
-        Columns model, slice, metric, value, as `models.churn` writes them.
+        Columns model, slice, metric, value and gain_lo (of a baseline over the model, the lower end
+        of its 95% interval), as `models.churn` writes them.
     model
         The row that is not a baseline.
     """
+    name = f"{model}_auc_over_baselines"
     whole = metrics[(metrics["slice"] == "all") & (metrics["metric"] == "auc")]
-    aucs = whole.set_index("model")["value"]
-    others = aucs.drop(model)
+    aucs = whole.set_index("model")
+    others = aucs.drop(index=model)
     if others.empty:
-        return Gate(f"{model}_auc_over_baselines", True, "no baseline could be fitted")
-    return Gate(
-        f"{model}_auc_over_baselines",
-        bool(aucs[model] > others.max()),
-        f"{aucs[model] - others.max():+.4f} over {others.idxmax()}",
-    )
+        return Gate(name, True, "no baseline could be fitted")
+    best = others["value"].idxmax()
+    lead = aucs.loc[model, "value"] - others.loc[best, "value"]
+    return Gate(name, not others.loc[best, "gain_lo"] > 0, f"{lead:+.4f} over {best}")
 
 
 def policy_gates(

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ...models.decision.policy_tree import groups
+from ...models.evaluation.policies import WITHIN_LIMITS
 from ..settings.params import Report
 from ..storage.policy_tree import read_policy_tree
 from ..storage.stage_outputs import read_meanings
@@ -208,13 +209,15 @@ def _three_questions(inputs: Inputs, rows: pd.DataFrame, findings: Findings) -> 
     graded = rows.set_index("policy")["value_per_customer"]
     if tree is None or "policy_tree" not in graded:
         return
+    limited = (rows["over"].str.endswith(WITHIN_LIMITS)).any()
     ours, simple = (
         words.measured(float(graded[name]), findings.objective, findings.source)
         for name in ("ours", "policy_tree")
     )
     yield table(
         pd.DataFrame(groups(tree, read_meanings(inputs.features)), columns=["customers", "offer"]),
-        title=f"A rule that fits on a card earns {simple}, our policy {ours}",
+        title=f"A rule that fits on a card earns {simple}"
+        + (", without limits" if limited else f", our policy {ours}"),
     )
     yield text(
         "It is the best tree of three questions on the customers whom the graded models learned "

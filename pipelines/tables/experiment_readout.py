@@ -59,7 +59,7 @@ def sent_rows(
     """Rows without features and unknown columns, and the cost of a contact by offer."""
     frame = rows.drop(columns=[*features, *OF_CAMPAIGNS])
     unknown = [name for name in OPTIONAL if frame[name].isna().all()]
-    unknown += ["cost"] if "value" in unknown else []
+    unknown += ["cost"] if frame["cost"].isna().all() else []
     frame = frame.drop(columns=unknown)
     contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
     if experiment.tailored:

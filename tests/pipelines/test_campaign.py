@@ -221,6 +221,25 @@ def test_a_list_of_another_source_is_refused(project, sent):
     assert "holds the source 'kumar', and params.yaml names 'hillstrom'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("  budget: ", "  budget: 100", "of the budget, and params.yaml allows 100"),
+        ("capacity: {}", "capacity: {upgrade: 3}", "of upgrade, and params.yaml allows 3"),
+    ],
+)
+def test_a_list_decided_under_other_limits_is_refused(project, sent, before, after, said):
+    params = project / "params.yaml"
+    kept = params.read_text()
+    params.write_text(kept.replace(before, after, 1))
+    done = called_in(project, "winback", "campaign", "--name", "over", "--campaigns", "data/over")
+    params.write_text(kept)
+    assert done.returncode == 3
+    assert said in done.stderr
+    assert "run winback run" in done.stderr
+    assert not (project / "data/over/over").exists()
+
+
 def test_a_list_older_than_the_features_is_refused(project, sent):
     """As after a run that failed while it trained."""
     listed = project / "data/recommendations.parquet"

@@ -165,6 +165,14 @@ def test_active_customers_get_a_risk_and_a_strategy_but_no_offer():
     assert table["reasons"][0] == "40 in 100 like this one leave"
 
 
+@pytest.mark.parametrize("wrong", ["Active", "LOST", "lost ", None])
+def test_a_population_that_nobody_knows_is_refused(wrong):
+    facts = facts_of(FOUR)
+    facts.loc[2, "population"] = wrong
+    with pytest.raises(ValueError, match=r"must be one of active, lost, experiment, found .*: 1\)"):
+        decide(FOUR, facts)
+
+
 def test_priorities_rank_by_gain_where_nothing_else_is_known():
     table = decide(many(500))
     gain = table.groupby("priority")["expected_incremental_profit"].mean()

@@ -135,13 +135,13 @@ def baseline_gate(metrics: pd.DataFrame, *, model: str) -> Gate:
     """
     name = f"{model}_auc_over_baselines"
     whole = metrics[(metrics["slice"] == "all") & (metrics["metric"] == "auc")]
-    aucs = whole.set_index("model")
-    others = aucs.drop(index=model)
+    aucs = whole.set_index("model")["value"]
+    others = aucs.drop(model)
     if others.empty:
         return Gate(name, True, "no baseline could be fitted")
-    best = others["value"].idxmax()
-    lead = aucs.loc[model, "value"] - others.loc[best, "value"]
-    return Gate(name, not others.loc[best, "gain_lo"] > 0, f"{lead:+.4f} over {best}")
+    best = str(others.idxmax())
+    surely = whole.set_index("model")["gain_lo"]
+    return Gate(name, bool(surely[best] <= 0), f"{aucs[model] - others.max():+.4f} over {best}")
 
 
 def policy_gates(

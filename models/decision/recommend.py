@@ -362,14 +362,14 @@ def is_lost(rows: pd.DataFrame) -> np.ndarray:
     if "population" not in rows.columns:
         return np.ones(len(rows), dtype=bool)
     population = rows["population"]
-    known = population.isin(POPULATIONS)
+    known = population.isin(POPULATIONS) | population.isna()
     if not known.all():
         raise ValueError(
             f"population: must be one of {', '.join(POPULATIONS)}, found "
             f"{population[~known].iloc[0]!r} (rows like this: {int((~known).sum()):,}); write it "
             "as in current.parquet"
         )
-    return np.asarray(population != "active", dtype=bool)
+    return ~(population == "active").to_numpy(dtype=bool, na_value=False)
 
 
 def is_of(population: str, rows: pd.DataFrame) -> np.ndarray:

@@ -165,7 +165,7 @@ def test_active_customers_get_a_risk_and_a_strategy_but_no_offer():
     assert table["reasons"][0] == "40 in 100 like this one leave"
 
 
-@pytest.mark.parametrize("wrong", ["Active", "LOST", "lost ", None])
+@pytest.mark.parametrize("wrong", ["Active", "LOST", "lost "])
 def test_a_population_that_nobody_knows_is_refused(wrong):
     facts = facts_of(FOUR)
     facts.loc[2, "population"] = wrong

@@ -82,7 +82,8 @@ def programme(scale: float, seed: int, folder: Path) -> pd.DataFrame:
     third = pd.Series(rng.permutation(len(truth)) % ROUNDS, index=truth.index)
     rows, answers = [], []
     for number in range(ROUNDS):
-        run = decide(asking(simulated, folder), params, folder)
+        source = asking(simulated, folder)
+        run = decide(source, params, folder)
         chosen = pd.read_parquet(run.recommendations).set_index("customer_id")["recommended_offer"]
         profit = of_own_offer(truth, chosen.reindex(truth.index).fillna("none"), "profit_")
         rows.append({"round": number + 1, "profit": (profit - truth["profit_none"]).mean()})
@@ -90,7 +91,7 @@ def programme(scale: float, seed: int, folder: Path) -> pd.DataFrame:
         others.to_parquet(folder / "others.parquet", index=False)
         name = f"round-{number + 1}"
         campaign(
-            simulated,
+            source,
             params.recommend,
             params.machine,
             run,

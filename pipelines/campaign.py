@@ -26,6 +26,7 @@ from .scoring.campaign_parts import Drawn, draw_campaign, write_log, write_sheet
 from .scoring.suppressions import read_suppressions, suppressions_of
 from .settings import moments
 from .settings.params import Machine, Recommend
+from .settings.source_files import made_from
 from .settings.sources import EXPERIMENTS, Population, Source
 from .storage.atomic import file_hash, scratch_beside, verify
 from .storage.places import Address, Place, local_copy, replace_folder, waiting
@@ -44,7 +45,6 @@ from .tables.safe_csv import save_table
 from .tables.sorted_customers import sorted_customers
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-OVERRUN = 0.1  # of a limit, by the draw of who explores and who is held out
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,11 @@ def campaign(
     """
     decision = _decision_on(population, source, run.decision)
     _refuse_other_source(source, run.tables)
+    if verify(run.decision).get("made_from") != made_from(source, params):
+        raise Refusal(
+            f"{run.recommendations}: decided under other settings of recommend, or another text of "
+            f"{source.path}; run winback run"
+        )
     as_of = moment_of(run.recommendations)
     if verify(run.features)["as_of"] != str(as_of):
         raise Refusal(f"{run.recommendations}: older than the features; run winback run")
@@ -147,7 +152,6 @@ def campaign(
                     f"campaign: nobody to send an offer to: {_in_words(drawn.steps)}; nothing is "
                     "written"
                 )
-            _refuse_other_limits(params, drawn.sums, run.recommendations)
             summary = {
                 **facts,
                 "drawn_at": moments.now().isoformat(),
@@ -242,21 +246,6 @@ def _summary(decision: Decision, drawn: Drawn) -> dict[str, Any]:
         money = [column for column in ("expected_cost", "expected_gain") if column in mine]
         offers[name] = entry | {column: float(mine[column]) for column in money}
     return {"funnel": dict(drawn.steps), "held_out": drawn.held_out, "offers": offers}
-
-
-def _refuse_other_limits(params: Recommend, sums: pd.DataFrame, listed: Path) -> None:
-    """Refuse a list that goes so far beyond today's limits that it was decided under others."""
-    used = {name: float(count) for name, count in sums["customers"].items()}
-    limits = {name: float(most) for name, most in params.capacity.items()}
-    if params.budget is not None and "expected_cost" in sums:
-        used["the budget"] = float(sums["expected_cost"].sum())
-        limits["the budget"] = params.budget
-    for name, most in limits.items():
-        if used.get(name, 0.0) > (1 + OVERRUN) * most:
-            raise Refusal(
-                f"campaign: {listed} uses {used[name]:,.0f} of {name}, and params.yaml allows "
-                f"{most:,.0f}: it was decided under other limits; run winback run"
-            )
 
 
 def _notes(decision: Decision, params: Recommend, sums: pd.DataFrame) -> list[str]:

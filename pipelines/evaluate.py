@@ -22,7 +22,8 @@ from ..models.decision.recommend import sent_offers
 from ..models.evaluation.best_dose import by_dose
 from ..models.evaluation.budget import budget_curve, qini_curves
 from ..models.evaluation.fairness import by_group
-from ..models.evaluation.policies import Graded, compare, paired_gains
+from ..models.evaluation.graded import Graded
+from ..models.evaluation.policies import compare, paired_gains
 from ..models.evaluation.probability import grade_probabilities
 from ..models.evaluation.retention import BY_RISK, BY_UPLIFT, by_share, chosen_by, single_offer
 from ..models.evaluation.within_limits import reach_of_offers

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
-from ..models.decision.recommend import is_of
+from ..models.decision.facts import is_of
 from ..models.evaluation.drift import bins_of, counted
 from ..models.evaluation.gates import Gate
 from ..models.formula.answers import answer

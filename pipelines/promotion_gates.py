@@ -129,7 +129,7 @@ def _churn_gates(match: Match) -> list[Gate]:
     ours = answer(Answers(match.challenger.answers.churn, None), rows)[OUTPUT]
     rival = _rival(match, "churn", rows)
     rival_chance = None if rival is None else rival[OUTPUT]
-    grades = pd.DataFrame(match.challenger.evidence["churn"]["grades"])
+    aucs = pd.DataFrame(match.challenger.evidence["churn"]["aucs"])
     gates = probability_gates(
         "churn",
         rows["churned"],
@@ -138,7 +138,7 @@ def _churn_gates(match: Match) -> list[Gate]:
         margin=match.params.auc_margin,
         cluster=group_labels(rows),
     )
-    gates.append(baseline_gate(grades, model="churn"))
+    gates.append(baseline_gate(aucs, model="churn"))
     if rival_chance is not None:
         gain = log_loss(rows["churned"], rival_chance) - log_loss(rows["churned"], ours)
         gates.append(slice_gate("churn_slices", gain, _slices(rows), cluster=group_labels(rows)))

@@ -19,6 +19,7 @@ from ..models.decision.decision import DECISION_FILE, Decision, decision_to_json
 from ..models.decision.draws import Draws
 from ..models.decision.eligibility import Rules
 from ..models.decision.evidence import beyond_usual, count_tested
+from ..models.decision.facts import facts_of
 from ..models.decision.learn import (
     FIRST_OF,
     NO_EXPERIMENT,
@@ -27,8 +28,8 @@ from ..models.decision.learn import (
     learn_decision,
 )
 from ..models.decision.reasons import sentences
-from ..models.decision.recommend import facts_of, weigh
 from ..models.decision.recommend import recommend as decide
+from ..models.decision.recommend import weigh
 from ..models.decision.strategy import lapse_discount
 from ..models.formula.formula import RETENTION
 from .job.progress import say, step
@@ -38,6 +39,7 @@ from .scoring.input_rows import regrouped
 from .scoring.suppressions import suppressions_of
 from .settings.objectives import chosen_objective
 from .settings.params import Machine, Recommend
+from .settings.source_files import made_from
 from .settings.sources import Source
 from .storage.atomic import replace_file, replace_folder, scratch_beside, verify
 from .storage.stage_outputs import OFFERS_FILE, read_json, read_meanings
@@ -127,6 +129,7 @@ def recommend(
             because = why_first(first, models, current, customers.objected, meanings)
         with replace_folder(decision) as new:
             (new.path / DECISION_FILE).write_bytes(decision_to_json(learned))
+            new.extra["made_from"] = made_from(source, params)
         replace_file(out, lambda handle: _write(parts, because, handle))
     objected = int(customers.objected.sum())
     say(f"{objected:,} customers left out because they objected")

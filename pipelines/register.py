@@ -207,8 +207,8 @@ def _evidence(folder: Path) -> dict[str, Any]:
         return {"unseen": memory}
     table = read_table(grades)
     ranking = table[(table["slice"] == "all") & (table["metric"] == "auc")]
-    kept = ranking[["model", "slice", "metric", "value", "gain_lo"]]
-    return {"unseen": memory, "grades": kept.to_dict("records")}
+    aucs = ranking[["model", "value", "gain_lo"]].to_dict("records")
+    return {"unseen": memory, "aucs": aucs}
 
 
 def _memory(folder: Path, key: str) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from typing import Any
 import pandas as pd
 
 from ..models.decision.policy_tree import fit_policy_tree, tree_to_json
+from ..models.evaluation.graded import Graded
 from ..models.evaluation.held_out import held_out, kept_apart, value_is_known
-from ..models.evaluation.policies import Graded, decide
+from ..models.evaluation.policies import decide
 from ..models.evaluation.unseen import remember_offers
 from ..models.formula.explain import importance
 from ..models.formula.formula import RETENTION, Formula, evaluate

@@ -21,7 +21,15 @@ CARRIED = (
     ),
     *(
         f"models/decision/{name}.py"
-        for name in ("decision", "draws", "eligibility", "evidence", "recommend", "strategy")
+        for name in (
+            "decision",
+            "draws",
+            "eligibility",
+            "evidence",
+            "facts",
+            "recommend",
+            "strategy",
+        )
     ),
     "models/offers.py",
     "models/total_return.py",

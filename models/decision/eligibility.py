@@ -41,6 +41,7 @@ class Rules:
 
 
 HARD_RULES = ("lost_limit", "cooldown_days", "hopeless_reasons", "least_experiment_rows")
+OPEN_RULES = ("cooldown_days", "least_experiment_rows")  # of these, an offer may be worth it yet
 
 
 def excluded_by(rules: Rules, facts: Mapping[str, np.ndarray]) -> np.ndarray:

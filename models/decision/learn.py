@@ -19,8 +19,9 @@ from .decision import OBJECTIVES, Decision, Prices
 from .draws import Draws, draw
 from .eligibility import Rules
 from .evidence import KindsTested
+from .facts import facts_of, is_lost
 from .limit_prices import limit_prices
-from .recommend import expected_gain, facts_of, is_lost, stakes, weigh
+from .recommend import expected_gain, stakes, weigh
 from .strategy import StrategyLimits, learn_priorities
 
 FIRST_OF = {  # facts that the rules ask for, and the features that can tell them, the best first

@@ -14,13 +14,12 @@ import pandas as pd
 
 from ..offers import STAYS, expected_costs, with_control
 from ..total_return import best_at
-from .decision import Decision, decision_columns
+from .decision import Decision
 from .draws import draw, offer_probabilities
-from .eligibility import excluded_by
-from .evidence import rows_alike
+from .eligibility import OPEN_RULES, excluded_by
+from .facts import facts_of, is_lost, is_of, known_numbers
 from .strategy import priorities, strategies
 
-MONTHS_OF_VALUE = 12  # a customer's value is that of a year, and so is the cost to serve
 DECISION_COLUMNS = {  # whether it is text (str), a number (float) or true/false (bool)
     "recommended_offer": str,
     "expected_incremental_profit": float,
@@ -39,7 +38,6 @@ OF_OFFERS = (  # what the decision on active customers says in the place of that
     "propensity",
     "excluded_by",
 )
-POPULATIONS = ("active", "lost", "experiment")  # the last: rows of an experiment without events
 SMALLEST_GAIN = 1e-9  # of the single offer that is sent to all, whatever the customer's forecast
 
 
@@ -138,7 +136,7 @@ def _recommend(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) ->
         candidate & (assigned >= 0), chance[np.arange(len(rows)), assigned], np.nan
     )
     lost = is_lost(rows)
-    facts["risk"] = _known_numbers(outputs, "churn_probability")
+    facts["risk"] = known_numbers(outputs, "churn_probability")
     why = np.where(offered | ~candidate, "", _why(decision, weighed))
     priority = _priority(decision, facts, lost, gain)
     return pd.DataFrame(
@@ -180,7 +178,7 @@ def _worth_winning(decision: Decision, weighed: Weighed, priority: np.ndarray) -
 def _judged(decision: Decision, weighed: Weighed, facts: Mapping[str, np.ndarray]) -> np.ndarray:
     """(rows,) bool: something tells whether a customer is worth winning back."""
     if decision.offers:
-        wait = np.isin(weighed.excluded_by, ("cooldown_days", "least_experiment_rows"))
+        wait = np.isin(weighed.excluded_by, OPEN_RULES)
         return np.asarray(weighed.candidate & ~wait)
     worth = [facts[name] for name in ("margin", "turnover", "value")]
     return np.asarray((weighed.excluded_by != "") | ~np.isnan(worth).all(axis=0))
@@ -216,7 +214,7 @@ def weigh(decision: Decision, rows: pd.DataFrame, outputs: pd.DataFrame) -> Weig
     candidate = is_of(decision.population, rows)
     if decision.offers:
         chance = f"{decision.chances}{decision.control}"
-        candidate = candidate & ~np.isnan(_known_numbers(outputs, chance))
+        candidate = candidate & ~np.isnan(known_numbers(outputs, chance))
     forecast = _forecast(decision, outputs)
     excluded = excluded_by(decision.rules, facts)
     allowed = _allowed(decision, forecast, candidate & (excluded == ""))
@@ -300,44 +298,6 @@ def _why(decision: Decision, weighed: Weighed) -> np.ndarray:
     return why
 
 
-def facts_of(decision: Decision, rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """What the rules ask for, by fact, (rows,) each; NaN or None where nothing tells it."""
-    missing = sorted(set(decision_columns(decision)) - set(rows.columns))
-    if missing:
-        raise ValueError(f"decision: {len(missing)} columns are missing: {', '.join(missing[:8])}")
-    unknown = np.full(len(rows), np.nan)
-
-    def fact(name: str) -> np.ndarray:
-        """The smallest of the columns that tell it, NaN where none does."""
-        columns = [_known_numbers(rows, column) for column in decision.facts.get(name, ())]
-        return np.fmin.reduce(columns) if columns else unknown
-
-    facts = {
-        name: fact(name)
-        for name in (
-            "times_lost",
-            "value",
-            "growth",
-            "tenure_days",
-            "margin",
-            "turnover",
-            "lapse_days",
-        )
-    }
-    contact = fact("days_since_last_contact")
-    if "population" in rows.columns:
-        # Without events the moment is that of the experiment, whose offers are not past.
-        contact = np.where((rows["population"] == "experiment").to_numpy(), np.nan, contact)
-    alike = unknown if decision.tested is None else rows_alike(decision.tested, rows)
-    reason = decision.facts.get("reason")
-    return facts | {
-        "days_since_last_contact": contact,
-        "cost_to_serve": MONTHS_OF_VALUE * fact("cost_to_serve_monthly"),
-        "experiment_rows": np.asarray(alike, dtype=float),
-        "reason": rows[reason[0]].astype("object").to_numpy() if reason else unknown,
-    }
-
-
 def _priority(
     decision: Decision, facts: Mapping[str, np.ndarray], lost: np.ndarray, gain: np.ndarray
 ) -> np.ndarray:
@@ -349,34 +309,6 @@ def _priority(
             margin, turnover = facts["margin"][part], facts["turnover"][part]
             letters[part] = priorities(cuts, margin, turnover, prospects[part])
     return letters
-
-
-def is_lost(rows: pd.DataFrame) -> np.ndarray:
-    """(rows,) bool: everybody but those of the population 'active'.
-
-    Raises
-    ------
-    ValueError
-        If a population is none of `POPULATIONS`: a typing error would make the active lost.
-    """
-    if "population" not in rows.columns:
-        return np.ones(len(rows), dtype=bool)
-    population = rows["population"]
-    known = population.isin(POPULATIONS) | population.isna()
-    if not known.all():
-        raise ValueError(
-            f"population: must be one of {', '.join(POPULATIONS)}, found "
-            f"{population[~known].iloc[0]!r} (rows like this: {int((~known).sum()):,}); write it "
-            "as in current.parquet"
-        )
-    return ~(population == "active").to_numpy(dtype=bool, na_value=False)
-
-
-def is_of(population: str, rows: pd.DataFrame) -> np.ndarray:
-    """(rows,) bool: those of a decision's population; all where the rows do not tell."""
-    if "population" not in rows.columns:
-        return np.ones(len(rows), dtype=bool)
-    return is_lost(rows) == (population == "lost")
 
 
 def _profit_gain(outputs: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
@@ -394,12 +326,6 @@ def _option_columns(outputs: pd.DataFrame, stem: str, names: tuple[str, ...]) ->
             "other offers, or without the value that this objective needs"
         )
     return outputs[[stem + name for name in names]].to_numpy(dtype=np.float64)
-
-
-def _known_numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
-    if name not in frame.columns:
-        return np.full(len(frame), np.nan)
-    return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _texts(values: np.ndarray) -> pd.Series:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..intervals import mean_estimate, paired_difference
-from .policies import Graded
+from .graded import Graded
 
 
 def by_dose(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..offers import Offer, expected_costs
-from .policies import Graded
+from .graded import Graded
 from .qini import average_qini, multi_armed_qini
 from .qini_bootstrap import bootstrap
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..intervals import Estimate, mean_estimate
-from .policies import Graded
+from .graded import Graded
 
 PARTS = 5  # of equal size, by predicted effect
 FEWEST_ROWS = 50  # a mean over fewer customers says nothing

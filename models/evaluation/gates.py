@@ -122,26 +122,26 @@ def probability_gates(
     return [*gates, not_worse(f"{name}_auc_over_champion", gain, margin=margin)]
 
 
-def baseline_gate(metrics: pd.DataFrame, *, model: str) -> Gate:
-    """AUC not surely below that of a baseline, from the training stage's table of grades.
+def baseline_gate(aucs: pd.DataFrame, *, model: str) -> Gate:
+    """AUC not surely below that of a baseline.
 
     Parameters
     ----------
-    metrics
-        Columns model, slice, metric, value and gain_lo (of a baseline over the model, the lower end
-        of its 95% interval), as `models.churn` writes them.
+    aucs
+        A row for each model: model, value, and gain_lo, the lower end of the 95% interval of what
+        it has more than `model`.
     model
         The row that is not a baseline.
     """
     name = f"{model}_auc_over_baselines"
-    whole = metrics[(metrics["slice"] == "all") & (metrics["metric"] == "auc")]
-    aucs = whole.set_index("model")["value"]
-    others = aucs.drop(model)
+    by_model = aucs.set_index("model")
+    value = by_model["value"]
+    others = value.drop(model)
     if others.empty:
         return Gate(name, True, "no baseline could be fitted")
     best = str(others.idxmax())
-    surely = whole.set_index("model")["gain_lo"]
-    return Gate(name, bool(surely[best] <= 0), f"{aucs[model] - others.max():+.4f} over {best}")
+    lead = value[model] - others.max()
+    return Gate(name, bool(by_model["gain_lo"][best] <= 0), f"{lead:+.4f} over {best}")
 
 
 def policy_gates(

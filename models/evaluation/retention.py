@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .policies import Graded, paired_gains
+from .graded import Graded
+from .policies import paired_gains
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
 BY_RISK, BY_UPLIFT = "by_risk", "by_uplift"

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ..decision.decision import DECISION_FILE, Decision, decision_columns, decision_from_json
-from ..decision.recommend import is_of, recommend
+from ..decision.facts import is_of
+from ..decision.recommend import recommend
 from .formula import RETENTION, Formula, evaluate, from_files
 
 

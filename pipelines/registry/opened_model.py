@@ -58,7 +58,7 @@ class Opened:
         The moment it was trained for; empty if unknown.
     evidence
         Per part, what its training left behind to grade it by: `unseen` (see
-        `models.evaluation.unseen`) and `grades`, those of the model and its baselines on the rows
+        `models.evaluation.unseen`) and `aucs`, those of the model and its baselines on the rows
         held out then.
     """
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from ...models.evaluation.drift import ALARM, WARN
 from . import words
 from .canvas import (
     INK,
@@ -247,7 +248,7 @@ def histogram(table: pd.DataFrame, edges: np.ndarray, *, unit: str, percent: boo
 LIGHTS = {"alarm": (SERIES[4], "alarm"), "warn": (SERIES[1], "look"), "ok": (SERIES[3], "alike")}
 
 
-def lights(table: pd.DataFrame, *, limits: Sequence[float]) -> str:
+def lights(table: pd.DataFrame) -> str:
     """Distances (columns feature, distance, level) as bars in the colours of a traffic light."""
     figure, axes = one_panel(height=1.1 + 0.3 * len(table))
     names = [short(name) for name in table["feature"]]
@@ -256,7 +257,7 @@ def lights(table: pd.DataFrame, *, limits: Sequence[float]) -> str:
         mine = (table["level"] == level).to_numpy()
         if mine.any():
             axes.barh(places[mine], table["distance"][mine], color=colour, height=0.66, label=word)
-    for limit in limits:
+    for limit in (WARN, ALARM):
         axes.axvline(limit, color=INK, linewidth=0.8, linestyle=":")
     axes.set_yticks(places, names)
     axes.set_xlabel("distance from the training set; dotted: look, alarm")

@@ -75,7 +75,7 @@ def drifted(tables: dict[str, pd.DataFrame]) -> Iterator[Block]:
             for level, word in (("alarm", "in alarm"), ("warn", "to look at"), ("ok", "alike"))
         )
         yield picture(
-            charts.lights(rows.head(SHOWN), limits=(WARN, ALARM)),
+            charts.lights(rows.head(SHOWN)),
             f"The {population}, against the training set of {LEARNED_FROM[population][1]}: "
             f"{counted}",
         )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from ...models.decision.campaign import campaign_log, funnel, send_sheet, stops
 from ...models.decision.decision import Decision
-from ...models.decision.recommend import is_of
+from ...models.decision.facts import is_of
 from ...models.evaluation.drift import Counts, added, bins_of, counted
 from ..settings.params import Machine
 from ..tables.engine import open_duckdb

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...features.phrases import category, high_and_low, is_flag, unknown
-from ...models.decision.recommend import is_of
+from ...models.decision.facts import is_of
 from ...models.formula.answers import Answers, formula_of, input_columns
 from ...models.formula.explain import drivers
 from ...models.formula.formula import Formula

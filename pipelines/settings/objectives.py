@@ -1,4 +1,4 @@
-"""An experiment of a source file in the words of `models.evaluation.policies`."""
+"""An experiment of a source file in the words of `models.evaluation.graded`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...models.evaluation.policies import Graded, grade_rows
+from ...models.evaluation.graded import Graded, grade_rows
 from .experiments import Experiment
 from .sources import Source
 

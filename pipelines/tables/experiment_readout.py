@@ -13,7 +13,7 @@ from ..settings.experiments import Experiment
 from .comparable_rows import OF_CAMPAIGNS, of_experiment
 from .safe_csv import save_table
 
-OPTIONAL = ("campaign", "propensity", "returned_at", "value")
+OPTIONAL = ("campaign", "cost", "propensity", "returned_at", "value")
 TAILORED = "tailored"  # the arm in which the offer follows the stated reason
 EXPLORED_AT_LEAST = 0.001  # propensity of an offer in a campaign that is compared with others
 TABLES = ("balance", "overlap", "levels", "effects", "offers", "pairs", "power")
@@ -59,7 +59,6 @@ def sent_rows(
     """Rows without features and unknown columns, and the cost of a contact by offer."""
     frame = rows.drop(columns=[*features, *OF_CAMPAIGNS])
     unknown = [name for name in OPTIONAL if frame[name].isna().all()]
-    unknown += ["cost"] if frame["cost"].isna().all() else []
     frame = frame.drop(columns=unknown)
     contact = {name: offer.contact_cost for name, offer in experiment.offers.items()}
     if experiment.tailored:

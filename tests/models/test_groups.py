@@ -7,8 +7,9 @@ from experiments import read, row
 
 from winback.models.evaluation.effect_groups import effects_by_group
 from winback.models.evaluation.gates import policy_gates
+from winback.models.evaluation.graded import Graded
 from winback.models.evaluation.held_out import held_out, kept_apart
-from winback.models.evaluation.policies import Graded, compare, decide
+from winback.models.evaluation.policies import compare, decide
 from winback.models.evaluation.qini import multi_armed_qini
 from winback.models.evaluation.qini_bootstrap import bootstrap
 from winback.models.evaluation.time_split import split_by_time

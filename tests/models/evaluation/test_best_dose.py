@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from winback.models.evaluation.best_dose import by_dose
-from winback.models.evaluation.policies import Graded
+from winback.models.evaluation.graded import Graded
 
 NAMES = ("none", "call", "off_10", "off_20")
 DOSES = {"off_20": 20.0, "off_10": 10.0}

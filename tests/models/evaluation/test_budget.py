@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from winback.models.evaluation.budget import PERSONAL, UNIFORM, budget_curve, qini_curves
-from winback.models.evaluation.policies import Graded
+from winback.models.evaluation.graded import Graded
 from winback.models.offers import Offer
 
 OFFERS = {"gift": Offer(10.0, 0.0), "call": Offer(0.0, 2.0)}

@@ -11,7 +11,7 @@ from winback.models.evaluation.effect_groups import (
     effects_by_predicted,
     lowest_and_highest,
 )
-from winback.models.evaluation.policies import Graded
+from winback.models.evaluation.graded import Graded
 
 
 @pytest.fixture

@@ -4,15 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.evaluation.policies import (
-    Graded,
-    compare,
-    decide,
-    grade_rows,
-    paired_gains,
-    policies,
-    tailored_rule,
-)
+from winback.models.evaluation.graded import Graded, grade_rows, tailored_rule
+from winback.models.evaluation.policies import compare, decide, paired_gains, policies
 from winback.models.offers import Offer
 
 NAMES = ("none", "discount", "upgrade")

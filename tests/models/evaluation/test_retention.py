@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winback.models.evaluation.policies import grade_rows
+from winback.models.evaluation.graded import grade_rows
 from winback.models.evaluation.retention import (
     BY_RISK,
     BY_UPLIFT,

@@ -35,18 +35,18 @@ def campaign(seed):
     return frame, chance.columns.to_numpy()[code], returned, value, chance, worth
 
 
-def fit(seed, value=None):
+def fit(seed, **changes):
     frame, offer, returned, known, *_ = campaign(seed)
-    return fit_winback(
-        frame,
-        offer=offer,
-        propensity=np.full(ROWS, 1 / 3),
-        returned=returned,
-        offers=OFFERS,
-        control="none",
-        value=known if value is None else value,
-        folds=3,
-    )
+    arguments = {
+        "offer": offer,
+        "propensity": np.full(ROWS, 1 / 3),
+        "returned": returned,
+        "offers": OFFERS,
+        "control": "none",
+        "value": known,
+        "folds": 3,
+    }
+    return fit_winback(frame, **arguments | changes)
 
 
 @pytest.fixture(scope="module")
@@ -170,15 +170,7 @@ def test_effects_are_those_of_the_estimator_whatever_a_test_on_returns_says():
     returned = (np.random.default_rng(0).random(ROWS) < 0.2 + 0.05 * (offer == "gift")).astype(
         float
     )
-    found = fit_winback(
-        frame,
-        offer=offer,
-        propensity=np.full(ROWS, 1 / 3),
-        returned=returned,
-        offers=OFFERS,
-        control="none",
-        folds=3,
-    )
+    found = fit(0, returned=returned, value=None)
     told = ["uplift_discount", "uplift_gift"]
     shipped = evaluate(found.formula, frame)[told]
     np.testing.assert_array_equal(shipped, found.uplift.predict(frame))

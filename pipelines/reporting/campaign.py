@@ -209,7 +209,7 @@ def _three_questions(inputs: Inputs, rows: pd.DataFrame, findings: Findings) -> 
     graded = rows.set_index("policy")["value_per_customer"]
     if tree is None or "policy_tree" not in graded:
         return
-    limited = (rows["over"].str.endswith(WITHIN_LIMITS)).any()
+    limited = rows["policy"].str.endswith(WITHIN_LIMITS).any()
     ours, simple = (
         words.measured(float(graded[name]), findings.objective, findings.source)
         for name in ("ours", "policy_tree")

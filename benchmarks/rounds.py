@@ -4,8 +4,9 @@
 
 A simulated world (sources/kumar.yaml) is asked in three rounds. Models learn from its experiment;
 a campaign goes to a third of today's lost customers; their answers are drawn from the simulator's
-truth and read back through the log of the campaign; the models learn from experiment and log, and
-the next third is asked. Two tables, over independent worlds:
+truth and read back through the log of the campaign, which is dated back so that its return window
+is over; the models learn from experiment and log, and the next third is asked. Two tables, over
+independent worlds:
 
 profit
     What the policy of each round would earn, in the truth, on all lost customers of today over
@@ -79,7 +80,11 @@ def programme(scale: float, seed: int, folder: Path) -> pd.DataFrame:
     truth = pd.read_parquet(folder / "truth/customers.parquet")
     truth = truth[truth["population"] == "lost"].set_index("customer_id").sort_index()
     rng = np.random.default_rng(seed)
-    third = pd.Series(rng.permutation(len(truth)) % ROUNDS, index=truth.index)
+    window = pd.Timedelta(days=simulated.experiment.return_window_days + 1)
+    left = pd.read_parquet(folder / "world/departures.parquet").groupby("customer_id").max()
+    left = left["departed_at"].reindex(truth.index)
+    asked = truth.index[left < pd.Timestamp(simulated.as_of) - window]
+    third = pd.Series(rng.permutation(len(asked)) % ROUNDS, index=asked).reindex(truth.index)
     rows, answers = [], []
     for number in range(ROUNDS):
         source = asking(simulated, folder)
@@ -97,10 +102,13 @@ def programme(scale: float, seed: int, folder: Path) -> pd.DataFrame:
             run,
             campaigns=folder / "campaigns",
             name=name,
+            population="lost",
             suppressions=folder / "others.parquet",
             max_age_days=1e6,
         )
-        log = pd.read_parquet(folder / "campaigns" / name / "log.parquet")
+        file = folder / "campaigns" / name / "log.parquet"
+        log = pd.read_parquet(file)
+        log.assign(offered_at=log["offered_at"] - window).to_parquet(file, index=False)
         world = World(scale=scale)
         drawn = draw_responses(truth.loc[log["customer_id"]], log["offer"], world=world, rng=rng)
         answers.append(
@@ -133,12 +141,16 @@ def decide(source: Source, params: Params, folder: Path) -> ListInputs:
     """The pipeline up to the list."""
     tables, features = folder / "tables", folder / "features"
     churn, winback = folder / "churn", folder / "winback"
-    decision, out = folder / "decision", folder / "recommendations.parquet"
+    decision, listed = folder / "decision", folder / "recommendations.parquet"
     ingest(source, tables, truth=folder / "none", threads=1)
     settings = replace(params.featurize, snapshots=1)
     featurize(source, settings, params.machine, tables=tables, out=features)
-    train_churn(source, params.train_churn, params.machine, features=features, out=churn)
-    train_winback(source, params.train_winback, params.machine, features=features, out=winback)
+    for train, own, out in (
+        (train_churn, params.train_churn, churn),
+        (train_winback, params.train_winback, winback),
+    ):
+        apart = params.promote.kept_apart
+        train(source, own, params.machine, apart_share=apart, features=features, out=out)
     recommend(
         source,
         params.recommend,
@@ -148,9 +160,9 @@ def decide(source: Source, params: Params, folder: Path) -> ListInputs:
         churn=churn,
         winback=winback,
         decision=decision,
-        out=out,
+        out=listed,
     )
-    return ListInputs(features, tables, decision, out)
+    return ListInputs(features, tables, decision, listed)
 
 
 def effects(log: pd.DataFrame, drawn: pd.DataFrame, truth: pd.DataFrame) -> list[dict[str, object]]:

@@ -77,7 +77,7 @@ def kumar_world(seed: int, rows: int) -> Table:
         folder = Path(name)
         for table, frame in sim.tables.items():
             frame.to_parquet(folder / f"{table}.parquet")
-        tables = open_tables(folder, engine="duckdb", threads=1)
+        tables = open_tables(folder, threads=1)
         definition = ChurnDefinition()
         snapshots = offer_snapshots(
             tables,

@@ -70,6 +70,17 @@ def on_engine(engine: str, table: pa.Table, session: Any = None) -> nw.LazyFrame
     return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
 
 
+def opened_on(engine: str, folder: Path) -> dict[str, nw.LazyFrame]:
+    """The canonical frames of a folder of tables, on one thread of DuckDB or in memory."""
+    tables = frames.open_tables(folder, threads=1)
+    if engine == "duckdb":
+        return tables
+    return {
+        name: on_engine(engine, nw.to_native(frame).to_arrow_table())
+        for name, frame in tables.items()
+    }
+
+
 def written(frame: nw.LazyFrame) -> pd.DataFrame:
     """A frame of features as the pipeline writes it."""
     with tempfile.TemporaryDirectory() as folder:

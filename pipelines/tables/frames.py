@@ -1,4 +1,4 @@
-"""Tables on any engine: parquet in, canonical lazy frames for `features`, sorted parquet out."""
+"""Tables: parquet in, canonical lazy frames for `features` out, and sorted parquet again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import narwhals as nw
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,7 +14,6 @@ from ...features.expressions import columns_of
 from ...features.windows import KEYS
 from .engine import open_duckdb, quoted_name, quoted_text
 
-ENGINES = ("duckdb", "pandas", "polars")
 MONEY = {
     "customers": ("cost_to_serve_monthly",),
     "orders": ("amount", "margin", "discount"),
@@ -36,49 +34,24 @@ ROWS_PER_GROUP = 122_880
 MOST_IN_DICTIONARY = 1_000  # distinct values of a column; looking for more costs and saves nothing
 
 
-def open_tables(
-    folder: Path,
-    *,
-    engine: str = "duckdb",
-    threads: int = 2,
-    session: Any = None,
-) -> dict[str, nw.LazyFrame]:
+def open_tables(folder: Path, *, threads: int = 2, session: Any = None) -> dict[str, nw.LazyFrame]:
     """Canonical lazy frames of every parquet file in a folder, by file name.
 
     Timestamps become int64 UTC seconds, money int64 cents, activity.quantity int64 thousandths;
-    decimals elsewhere become floats.
-
-    Parameters
-    ----------
-    engine
-        "duckdb" runs out of core; "pandas" and "polars" read into memory.
-    session
-        A DuckDB connection to use instead of a new one.
+    decimals elsewhere become floats. They stand on the DuckDB connection `session`, by default a
+    new one with as many threads.
 
     Raises
     ------
-    ValueError
-        If the engine is unknown.
     FileNotFoundError
         If the folder holds no parquet files.
     """
-    if engine not in ENGINES:
-        raise ValueError(
-            f"featurize: engine must be one of {', '.join(ENGINES)}, found '{engine}'; "
-            "correct it in params.yaml"
-        )
     paths = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
     if not paths:
         raise FileNotFoundError(f"no parquet files in {folder}; run the stage ingest first")
     connection = session or open_duckdb("4GB", threads, spill=None)
     read = {name: f"read_parquet({quoted_text(str(path))})" for name, path in paths.items()}
-    if engine == "duckdb":
-        return _on_duckdb(connection, read)
-    tables = {
-        name: connection.sql(_canonical_sql(connection, name, source)).to_arrow_table()
-        for name, source in read.items()
-    }
-    return {name: _in_memory(table, engine) for name, table in tables.items()}
+    return _on_duckdb(connection, read)
 
 
 def open_arrow(connection: Any, tables: Mapping[str, pa.Table]) -> dict[str, nw.LazyFrame]:
@@ -202,11 +175,3 @@ def _canonical_sql(connection: Any, name: str, source: str) -> str:
             value = f"cast({quoted} as double)"
         columns.append(f"{value} as {quoted}")
     return f"select {', '.join(columns)} from {source}"
-
-
-def _in_memory(table: pa.Table, engine: str) -> nw.LazyFrame:
-    if engine == "polars":
-        import polars as pl
-
-        return nw.from_native(pl.DataFrame(table).lazy())
-    return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()

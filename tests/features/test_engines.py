@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feature_tables import on_engine, written
+from feature_tables import on_engine, opened_on, written
 
 from winback.features.churn_definition import ChurnDefinition
 from winback.features.families.assemble import features, with_features
@@ -91,5 +91,5 @@ def on_duckdb(folder: Path) -> dict[str, dict[str, Any]]:
 def test_engines_agree(
     folder: Path, on_duckdb: dict[str, Any], engine: str, definition: ChurnDefinition
 ) -> None:
-    tables = frames.open_tables(folder, engine=engine, threads=1)
+    tables = opened_on(engine, folder)
     assert_same(parts(tables, definition), on_duckdb[definition.kind])

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..simulate import Simulation
-from ..world import OFFERS, World
+from ..world import ARMS, OFFERS, World
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def _of(values: pd.Series, customers: pd.Series) -> np.ndarray:
 def _people(simulation: Simulation, departures: pd.DataFrame) -> pd.DataFrame:
     tables, truth = simulation.tables, simulation.truth
     offers = tables["offers"].sort_values("offered_at")
+    offers = offers[offers["arm"].isin(ARMS)]  # not those to active customers
     people = pd.merge_asof(
         offers,
         departures.rename(columns={"reason": "stated"}),

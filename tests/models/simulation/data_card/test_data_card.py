@@ -34,6 +34,11 @@ def test_every_row_holds_in_the_default_world(card: pd.DataFrame) -> None:
     assert card["holds"].all(), card.loc[~card["holds"], ["what", "measured"]].to_string()
 
 
+def test_offers_to_active_customers_are_no_rows_of_it() -> None:
+    card = data_card(simulate(World(scale=0.25, retention=True), seed=5)).set_index("row")
+    assert card["holds"].all(), card.loc[~card["holds"], ["what", "measured"]].to_string()
+
+
 def broken(simulation: Simulation, **changes: pd.DataFrame) -> set[int]:
     """Rows that fail after some tables were exchanged."""
     truth = changes.pop("truth", simulation.truth)

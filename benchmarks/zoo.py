@@ -3,9 +3,9 @@
     python benchmarks/zoo.py [--quick] [--seeds N] [--rows N] [--world NAME] [--peers ...]
 
 The experiments are those of `worlds`. Half of the rows are learned from, half are scored (see
-`uplift`). The last two tables hold, per world, our figures beside those of whichever peer did best
-at each, and, per peer, how often ours earned more and how much of what the best possible choice
-gains (see `standing`).
+`uplift`). The last three tables hold, per world, our figures beside those of whichever peer did
+best at each, and how our effects keep their word (see `kept_word`), and, per peer, how often ours
+earned more and how much of what the best possible choice gains (see `standing`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ from worlds import WORLDS, table
 
 
 def beside_best(frame: pd.DataFrame, peers: Sequence[str]) -> dict[str, float | str]:
-    """Means of ours, of the best peer at each figure, and of the best offer for all.
-
-    Slope and fifths say how ours keep their word (see `uplift.calibration`): 1 is right.
-    """
+    """Means of ours, of the best peer at each figure, and of the best offer for all."""
     qinis = [column for column in frame if column.startswith("qini ")]
     frame = frame.assign(qini=1000 * frame[qinis].mean(axis=1))
     means = frame.groupby("method")[["rmse", "value", "qini"]].mean()
@@ -39,10 +36,26 @@ def beside_best(frame: pd.DataFrame, peers: Sequence[str]) -> dict[str, float | 
             found[f"its name ({figure})"] = getattr(theirs, best)()
         if figure == "value":
             found["single value"] = means.loc["best single offer", figure]
+    return found
+
+
+def kept_word(frame: pd.DataFrame) -> dict[str, float]:
+    """Slope and fifths of our effects (see `uplift.calibration`), 1 is right, over all tables.
+
+    Tables count by the effects they tell, so one that tells hardly any says hardly anything. Each
+    figure has half of its 95% interval beside it, by the jackknife over the tables; none where
+    fewer than three tell any effects.
+    """
     ours = frame[(frame["method"] == "winback") & (frame["spread"] > 0)]
+    found: dict[str, float] = {"tables": len(ours)}
     for figure, power in (("slope", 1.0), ("low fifth", 0.5), ("high fifth", 0.5)):
         weight = ours["spread"] ** power
-        found[figure] = (ours[figure] * weight).sum() / weight.sum() if len(ours) else np.nan
+        total, all_weight = (ours[figure] * weight).sum(), weight.sum()
+        found[figure] = total / all_weight if len(ours) else np.nan
+        without = (total - ours[figure] * weight) / (all_weight - weight)
+        values = len(ours) * found[figure] - (len(ours) - 1) * without
+        reach = mean_and_reach(values.to_frame(figure))[1][figure] if len(ours) > 2 else np.nan
+        found[f"{figure} +-"] = reach
     return found
 
 
@@ -96,7 +109,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=[one for one in PEERS if one not in SLOW])
     parser.add_argument("--kept", type=Path, default=KEPT, help="where the peers' answers are kept")
     asked = parser.parse_args()
-    frames, found = {}, {}
+    frames, found, kept = {}, {}, {}
     for world in asked.world or WORLDS:
         # Where chances differ from row to row, only S, T and X do without them.
         without = [one for one in asked.peers if one in PEERS[:3]]
@@ -109,9 +122,13 @@ def main() -> None:
             each=False,
             kept=asked.kept,
         )
-        frames[world], found[world] = frame, beside_best(frame, peers)
-    table_of_all = pd.DataFrame(found).T.infer_objects().rename_axis("world")
-    show("all worlds: ours, and the best peer at each figure", table_of_all)
+        frames[world] = frame
+        found[world], kept[world] = beside_best(frame, peers), kept_word(frame)
+    for title, rows in (
+        ("ours, and the best peer at each figure", found),
+        ("how our effects keep their word", kept),
+    ):
+        show(f"all worlds: {title}", pd.DataFrame(rows).T.infer_objects().rename_axis("world"))
     show("all worlds: ours beside each method", standing(frames))
 
 

@@ -14,7 +14,8 @@ there a customer "returns" by staying.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,8 @@ def _learn(
             smallest_p=params.smallest_srm_p,
             seed=params.seed,
         )
+        if part == "winback":
+            readout = replace(readout, notes=(*readout.notes, *_not_lost(drawn)))
         write_readout(readout, out / "readout")
     frame = comparable(frame, experiment.control)
     if learned := int((~of_experiment(frame)).sum()):
@@ -162,6 +165,17 @@ def _learn(
         families = {entry["name"]: entry["family"] for entry in read_dictionary(features)}
         _explain(shipped.formula, frame[tested], families, experiment, machine, out)
     return model, unseen
+
+
+def _not_lost(drawn: pd.DataFrame) -> Iterator[str]:
+    """That customers of an experiment among the lost had not left, where its features tell."""
+    count = int((drawn["is_lost"] == 0).sum()) if "is_lost" in drawn else 0
+    if count:
+        yield (
+            f"{count:,} of {len(drawn):,} customers were not lost, as churn is defined, when they "
+            "were made an offer; the effects are learned from them too, so leave them out of the "
+            "table offers if no such customer is to be won back"
+        )
 
 
 def _fit(

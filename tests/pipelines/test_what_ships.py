@@ -27,11 +27,16 @@ def apart_of(finished):
 
 def trained_anew(finished, folder, part, changed):
     """The folder of a part, trained after the outcomes of some rows were dealt out anew."""
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache", "mlartifacts"))
-    features = folder / "data/features"
-    rows = pd.read_parquet(features / f"{part}.parquet")
+    rows = pd.read_parquet(finished / f"data/features/{part}.parquet")
     dealt = np.random.default_rng(4).permutation(np.flatnonzero(changed))
     rows.loc[changed, OUTCOMES[part]] = rows[OUTCOMES[part]].iloc[dealt].to_numpy()
+    return trained_on(finished, folder, part, rows)
+
+
+def trained_on(finished, folder, part, rows):
+    """The folder of a part, trained on these rows in a copy of the project."""
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("cache", "mlartifacts"))
+    features = folder / "data/features"
     rows.to_parquet(features / f"{part}.parquet", index=False)
     write_manifest(features, json.loads((features / "_manifest.json").read_text()))
     given = ("--features", "data/features", f"--{part}", f"artifacts/{part}")
@@ -80,3 +85,14 @@ def test_held_out_customers_are_graded_by_a_fit_without_them_and_teach_the_one_t
         assert decided["gain"] != again["gain"]
     assert said["policy_tree"] == said_after["policy_tree"]
     assert model(before) != model(after)
+
+
+def test_customers_of_the_experiment_who_were_not_lost_are_pointed_out(finished, tmp_path):
+    def notes(folder):
+        return json.loads((folder / "readout/readout.json").read_text())["notes"]
+
+    rows = pd.read_parquet(finished / "data/features/winback.parquet")
+    rows.loc[:99, "is_lost"] = 0
+    assert not any("not lost" in note for note in notes(finished / "artifacts/winback"))
+    said = notes(trained_on(finished, tmp_path / "project", "winback", rows))
+    assert any(note.startswith(f"100 of {len(rows):,} customers were not lost") for note in said)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ...models.decision.policy_tree import groups
-from ...models.evaluation.policies import WITHIN_LIMITS
+from ...models.evaluation.policies import TREAT_NONE, WITHIN_LIMITS
 from ..settings.params import Report
 from ..storage.policy_tree import read_policy_tree
 from ..storage.stage_outputs import read_meanings
@@ -32,8 +33,7 @@ FIGURES = {
     "sent": "share sent an offer",
     "n": "customers",
 }
-
-
+UNLIMITED = ", without limits"
 NOT_KNOWN = "not known"
 STRATEGIES = {  # what to do, by Buttle's strategy
     "start": "a new relation, welcome it",
@@ -209,7 +209,6 @@ def _three_questions(inputs: Inputs, rows: pd.DataFrame, findings: Findings) -> 
     graded = rows.set_index("policy")["value_per_customer"]
     if tree is None or "policy_tree" not in graded:
         return
-    limited = rows["policy"].str.endswith(WITHIN_LIMITS).any()
     ours, simple = (
         words.measured(float(graded[name]), findings.objective, findings.source)
         for name in ("ours", "policy_tree")
@@ -217,7 +216,7 @@ def _three_questions(inputs: Inputs, rows: pd.DataFrame, findings: Findings) -> 
     yield table(
         pd.DataFrame(groups(tree, read_meanings(inputs.features)), columns=["customers", "offer"]),
         title=f"A rule that fits on a card earns {simple}"
-        + (", without limits" if limited else f", our policy {ours}"),
+        + (f", our policy {ours}" if _keeps_to_limits(rows).all() else UNLIMITED),
     )
     yield text(
         "It is the best tree of three questions on the customers whom the graded models learned "
@@ -227,18 +226,20 @@ def _three_questions(inputs: Inputs, rows: pd.DataFrame, findings: Findings) -> 
 
 def _graded(findings: Findings, objective: str, rows: pd.DataFrame) -> Iterator[Block]:
     decided = findings.decision["by_objective"][objective]
-    shown = rows.sort_values("value_per_customer", ascending=False).assign(
-        policy=lambda table: table["policy"].map(words.policy_name)
-    )
+    keeps = _keeps_to_limits(rows)
+    compared = rows[keeps]
+    shown = rows.assign(
+        policy=rows["policy"].map(words.policy_name) + np.where(keeps, "", UNLIMITED)
+    ).sort_values("value_per_customer", ascending=False)
     ours = rows[rows["policy"] == "ours"].to_dict("records")[0]
     over = words.policy_name(ours["over"])
     yield picture(
-        charts.policies(rows, unit=words.unit(objective, findings.source)),
+        charts.policies(compared, unit=words.unit(objective, findings.source)),
         f"By {OBJECTIVES[objective]}: {_verdict(ours, decided)}",
     )
     yield picture(
         charts.intervals(
-            shown[shown["policy"] != over],
+            shown[keeps[shown.index] & (shown["policy"] != over)],
             label="policy",
             value="gain_over_best_single",
             lo="gain_lo",
@@ -259,6 +260,15 @@ def _graded(findings: Findings, objective: str, rows: pd.DataFrame) -> Iterator[
         mark=words.policy_name("ours"),
         folded=True,
     )
+
+
+def _keeps_to_limits(rows: pd.DataFrame) -> pd.Series:
+    """(rows,) bool: the policies that keep to the budget and the capacities, where some bind.
+
+    The others send an offer to everybody, so they earn more than any policy within limits can.
+    """
+    bound = rows["policy"].str.endswith(WITHIN_LIMITS)
+    return bound | rows["policy"].isin(["ours", TREAT_NONE]) if bound.any() else ~bound
 
 
 def _verdict(ours: Mapping[Any, Any], decided: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from winback.pipelines.reporting.campaign import _segments, _verdict
+from winback.pipelines.reporting.campaign import _keeps_to_limits, _segments, _verdict
 
 ALL = {"over": "gift_for_all"}
 CLEAR, FAINT = ALL | {"gain_lo": 1.0, "gain_hi": 2.0}, ALL | {"gain_lo": -1.0, "gain_hi": 2.0}
@@ -27,6 +27,13 @@ WORSE = {"over": "pen_within_limits", "gain_lo": -2.0, "gain_hi": -1.0}
 )
 def test_the_lead_is_told_as_sure_as_it_is(decided, ours, told):
     assert told in _verdict(ours, decided | {"best_single": "gift"})
+
+
+def test_where_limits_bind_only_policies_that_keep_to_them_are_compared():
+    graded = pd.DataFrame({"policy": ["treat_none", "mail_for_all", "random", "ours"]})
+    assert _keeps_to_limits(graded).all()
+    limited = pd.DataFrame({"policy": [*graded["policy"], "mail_within_limits"]})
+    assert _keeps_to_limits(limited).tolist() == [True, False, False, True, True]
 
 
 def test_what_to_do_is_told_of_those_of_whom_something_is_known():

@@ -131,7 +131,7 @@ def _decision(row: pd.Series) -> str:
     if pd.notna(row["excluded_by"]):
         return f"No offer, because of the rule {row['excluded_by']}"
     assigned = row["assigned_offer"]
-    chance = f"with probability {row['propensity']:.2f}"
+    chance = f"which the draw does with a probability of {row['propensity']:.2f}"
     if row["holdout"]:
         return f"Held out: {offer} is recommended and nothing is sent, {chance}"
     if assigned != offer:

@@ -49,9 +49,13 @@ class WinbackModel(PythonModel):
         Raises
         ------
         ValueError
-            If a column is missing, text stands where a number belongs, or no text where text does.
+            If a column is missing or stands twice, text stands where a number belongs, or no text
+            where text does.
         """
         customers = pd.DataFrame(model_input)  # also of what JSON holds
+        twice = customers.columns[customers.columns.duplicated()]
+        if len(twice):
+            raise ValueError(f"features: column '{twice[0]}' stands twice; keep one of them")
         _check_texts(self.answers, customers)
         return answer(self.answers, customers)
 

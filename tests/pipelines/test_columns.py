@@ -65,6 +65,10 @@ AS_MISSING = {
 }
 REFUSED = {
     "missing": (lambda rows: rows.drop(columns=NUMBER), f"1 columns are missing: {NUMBER}"),
+    "twice": (
+        lambda rows: pd.concat([rows, rows[[NUMBER]]], axis=1),
+        f"'{NUMBER}' stands twice",
+    ),
     "renamed": (lambda rows: rows.rename(columns={NUMBER: "orders"}), f"missing: {NUMBER}"),
     "text where a number belongs": (replaced(NUMBER, "many"), f"'{NUMBER}' must be a number"),
     "moments where a number belongs": (

@@ -82,8 +82,9 @@ def test_the_decision_is_said_in_words(project, capsys):
     sent = rows[offered & (rows["assigned_offer"] == rows["recommended_offer"])].iloc[0]
     excluded = rows[KINDS["excluded"](rows)].iloc[0]
     held = rows[KINDS["held out"](rows)].iloc[0]
+    drawn = "which the draw does with a probability of"
     for row, words in (
-        (sent, f"Send {sent['assigned_offer']}, with probability {sent['propensity']:.2f}."),
+        (sent, f"Send {sent['assigned_offer']}, {drawn} {sent['propensity']:.2f}."),
         (excluded, f"No offer, because of the rule {excluded['excluded_by']}."),
         (held, f"Held out: {held['recommended_offer']} is recommended and nothing is sent"),
     ):

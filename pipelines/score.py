@@ -28,7 +28,7 @@ from ..models.formula.answers import input_columns
 from .job.exit_codes import LockHeld, SuppressionsUnusable
 from .job.lock import only_one
 from .job.progress import say, step
-from .registry.opened_model import open_model
+from .registry.opened_model import Opened, open_model
 from .registry.signing import public_key
 from .scoring import input_rows as batch
 from .scoring.drift import distance_from_registration
@@ -121,8 +121,7 @@ def score(job: Job) -> dict[str, Any]:
         job = replace(job, out=job.out.resolve())  # the same parts by whatever links it is named
     with only_one(job.here):
         check_out(job)
-        key = public_key(job.signed_by) if job.signed_by else None
-        opened = open_model(job.model, signed_by=key)
+        opened = opened_for(job)
         assert isinstance(job.features, Path)
         files = batch.input_files(job.features)
         seen = [stamp(file) for file in files]
@@ -136,21 +135,14 @@ def score(job: Job) -> dict[str, Any]:
         distance = distance_from_registration(
             opened, files, rows=survey.rows, limit=job.drift_limit
         )
-        facts = {
-            "as_of": survey.as_of.isoformat(sep=" "),
-            "csv": job.csv,
-            "drift": distance,
-            "engine": "local",
-            "inputs": {file.name: file_hash(file) for file in files},
-            "model": {"version": opened.version, "content": opened.content},
-            "part_rows": job.part_rows,
-            "winback": version("winback"),
-        }
-        name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-        facts |= {"job": name, "suppressions": listed.sha256 if listed else None}
+        inputs = {file.name: file_hash(file) for file in files}
+        facts = named_facts(
+            job, opened, survey.as_of, {"engine": "local", "inputs": inputs, "drift": distance}
+        )
+        facts["suppressions"] = listed.sha256 if listed else None
         if done := published_before(job, facts):
             return done
-        work = work_folder(job.here, name)
+        work = work_folder(job.here, facts["job"])
         with (
             step(f"scoring {survey.rows:,} customers with {opened.version}"),
             undisturbed(job.here, work),
@@ -166,6 +158,28 @@ def score(job: Job) -> dict[str, Any]:
         clear_work(job.here)
         to_table(job, manifest["as_of"])
     return manifest
+
+
+def opened_for(job: Job) -> Opened:
+    """The model that is asked for, signed as is asked for."""
+    key = public_key(job.signed_by) if job.signed_by else None
+    return open_model(job.model, signed_by=key)
+
+
+def named_facts(
+    job: Job, opened: Opened, as_of: datetime, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the manifest says of a job, and `job`, its name, by which a killed one goes on."""
+    facts = {
+        "as_of": as_of.isoformat(sep=" "),
+        "csv": job.csv,
+        "model": {"version": opened.version, "content": opened.content},
+        "part_rows": job.part_rows,
+        "winback": version("winback"),
+        **more,
+    }
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return facts | {"job": name}
 
 
 def to_table(job: Job, as_of: str) -> None:

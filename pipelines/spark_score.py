@@ -8,13 +8,10 @@ is in, so that a killed job goes on with the ranges that are missing.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +23,15 @@ from ..models.formula.answers import input_columns
 from .featurize import write_today
 from .job.lock import only_one
 from .job.progress import say, step
-from .registry.opened_model import Opened, open_model
-from .registry.signing import public_key
+from .registry.opened_model import Opened
 from .score import (
     Job,
     check_job,
     check_out,
     clear_work,
     finish,
+    named_facts,
+    opened_for,
     publish,
     published_before,
     read_list,
@@ -123,28 +121,19 @@ def score_on_spark(
         if job.table is not None:
             check_table(job.table, job.uri)
         seen = stamps(job.features, nested=meaning is not None)
-        key = public_key(job.signed_by) if job.signed_by else None
-        opened = open_model(job.model, signed_by=key)
+        opened = opened_for(job)
         if meaning is None:
             customers = _of_features(spark, job, opened)
         else:
             customers = _of_events(spark, job, meaning)
-        facts = {
-            "as_of": customers.as_of.isoformat(sep=" "),
-            "csv": job.csv,
-            "engine": "spark",
-            **customers.facts,
-            "model": {"version": opened.version, "content": opened.content},
-            "part_rows": job.part_rows,
-            "winback": version("winback"),
-        }
-        name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        more = {"engine": "spark", **customers.facts}
+        facts = named_facts(job, opened, customers.as_of, more)
         listed = _list_hash(spark, job, customers.as_of)
         while True:
-            facts |= {"job": name, "suppressions": listed}
+            facts["suppressions"] = listed
             if done := published_before(job, facts):
                 return done
-            work = _work_place(job, name, listed)
+            work = _work_place(job, facts["job"], listed)
             notes = _answer_ranges(spark, job, opened, customers, listed, work)
             latest = _list_hash(spark, job, customers.as_of)
             if latest == listed:

@@ -19,9 +19,11 @@ from .registry.known_versions import RegistryUnreachable, known_versions, regist
 from .registry.provenance import has_repository, uncommitted
 from .settings.params import PARAMS_FILE, read_params
 from .settings.raw_files import raw_files, require_raw_files
-from .settings.source_files import load_source
+from .settings.source_files import load_source, made_from
 from .settings.sources import Source, SourceError
 from .status import DvcCannotTell, changed_stages
+from .storage.atomic import MANIFEST, StoreError, parse_manifest
+from .storage.default_paths import PATHS
 from .storage.mlflow_home import tracking_uri
 
 LOCK = Path("requirements.lock")
@@ -69,7 +71,14 @@ def _project(named: Path | None) -> list[Check]:
     except ValueError as error:
         return [Check("settings", "broken", "; ".join(str(error).splitlines()), "correct them")]
     settings = Check("settings", "ok", f"{PARAMS_FILE} and {source.path} are valid")
-    return [settings, _memory(params.machine.memory_limit), _source(source), _git(source)]
+    return [
+        settings,
+        _memory(params.machine.memory_limit),
+        _source(source),
+        _suppressions(source),
+        _data(source, params.ingest.seed),
+        _git(source),
+    ]
 
 
 def _python() -> Check:
@@ -150,6 +159,32 @@ def _source(source: Source) -> Check:
         return Check("source", "broken", f"{', '.join(unreadable)}: not readable", "chmod +r")
     told = f"{source.path}, {len(files)} files" if files else str(source.path)
     return Check("source", "ok", told)
+
+
+def _suppressions(source: Source) -> Check:
+    """Whether the source says who objected: without it, recommend refuses after all the rest."""
+    if source.simulate is not None or "suppressions" in source.tables:
+        return Check("suppressions", "ok", "there is a table of them")
+    if source.suppressions == "none":
+        return Check("suppressions", "ok", f"none, says {source.path}")
+    told = f"{source.path} has no such table, so that recommend refuses"
+    cure = "add the table, or write 'suppressions: none' where nobody can object"
+    return Check("suppressions", "broken", told, cure)
+
+
+def _data(source: Source, seed: int) -> Check:
+    """What ingest found doubtful, if its tables are of this source."""
+    file = PATHS["tables"] / MANIFEST
+    try:
+        manifest = parse_manifest(file.read_bytes(), file)
+    except (OSError, StoreError):
+        manifest = {}
+    if manifest.get("made_from") != made_from(source, seed):
+        return Check("data", "ok", "not looked at yet; winback ingest does")
+    warnings = manifest.get("warnings", [])
+    if warnings:
+        return Check("data", "warning", ". ".join(warnings))
+    return Check("data", "ok", f"ingest found nothing doubtful in {PATHS['tables']}")
 
 
 def _git(source: Source) -> Check:

@@ -11,11 +11,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ..features.churn_definition import ChurnDefinition
+from ..features.contract.as_text import numbers_as_text
 from ..features.contract.checks import require
 from ..features.contract.contract import TABLES, Kind
 from ..features.contract.unit_shift import profile, shifts
 from ..features.contract.violation import ContractError
-from .job.progress import step
+from ..features.silence import silence_before
+from .job.progress import say, step
 from .settings import moments
 from .settings.raw_files import require_raw_files
 from .settings.source_files import made_from
@@ -23,6 +26,7 @@ from .settings.sources import RESPONSES, Source, SourceError
 from .settings.yaml_dataclasses import from_mapping
 from .storage.atomic import MANIFEST, StoreError, parse_manifest, replace_folder
 from .tables.campaign_log import add_campaigns
+from .tables.csv_dates import refuse_guessed_dates
 from .tables.database import open_databases, run
 from .tables.engine import open_duckdb, quoted_name, quoted_text
 
@@ -42,6 +46,7 @@ _WHOLE_TYPES = {*_WHOLE, *(f"U{name}" for name in _WHOLE)}
 _TIMES = {
     "DATE", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS",
 }  # fmt: skip
+_ZONED_NS = "TIMESTAMPTZ_NS"  # of pandas; DuckDB knows no cast from it to a plain timestamp
 
 
 def ingest(
@@ -62,7 +67,7 @@ def ingest(
     out
         Folder of the tables, `<table>.parquet` each, with a manifest. The manifest keeps a profile:
         amounts in another unit, or times in another zone, than in the last run are refused. Remove
-        it to accept them.
+        it to accept them. Its `warnings` are what the data make doubtful, a sentence each.
     truth
         Folder for what only a simulation knows: `customers.parquet` (what lost customers would do
         under each offer) and `active.parquet` (true churn probabilities); empty for real data.
@@ -97,6 +102,7 @@ def ingest(
             with step("checking the tables against the contract"):
                 check_tables(source, numbered, row=_ROW)
                 facts = profile(tables)
+                warnings = look_for_doubts(source, tables)
                 if source.simulate is None:
                     _refuse_shifts(facts, out, source.name)
             with step("writing the tables"):
@@ -109,10 +115,13 @@ def ingest(
             as_of=str(source.as_of) if source.as_of else None,
             profile=facts,
             made_from=made_from(source, seed),
+            warnings=warnings,
         )
     with replace_folder(truth) as new:
         for name, frame in known_only_here.items():
             frame.to_parquet(new.path / f"{name}.parquet", index=False, compression="zstd")
+    for told in warnings:
+        say(f"warning: {told}")
     return rows
 
 
@@ -149,11 +158,39 @@ def check_tables(source: Source, tables: Mapping[str, Any], *, row: str = "") ->
     )
 
 
+def look_for_doubts(source: Source, tables: Mapping[str, Any]) -> list[str]:
+    """What tables that keep the contract make doubtful, a sentence each with its cure.
+
+    Purchases may end long before `as_of`, and attributes may be numbers that came as text.
+
+    Parameters
+    ----------
+    tables
+        Frames of any engine by name.
+
+    Raises
+    ------
+    ContractError
+        If the last purchase is so long ago that every customer would count as lost.
+    """
+    silence = silence_before(
+        tables, as_of=source.as_of, definition=source.churn or ChurnDefinition()
+    )
+    if silence is not None and source.churn is not None and silence.violations:
+        raise ContractError(silence.violations)
+    told = [str(silence)] if silence else []
+    if "attributes" in tables:
+        known = (*source.allowed, *source.protected)
+        told += numbers_as_text(tables["attributes"], known=known)
+    return told
+
+
 def _load(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> dict[str, Any]:
     """Fill the engine with the raw tables; what a simulation made is returned as well."""
     if source.simulate is not None:
         return _simulate(source, connection, seed)
     require_raw_files(source)
+    refuse_guessed_dates(source, connection)
     for name, view in source.views.items():
         query = f"create view {quoted_name(name)} as {view.query}"
         _execute(connection, query, f"{source.path}: views.{name}")
@@ -199,9 +236,12 @@ def _create(
     numerics: Collection[str],
     where: str,
 ) -> None:
-    """Materialize a query; dates and times become naive UTC, other types stay as delivered."""
+    """Materialize a query; dates and times become naive UTC, blank text is missing.
+
+    Other types stay as delivered.
+    """
     columns = [
-        f"{quoted_name(column)}::{_plain_type(kind, column in numerics)} as {quoted_name(column)}"
+        f"{_plain(column, kind, column in numerics)} as {quoted_name(column)}"
         for column, kind, *_ in _execute(connection, f"describe {query}", where)
     ]
     chosen = ", ".join(columns)
@@ -220,12 +260,20 @@ def _execute(connection: duckdb.DuckDBPyConnection, query: str, where: str) -> l
         ) from None
 
 
-def _plain_type(kind: str, is_numeric: bool) -> str:
+def _plain(column: str, kind: str, is_numeric: bool) -> str:
+    """SQL for a column of a query in the type in which it is checked."""
+    name = quoted_name(column)
     if is_numeric:
-        return "double"
+        return f"{name}::double"
+    if kind == _ZONED_NS:
+        return f"{name}::timestamptz::timestamp"
     if kind in _TIMES:
-        return "timestamp"
-    return "varchar" if kind == "UUID" or kind.startswith("ENUM") else kind
+        return f"{name}::timestamp"
+    if kind == "UUID" or kind.startswith("ENUM"):
+        name = f"{name}::varchar"
+    elif kind != "VARCHAR":
+        return name
+    return f"case when trim({name}) <> '' then {name} end"
 
 
 def _numerics(schema: pa.Schema) -> set[str]:

@@ -110,5 +110,5 @@ def source_of(folder, table="", change=""):
         "experiment": {"offers": {"discount": {"cost_on_acceptance": 10}}},
     }
     path = folder / "tiny.yaml"
-    path.write_text(json.dumps(source).replace('"AS_OF"', "2020-12-01"))
+    path.write_text(json.dumps(source).replace('"AS_OF"', "2020-03-01"))
     return load_source(path)

@@ -16,7 +16,8 @@ from typing import Any
 import narwhals as nw
 from narwhals.dtypes import DType
 
-from .column_types import FLOAT, FREE_TYPES, NUMBER, type_name, type_problems
+from .as_text import text_problem
+from .column_types import FLOAT, FREE_TYPES, NUMBER, TEXT, type_name, type_problems
 from .contract import KINDS, RESERVED, TABLES, Column, Table, plain_name, tables_with_label
 from .violation import ContractError, Violation, hashed
 
@@ -154,6 +155,9 @@ def _schema_violations(
         known_column = table.column(name)
         if known_column is not None:
             problems = type_problems(known_column.kind, dtype)
+            if problems and isinstance(dtype, TEXT):
+                example = _first_values(frames[table.name], name, 1)
+                problems = [text_problem(known_column.kind, name, *map(str, example))]
             violations += [violation(name, *problem) for problem in problems]
         elif not table.takes_more:
             allowed = [column.name for column in table.columns]
@@ -285,12 +289,12 @@ def _example_ids(rows: nw.LazyFrame[Any], column: str) -> tuple[str, ...]:
     return tuple(hashed(identifier) for identifier in _first_values(rows, column))
 
 
-def _first_values(rows: nw.LazyFrame[Any], column: str) -> tuple[Any, ...]:
-    """The five smallest values of a column; none if there is no such column ("")."""
+def _first_values(rows: nw.LazyFrame[Any], column: str, count: int = _SHOWN) -> tuple[Any, ...]:
+    """The smallest values of a column; none if there is no such column ("")."""
     if not column:
         return ()
     values = rows.select(value=nw.col(column)).drop_nulls().unique().sort("value")
-    return tuple(values.head(_SHOWN).collect()["value"].to_list())
+    return tuple(values.head(count).collect()["value"].to_list())
 
 
 def _key_violations(

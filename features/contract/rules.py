@@ -111,6 +111,14 @@ RULES = (
         "select *, 1.5 as churned from sound",
     ),
     Rule(
+        "WB112",
+        ("reach ",),
+        "the last purchase is at most `inactive_days` before `as_of`: else everybody is lost",
+        "set `as_of` to the day after the last purchase, or deliver newer ones",
+        "orders",
+        "select * replace (timestamp '2019-02-01' as ordered_at) from sound",
+    ),
+    Rule(
         "WB111",
         ("be ",),
         "values have the type and the range of their column",

@@ -158,6 +158,8 @@ CHECKS = {  # of winback doctor: its name -> code, what must hold
     "dvc": ("WB208", "DVC answers, and the stages are up to date"),
     "mlflow": ("WB209", "the registry answers"),
     "spark": ("WB210", "Spark has its Java"),
+    "suppressions": ("WB211", "the source has a table of who objected, or says that nobody can"),
+    "data": ("WB212", "purchases go on up to `as_of`, and no attribute is a number that is text"),
 }
 WRONG_USAGE, NO_MEMORY = "WB001", "WB014"
 _BY_ERROR = {code.error: name for name, code in CODES.items()}

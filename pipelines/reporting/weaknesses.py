@@ -13,10 +13,12 @@ from .summary import Findings, Inputs
 
 
 def weaknesses(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> Iterator[str]:
-    """What weakens the claims: support of the experiment, drift, leavers outside."""
+    """What weakens the claims: doubtful data, support of the experiment, drift, leavers outside."""
     cells = findings.listed.cells
     if findings.source.simulate is not None:
         yield "The customers are simulated; no figure is a fact about a real business."
+    for told in verify(inputs.tables).get("warnings", ()):
+        yield f"{told[0].upper()}{told[1:]}."
     if RISK in cells:
         yield from _undated(findings, inputs)
     if findings.decision:

@@ -152,4 +152,4 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
         If a section or key is unknown or missing, or a value has another type or is out of range;
         the message lists every mistake with its section, its key and what is allowed.
     """
-    return from_mapping(Params, read_yaml(path), path.name)
+    return from_mapping(Params, read_yaml(path), f"{path.name}:")

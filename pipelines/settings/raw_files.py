@@ -15,6 +15,7 @@ _TEXTS = re.compile(
     r"""--[^\n]*|/\*.*?\*/|'((?:[^']|'')*)'|"((?:[^"]|"")*)\"""",
     re.DOTALL,
 )
+_READS = re.compile(r"\bread_\w+\s*\(\s*\[?\s*$", re.IGNORECASE)  # before its first file
 _DATA_FILE = re.compile(r"\.(parquet|csv|tsv|json|jsonl|ndjson|txt)(\.gz|\.zst)?$", re.IGNORECASE)
 
 
@@ -48,13 +49,15 @@ def raw_files(source: Source) -> list[RawFiles]:
     for name, table in source.queries.items():
         if table.uri:
             continue
-        for literal, quoted in _TEXTS.findall(table.query):
+        for found in _TEXTS.finditer(table.query):
+            literal, quoted = found[1] or "", found[2] or ""
             pattern = literal.replace("''", "'") or quoted.replace('""', '"')
+            is_read = bool(literal and _READS.search(table.query, 0, found.start()))
             variable = next((env for value, env in table.variables if value in pattern), None)
             is_path, is_data = "/" in pattern, _DATA_FILE.search(pattern) is not None
             # What is in double quotes may also be the name of a column, such as "notes.txt".
             surely = is_data and is_path if quoted else is_data or (is_path and bool(variable))
-            if surely or ((is_path or is_data) and _is_file(pattern)):
+            if is_read or surely or ((is_path or is_data) and _is_file(pattern)):
                 files.append(RawFiles(name, pattern, variable))
     return files
 

@@ -37,6 +37,7 @@ _NAMES: dict[type, str] = {
     list: "a list",
     tuple: "a list",
 }
+_UNKNOWN = ("unexpected_keyword_argument", "unknown_key")
 _EXPECTED = {  # by pydantic's type of error; {} holds its context
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -124,15 +125,35 @@ def from_mapping(cls: type[Settings], mapping: Mapping[str, Any], where: str) ->
         text = json.dumps({"settings": _plain(mapping, where, [0])})
         settings: Settings = _adapter(cls).validate_json(text)["settings"]
     except ValidationError as error:
-        raise SettingsError([_problem(cls, problem, where) for problem in error.errors()]) from None
+        problems = _without_misspelled(cls, error.errors())
+        raise SettingsError([_problem(cls, problem, where) for problem in problems]) from None
     return settings
 
 
 def suggest(name: str, allowed: Sequence[str]) -> str:
     """End of a message: the nearest allowed name, if any is near, and all of them."""
-    near = difflib.get_close_matches(name, allowed, n=1)
+    near = _nearest(name, allowed)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{hint}allowed: {', '.join(allowed) or 'nothing'}"
+
+
+def _nearest(name: str, allowed: Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(name, allowed, n=1)
+
+
+def _without_misspelled(cls: Any, problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """The mistakes without the keys that are missing since another is a misspelling of them."""
+    meant = set()
+    for problem in problems:
+        if problem["type"] in _UNKNOWN:
+            *place, name = problem["loc"]
+            allowed = _allowed(_type_at(cls, place[1:]))
+            meant |= {(*place, near) for near in _nearest(str(name), allowed)}
+    return [
+        problem
+        for problem in problems
+        if problem["type"] != "missing" or problem["loc"] not in meant
+    ]
 
 
 def _adapter(cls: type[Settings]) -> TypeAdapter[dict[str, Settings]]:
@@ -170,7 +191,7 @@ def _problem(cls: Any, error: ErrorDetails, where: str) -> str:
         expected = _NAMES.get(_type_at(cls, keys), "given")
         why = f"key '{keys[-1]}' is missing; it must be {expected}"
         return f"{_place(where, keys[:-1])}: {why}"
-    if kind in ("unexpected_keyword_argument", "unknown_key"):
+    if kind in _UNKNOWN:
         allowed = _allowed(_type_at(cls, keys[:-1]))
         why = f"unknown key '{keys[-1]}'; {suggest(str(keys[-1]), allowed)}"
         return f"{_place(where, keys[:-1])}: {why}"

@@ -39,7 +39,8 @@ FAULTS = {
         lambda tables: tables["orders"].__setitem__(
             "ordered_at", tables["orders"]["ordered_at"].astype(str)
         ),
-        r"^orders: column 'ordered_at' must be a timestamp, found text; cast it in the source's",
+        r"^orders: column 'ordered_at' must be a timestamp, as in ISO 8601 \(2025-12-31\), found "
+        r"text such as '2018-.*'; cast it in the source's",
     ),
     "wrong type of money": (
         lambda tables: tables["orders"].__setitem__("amount", "12 euro"),

@@ -5,7 +5,23 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from winback.pipelines.reporting.weaknesses import _worse_than_nothing
+from winback.pipelines.reporting import weaknesses as module
+from winback.pipelines.reporting.weaknesses import _worse_than_nothing, weaknesses
+from winback.pipelines.storage.atomic import write_manifest
+
+
+def test_what_ingest_found_doubtful_comes_first(tmp_path, monkeypatch):
+    write_manifest(tmp_path, {"warnings": ["the newest order is of 2024-12-26; set as_of"]})
+    findings = SimpleNamespace(
+        source=SimpleNamespace(simulate=None),
+        listed=SimpleNamespace(cells=pd.DataFrame()),
+        decision={},
+        metrics={},
+    )
+    monkeypatch.setattr(module, "unequal", lambda _: iter(()))
+    said = list(weaknesses(findings, SimpleNamespace(tables=tmp_path), {"active": 2}))
+    assert said[0] == "The newest order is of 2024-12-26; set as_of."
+    assert len(said) == 2
 
 
 @pytest.mark.parametrize(

@@ -34,3 +34,33 @@ def write(folder, before, after):
 def test_a_value_out_of_its_range_is_named_with_its_section(tmp_path, before, after, message):
     with pytest.raises(SettingsError, match=message):
         read_params(write(tmp_path, before, after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            "learning_rate: 0.04",
+            "lerning_rate: 0.04",
+            "params.yaml: train_churn: unknown key 'lerning_rate'; did you mean 'learning_rate'?",
+        ),
+        ("train_churn:", "trian_churn:", "params.yaml: unknown key 'trian_churn'; did you mean"),
+        ("hopeless_reasons", "hopless_reason", "recommend: unknown key 'hopless_reason'; did you"),
+    ],
+)
+def test_a_misspelled_key_is_one_mistake_with_its_section(tmp_path, before, after, message):
+    with pytest.raises(SettingsError) as caught:
+        read_params(write(tmp_path, before, after))
+    (problem,) = caught.value.problems
+    assert message in problem
+
+
+def test_a_key_that_is_missing_beside_one_like_no_other_is_named_too(tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        read_params(write(tmp_path, "learning_rate: 0.04", "eta: 0.04"))
+    assert caught.value.problems == (
+        "params.yaml: train_churn: key 'learning_rate' is missing; it must be a number",
+        "params.yaml: train_churn: unknown key 'eta'; allowed: learning_rate, num_leaves, rounds, "
+        "least_rows_in_leaf, largest_sample, tuned_rows, tuning_fits, calibrate_share, test_share, "
+        "seed",
+    )

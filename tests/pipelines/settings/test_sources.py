@@ -145,6 +145,7 @@ def test_files_are_recognized_whatever_they_and_the_comments_are_called(tmp_path
         "raw/a--b.parquet",
         'raw/my "x".csv',
         "raw/orders.dat",
+        "raw/absent.dat",
         "raw/**/day.dat",
         "raw/absent.parquet",
     ]

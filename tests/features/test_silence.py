@@ -7,7 +7,7 @@ import pytest
 from contract_tables import clean, engines
 
 from winback.features.churn_definition import ChurnDefinition
-from winback.features.contract.silence import silence_before
+from winback.features.silence import silence_before
 
 START = datetime(2024, 1, 1)
 SILENT = ChurnDefinition(kind="inactivity", inactive_days=90, horizon_days=90)

@@ -10,9 +10,9 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from ..churn_definition import ChurnDefinition
-from .contract import TABLES
-from .violation import Violation
+from .churn_definition import ChurnDefinition
+from .contract.contract import TABLES
+from .contract.violation import Violation
 
 PURCHASES = (("orders", "ordered_at", "order"), ("activity", "happened_at", "activity"))
 _NO_EVENTS = ("known_at", "recorded_at", "since")  # times that are of no event
@@ -20,6 +20,7 @@ _DAY = timedelta(days=1)
 _SHARE_OF_HORIZON = 0.1
 _USUAL = 0.95  # of the gaps between days with purchases: longer ones are holidays
 _USUAL_GAPS = 2.0
+_LOST_ALONE = "of lost customers alone give the table departures, and kind: contract under churn"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Silence:
             return []
         expected = f"reach to within {days} days (inactive_days) of as_of"
         found = f"none after {self._ended}, so that every customer would count as lost"
-        return [Violation(self.table, self.column, expected, found, 0, (), self._cure)]
+        cure = f"{self._cure}; {_LOST_ALONE}"
+        return [Violation(self.table, self.column, expected, found, 0, (), cure)]
 
     @property
     def _ended(self) -> str:

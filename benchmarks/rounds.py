@@ -174,7 +174,7 @@ def effects(log: pd.DataFrame, drawn: pd.DataFrame, truth: pd.DataFrame) -> list
     offered = of_own_offer(known, log["chosen"], "return_probability_")
     lift = offered - known["return_probability_none"]
     means = lift.groupby(log["chosen"]).mean()
-    means[ALL] = lift[log["chosen"].isin(read["chosen"])].mean()
+    means[ALL] = lift.mean()
     return [
         {
             "chosen": row.chosen,

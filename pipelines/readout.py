@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ..models.experiment.campaign import CampaignReadout, campaign_readout
+from ..models.experiment.campaign import CampaignReadout
 from ..models.experiment.effect_tables import outcome_columns
+from ..models.experiment.maturity import value_known
 from ..models.experiment.observational import adjusted_effects
 from ..models.experiment.readout import ExperimentError, Readout
 from ..models.groups import shared_labels
@@ -22,8 +23,8 @@ from .ingest import ingest
 from .job.progress import say
 from .job.result import Result
 from .reporting.readout_text import (
-    campaign_text,
-    campaign_verdict,
+    campaigns_text,
+    campaigns_verdict,
     full_text,
     leading_effects,
     leading_outcome,
@@ -37,12 +38,13 @@ from .settings.params import Params
 from .settings.source_files import made_from
 from .settings.sources import EXPERIMENTS, PARTS, Population, Source
 from .storage.atomic import StoreError, replace_folder, verify
-from .storage.stage_outputs import feature_names, why_skipped
+from .storage.stage_outputs import feature_names
+from .tables.campaigns_read import CampaignsRead, campaigns_readout
 from .tables.comparable_rows import comparable, of_experiment
 from .tables.experiment_readout import experiment_readout, sent_rows, write_readout
 from .tables.safe_csv import save_table
 
-TOO_FEW = ("small arm", "no outcome")  # checks of a campaign that hide no experiment beside it
+SHARES: dict[Population, str] = {"lost": "returned", "active": "stayed"}
 SAID = {"outcome": {"returned": "stayed"}}  # of active customers
 EXPERIMENT = "The experiment"
 Found = TypeVar("Found", Readout, CampaignReadout)
@@ -63,37 +65,35 @@ class ReadOut:
 
     Attributes
     ----------
-    campaign
+    campaigns
         What the chosen offers of campaigns added; None where there was no campaign.
     compared
         By title, the offers compared with each other: in the experiment, and on customers of
         campaigns who could have been sent every offer.
     not_compared
         By title, why they could not be compared.
-    unread
-        Why campaigns could not be read out, where there are some; else empty.
     """
 
     source: Source
     population: Population
-    campaign: CampaignReadout | None
+    campaigns: CampaignsRead | None
     compared: Mapping[str, Readout]
     not_compared: Mapping[str, str]
-    unread: str
 
     def verdict(self) -> str:
         """A line or two on each that say what to think of it."""
-        lines = [campaign_verdict(self.campaign, self.source)] if self.campaign else []
+        share = SHARES[self.population]
+        lines = [campaigns_verdict(self.campaigns, self.source, share)] if self.campaigns else []
         lines += [verdict(found, self.source) for found in self.compared.values()]
-        return "\n".join(lines)
+        return "\n".join(filter(None, lines))
 
     def text(self, *, everything: bool) -> str:
         """Verdict and short tables of each, or every table, for a terminal."""
-        parts = [campaign_text(self.campaign, self.source)] if self.campaign else []
-        parts += [f"Our campaigns are not read yet: {self.unread}"] if self.unread else []
+        share = SHARES[self.population]
+        parts = [campaigns_text(self.campaigns, self.source, share)] if self.campaigns else []
         for title, found in self.compared.items():
             told = full_text if everything else short_text
-            headline = f"{title}\n\n" if self.campaign or self.unread else ""
+            headline = f"{title}\n\n" if self.campaigns else ""
             parts.append(headline + told(found, self.source))
         for title, why in self.not_compared.items():
             parts.append(f"{title}: the offers cannot be compared with each other: {why}")
@@ -109,16 +109,24 @@ class ReadOut:
             "source": self.source.name,
             "honest": not any(note.startswith("overridden") for note in notes),
             "verdict": self.verdict(),
-            "campaign_unread": self.unread,
-            "campaign": self.campaign
+            "campaigns": self.campaigns and _each(self.campaigns),
+            "campaign_unread": str((self.campaigns and self.campaigns.error) or ""),
+            "campaign": self.campaigns
+            and self.campaigns.whole
             and {
-                "rows": self.campaign.rows,
-                "effects": self.campaign.effects.to_dict("records"),
-                "notes": self.campaign.notes,
+                "rows": self.campaigns.whole.rows,
+                "effects": self.campaigns.whole.effects.to_dict("records"),
+                "notes": self.campaigns.whole.notes,
             },
             "experiment": _facts(self.compared.get(EXPERIMENT)),
             "explored": _facts(self.compared.get(EXPLORED)),
         }
+
+
+def _each(campaigns: CampaignsRead) -> list[dict[Any, Any]]:
+    """The table of campaigns, moments as text."""
+    times = campaigns.each.select_dtypes("datetime")
+    return campaigns.each.assign(**times.astype(str)).to_dict("records")
 
 
 def _facts(found: Readout | None) -> dict[str, Any] | None:
@@ -171,8 +179,9 @@ def read_out(
         If the source has no experiment among them.
     """
     experiment = source.experiment_among(population)
-    with _features(source, params, standing) as features:
-        if why := why_skipped(features, PARTS[population]):
+    with _inputs(source, params, standing) as stands:
+        features = verify(stands.features)
+        if why := features["skipped"].get(PARTS[population]):
             other = population == "lost" and source.retention is not None
             instead = "; among active customers there is one: --population active" if other else ""
             raise ValueError(f"nothing to read out: {why}{instead}")
@@ -181,19 +190,25 @@ def read_out(
                 f"{source.path}: {EXPERIMENTS[population]} is missing; name the control and the "
                 "offers"
             )
-        rows = pd.read_parquet(features / f"{PARTS[population]}.parquet")
-        names = feature_names(features, rows)
-    if experiment.observational:
-        return _observational(source, experiment, rows, names, params, out)
-    ours = ~of_experiment(rows)
-    campaign, unread = None, ""
-    if ours.any():
-        try:
-            campaign = _campaign(rows[ours], experiment, names, params)
-        except ExperimentError as error:
-            if error.check not in TOO_FEW or ours.all():
-                raise
-            unread = str(error)
+        rows = pd.read_parquet(stands.features / f"{PARTS[population]}.parquet")
+        names = feature_names(stands.features, rows)
+        if experiment.observational:
+            return _observational(source, experiment, rows, names, params, out)
+        now = pd.Timestamp(features["as_of"])
+        horizon = experiment.value_horizon_days
+        rows["value_known"] = value_known(rows, now=now, horizon_days=horizon)
+        ours = ~of_experiment(rows)
+        campaigns = campaigns_readout(
+            rows[ours].reset_index(drop=True),
+            experiment,
+            features=names,
+            tables=stands.tables,
+            now=now,
+            share_days=_share_days(source, experiment, population),
+            alpha=params.train_winback.smallest_srm_p,
+        )
+    if campaigns and campaigns.error and ours.all():
+        raise campaigns.error
     compared, not_compared = {}, {}
     for title, part in _parts(rows, ours, experiment.control).items():
         try:
@@ -206,19 +221,22 @@ def read_out(
                 allow_mismatch=allow_mismatch,
             )
         except ExperimentError as error:
-            if campaign is None and title == EXPERIMENT:
+            if title == EXPERIMENT and not (campaigns and campaigns.whole):
                 raise
             not_compared[title] = str(error)
     if population == "active":
-        campaign = campaign and _of_active(campaign)
+        if campaigns and campaigns.whole:
+            campaigns = replace(campaigns, whole=_of_active(campaigns.whole))
         compared = {title: _of_active(found) for title, found in compared.items()}
     if out is not None:
         with replace_folder(out) as new:
             for title, found in compared.items():
                 write_readout(found, new.path / ("" if title == EXPERIMENT else "explored"))
-            if campaign is not None:
-                save_table(campaign.effects, new.path / "chosen.csv")
-    said = ReadOut(source, population, campaign, compared, not_compared, unread)
+            if campaigns:
+                save_table(campaigns.each, new.path / "campaigns.csv")
+            if campaigns and campaigns.whole:
+                save_table(campaigns.whole.effects, new.path / "chosen.csv")
+    said = ReadOut(source, population, campaigns, compared, not_compared)
     return Result(said.text(everything=everything), {**said.facts(), "out": out})
 
 
@@ -267,24 +285,24 @@ def _observational(
 
 
 @contextmanager
-def _features(source: Source, params: Params, standing: Standing | None) -> Iterator[Path]:
-    """The folder of features: the one that stands if it is of this source, else made on the way."""
+def _inputs(source: Source, params: Params, standing: Standing | None) -> Iterator[Standing]:
+    """Tables and features: those that stand if they are of this source, else made on the way."""
     if standing is not None and _of_this_source(source, params, standing):
         say(f"reading {standing.tables} and {standing.features} as they stand")
-        yield standing.features
+        yield standing
         return
     with tempfile.TemporaryDirectory() as folder:
-        tables, features = Path(folder) / "tables", Path(folder) / "features"
+        made = Standing(Path(folder) / "tables", Path(folder) / "features")
         ingest(
             source,
-            tables,
+            made.tables,
             truth=Path(folder) / "truth",
             memory_limit=params.machine.memory_limit,
             threads=params.machine.threads,
             seed=params.ingest.seed,
         )
-        featurize(source, params.featurize, params.machine, tables=tables, out=features)
-        yield features
+        featurize(source, params.featurize, params.machine, tables=made.tables, out=made.features)
+        yield made
 
 
 def _of_this_source(source: Source, params: Params, standing: Standing) -> bool:
@@ -304,14 +322,8 @@ def _parts(rows: pd.DataFrame, ours: np.ndarray, control: str) -> dict[str, pd.D
     return {title: part.reset_index(drop=True) for title, part in parts.items() if len(part)}
 
 
-def _campaign(
-    rows: pd.DataFrame, experiment: Experiment, features: list[str], params: Params
-) -> CampaignReadout:
-    frame, contact = sent_rows(rows, experiment, features)
-    return campaign_readout(
-        frame.assign(chosen=rows["chosen"]),
-        control=experiment.control,
-        contact_cost=contact,
-        covariates=rows[features],
-        alpha=params.train_winback.smallest_srm_p,
-    )
+def _share_days(source: Source, experiment: Experiment, population: Population) -> int:
+    """Days from an offer until it is known who returned, or who stayed."""
+    if population == "lost" or source.churn is None:
+        return experiment.return_window_days
+    return source.churn.maturity_days - source.churn.lead_days

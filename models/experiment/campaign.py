@@ -16,7 +16,15 @@ import pandas as pd
 from ..groups import drawn_units, shared_labels
 from .assignment import check_cells, checked_rows
 from .covariates import covariate_design
-from .effect_tables import effect_table, outcome_columns, score_arms
+from .effect_tables import (
+    effect_table,
+    first_of_each,
+    of_money,
+    outcome_columns,
+    score_arms,
+    value_parts,
+)
+from .effects import with_holm
 from .randomization import ExperimentError, check_logged, weighted_balance
 
 ALL = "all chosen"
@@ -34,7 +42,8 @@ class CampaignReadout:
     effects
         chosen, sent, held_out (rows), outcome, adjusted, estimate, lo, hi, se, p_value, p_holm,
         relative: of the chosen offer against nothing, on average over those for whom it was
-        chosen; `all chosen` is the whole campaign.
+        chosen; `all chosen` is the whole campaign. Money is read on rows whose value is known.
+        Holm's family is the offers on one outcome.
     notes
         What was left out or could not be checked.
     """
@@ -42,6 +51,11 @@ class CampaignReadout:
     rows: int
     effects: pd.DataFrame
     notes: tuple[str, ...]
+
+    def whole(self, outcome: str) -> pd.Series | None:
+        """The row of `effects` on an outcome of the whole campaign; None if it is not read."""
+        found = self.effects[self.effects["outcome"] == outcome]
+        return None if found.empty else found.iloc[-1]
 
 
 def campaign_readout(
@@ -114,14 +128,15 @@ def campaign_readout(
                 alpha=alpha / len(parts),
             )
         )
-    notes = (*notes, *(f"not read: {why}" for why in left_out))
-    return CampaignReadout(len(frame), pd.concat(tables, ignore_index=True), notes)
+    effects = _over_offers(tables)
+    notes = (*notes, *(f"not read: {why}" for why in left_out), *of_money(frame, effects))
+    return CampaignReadout(len(frame), effects, notes)
 
 
 def _readable(
     sent: np.ndarray, chosen: np.ndarray, control: str
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Masks of the rows of each offer with rows enough, and in words which have too few."""
+    """Rows of each offer, and of all, where they are enough; and in words which have too few."""
     parts, left_out = {}, []
     for name in sorted(set(chosen)):
         rows = chosen == name
@@ -130,8 +145,9 @@ def _readable(
             parts[name] = rows
         else:
             left_out.append(f"{name}: {got} sent, {held} held out")
-    if len(parts) > 1:
-        parts[ALL] = np.isin(chosen, list(parts))
+    got, held = int((sent == chosen).sum()), int((sent == control).sum())
+    if len(parts) + len(left_out) > 1 and min(got, held) >= LEAST_ROWS:
+        parts[ALL] = np.ones(len(chosen), dtype=bool)
     return parts, left_out
 
 
@@ -147,8 +163,6 @@ def _effects(
 ) -> pd.DataFrame:
     """The effect table of one offer, or of all, on those for whom it was chosen."""
     sent, chance = frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy(dtype=float)
-    costs = {offer: cost for offer, cost in (contact_cost or {}).items() if offer in set(sent)}
-    outcomes = outcome_columns(frame, sent, contact_cost=costs)
     labels = np.where(sent == control, control, np.where(sent == chosen, name, "another offer"))
     compared = (labels == control) | (labels == name)
     check_cells(frame[compared], minimum_rows=1, lowest_propensity=0.01)
@@ -157,10 +171,29 @@ def _effects(
     check_logged(labels[units], chance[units], [control, name], alpha=alpha)
     facts = None if covariates is None else covariates.iloc[units]
     _refuse_unbalanced(facts, labels[units], chance[units], [control, name], alpha)
-    scored = score_arms(outcomes, labels, [control, name], clusters=clusters, propensity=chance)
-    table = effect_table(scored, adjusted=False).rename(columns={"arm": "chosen"})
-    table.insert(1, "sent", int((labels == name).sum()))
-    table.insert(2, "held_out", int((labels == control).sum()))
+    tables = []
+    for rows, _, part in value_parts(frame, labels, [control, name], least_rows=LEAST_ROWS):
+        offers = set(part["offer"])
+        costs = {offer: cost for offer, cost in (contact_cost or {}).items() if offer in offers}
+        scored = score_arms(
+            outcome_columns(part, sent[rows], contact_cost=costs),
+            labels[rows],
+            [control, name],
+            clusters=None if clusters is None else clusters[rows],
+            propensity=chance[rows],
+        )
+        table = effect_table(scored, adjusted=False).rename(columns={"arm": "chosen"})
+        table.insert(1, "sent", int((labels[rows] == name).sum()))
+        table.insert(2, "held_out", int((labels[rows] == control).sum()))
+        tables.append(table)
+    return first_of_each(tables)
+
+
+def _over_offers(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of the offers as one, their p-values corrected for there being several."""
+    table = pd.concat(tables, ignore_index=True)
+    whole = table["chosen"] == ALL
+    table.loc[~whole, "p_holm"] = with_holm(table[~whole])["p_holm"]
     return table
 
 

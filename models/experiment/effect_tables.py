@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from ..intervals import detectable_effect, ratio_scores
+from .covariates import Design, leading_components
 from .effects import arm_scores, estimate_row, with_holm
 
 NUMBERS = ["estimate", "lo", "hi", "se", "p_value"]
+ROWS_PER_COVARIATE = 20
+KEYS = ("arm", "chosen", "against", "outcome", "adjusted")  # of a row of a table
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,124 @@ def outcome_columns(
     if bad:
         raise ValueError(f"outcomes: {bad} must be finite numbers in every row; fill or drop them")
     return outcomes
+
+
+def value_parts(
+    frame: pd.DataFrame, labels: np.ndarray, arms: Sequence[str], *, least_rows: int
+) -> list[tuple[np.ndarray, list[str], pd.DataFrame]]:
+    """All rows and, where the value of some is not known yet, the others once more.
+
+    Parameters
+    ----------
+    frame
+        (n, ...) see `outcome_columns`, and where known `value_known` (bool).
+    labels
+        (n,) arm of each row.
+    arms
+        Their names, the control first.
+    least_rows
+        An arm with fewer rows whose value is known is not among those of the second part.
+
+    Returns
+    -------
+    list of (rows, arms, frame)
+        (n,) bool, names, and these rows. Where there are two parts the first has no value;
+        `first_of_each` puts their tables together.
+    """
+    everybody = np.ones(len(frame), dtype=bool)
+    known = frame["value_known"].to_numpy(dtype=bool) if "value_known" in frame else everybody
+    if known.all() or "value" not in frame:
+        return [(everybody, [*arms], frame)]
+    parts = [(everybody, [*arms], frame.drop(columns="value"))]
+    read = [arm for arm in arms if (labels[known] == arm).sum() >= least_rows]
+    if arms[0] in read and len(read) > 1:
+        parts.append((known, read, frame[known].reset_index(drop=True)))
+    return parts
+
+
+def first_of_each(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several parts as one; what is in two of them is taken from the first."""
+    table = pd.concat(tables, ignore_index=True)
+    keys = [name for name in table if name in KEYS]
+    return table.drop_duplicates(keys, ignore_index=True)
+
+
+def of_money(frame: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """In words of how many rows value is read, where that is not all; `table` has outcomes."""
+    if "value" not in frame:
+        return []
+    if "value" not in set(table["outcome"]):
+        return ["value is missing of some who returned: value, profit and roi are not read"]
+    known = int(frame["value_known"].sum()) if "value_known" in frame else len(frame)
+    if known == len(frame):
+        return []
+    return [
+        f"value, profit and roi are read on {known:,} of {len(frame):,} customers; of the others "
+        "the value is not known yet"
+    ]
+
+
+def readout_tables(
+    frame: pd.DataFrame,
+    labels: np.ndarray,
+    arms: Sequence[str],
+    *,
+    contact_cost: Mapping[str, float] | None,
+    least_rows: int,
+    facts: Design | None,
+    clusters: np.ndarray | None,
+    propensity: np.ndarray | None,
+) -> dict[str, pd.DataFrame]:
+    """Tables levels, effects, pairs and power of a readout; money on rows whose value is known.
+
+    Parameters
+    ----------
+    frame, labels, arms, least_rows
+        See `value_parts`.
+    contact_cost
+        See `outcome_columns`.
+    facts
+        (n, p) known before the offer; effects are told plain and adjusted for them.
+    clusters, propensity
+        (n,) see `ArmScores` and `effects.arm_scores`.
+    """
+    found: list[dict[str, pd.DataFrame]] = []
+    for rows, read, part in value_parts(frame, labels, arms, least_rows=least_rows):
+        names = set(part["arm"]) | set(part["offer"])
+        costs = {
+            name: cost for name, cost in (contact_cost or {}).items() if rows.all() or name in names
+        }
+        outcomes = outcome_columns(part, labels[rows], contact_cost=costs)
+        own = {
+            "clusters": None if clusters is None else clusters[rows],
+            "propensity": None if propensity is None else propensity[rows],
+        }
+        design = _adjustment(facts, frame["arm"].to_numpy(dtype=object), rows)
+        best = plain = score_arms(outcomes, labels[rows], read, **own)
+        effects = [effect_table(plain, adjusted=False)]
+        if design is not None:
+            best = score_arms(outcomes, labels[rows], read, design=design, **own)
+            effects.append(effect_table(best, adjusted=True))
+        table = pd.concat(effects, ignore_index=True)
+        found.append(
+            {
+                "levels": level_table(plain, labels[rows]),
+                "effects": table,
+                "pairs": pair_table(best, adjusted=design is not None),
+                "power": power_table(table, int(rows.sum())),
+            }
+        )
+    return {name: first_of_each([tables[name] for tables in found]) for name in found[0]}
+
+
+def _adjustment(facts: Design | None, arms: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    """What effects on these rows are adjusted for: few columns where an arm is small."""
+    if facts is None or not facts.names:
+        return None
+    if not rows.all():
+        facts, arms = facts._replace(matrix=facts.matrix[rows]), arms[rows]
+    smallest = int(pd.Series(arms).value_counts().min())
+    return leading_components(facts, max(1, smallest // ROWS_PER_COVARIATE)).matrix
 
 
 def score_arms(

@@ -240,8 +240,13 @@ def weighted_balance(
 ) -> tuple[float, str, str]:
     """Whether 1 / propensity makes those who were sent each offer like all customers.
 
-    For each offer and covariate (clipped at 3 standard deviations) the mean of
-    (sent / propensity - 1) x covariate is zero where the propensities are true.
+    For each offer and covariate (clipped at 3 standard deviations) the sum of
+    (sent / propensity - 1) x covariate is about zero where the propensities are true. How far from
+    it chance leads is not normal where few were sent an offer and few have a trait: then one
+    customer is a large part of the sum. So its errors are counted down as in Bernstein's inequality
+    (Boucheron, Lugosi & Massart, Concentration Inequalities, 2013, 2.8), to none where each
+    customer is a small part. A variance that few rows of a trait tell is at least that of as many
+    rows like all.
 
     Returns
     -------
@@ -251,11 +256,15 @@ def weighted_balance(
     facts = np.clip(design.matrix, -3, 3)
     sent = np.stack([offers == name for name in names], axis=1)
     excess = sent / propensity[:, None] - 1.0
-    sums = excess.T @ facts
-    errors = np.sqrt((excess**2).T @ facts**2)
-    z = np.divide(sums, errors, out=np.zeros_like(sums), where=errors > 0)
-    offer, covariate = np.unravel_index(np.abs(z).argmax(), z.shape)
-    p_value = min(1.0, float(2 * ndtr(-np.abs(z[offer, covariate]))) * z.size)
+    like_all = np.outer((excess**2).mean(axis=0), (facts**2).sum(axis=0))
+    error = np.sqrt(np.maximum((excess**2).T @ facts**2, like_all))
+    largest = np.outer(np.abs(excess).max(axis=0), np.abs(facts).max(axis=0))
+    sums = np.abs(excess.T @ facts)
+    z = np.divide(sums, error, out=np.zeros_like(sums), where=error > 0)
+    part = np.divide(largest, error, out=np.zeros_like(sums), where=error > 0)
+    z /= np.sqrt(1.0 + part * z / 3.0)
+    offer, covariate = np.unravel_index(z.argmax(), z.shape)
+    p_value = min(1.0, float(2 * ndtr(-z[offer, covariate])) * z.size)
     return p_value, design.names[covariate], str(names[offer])
 
 

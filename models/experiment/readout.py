@@ -24,15 +24,8 @@ from .assignment import (
     overlap,
     refuse_mismatch,
 )
-from .covariates import Design, covariate_design, leading_components
-from .effect_tables import (
-    effect_table,
-    level_table,
-    outcome_columns,
-    pair_table,
-    power_table,
-    score_arms,
-)
+from .covariates import Design, covariate_design
+from .effect_tables import of_money, readout_tables
 from .randomization import (
     ExperimentError,
     SampleRatio,
@@ -46,7 +39,6 @@ from .randomization import (
 __all__ = ["ExperimentError", "Readout", "SampleRatioMismatch", "readout"]
 
 LEAST_ROWS = 100  # of an arm; smaller ones are refused
-ROWS_PER_COVARIATE = 20
 UNBALANCED = 0.01  # balance below this p-value is mentioned in the notes
 
 
@@ -120,10 +112,11 @@ def readout(
     ----------
     offers
         One row per offer sent: customer_id, offer, propensity and returned (0 or 1), and where
-        known arm (the randomized cell, when it is not the offer), value, cost, as_of and
-        returned_at, campaign, group_id. Rows with the same group_id or customer share their fate:
-        intervals are by group, and where every group has one arm, groups were drawn and are
-        counted in the checks.
+        known arm (the randomized cell, when it is not the offer), value, value_known (whether
+        value is, see `maturity`: money is read on those rows), cost, as_of and returned_at,
+        campaign, group_id. Rows with the same group_id or customer share their fate: intervals
+        are by group, and where every group has one arm, groups were drawn and are counted in the
+        checks.
     control
         Name of the arm without an offer.
     rng
@@ -181,21 +174,18 @@ def readout(
         units = drawn_units(labels, clusters)
         balance, balance_p_value, where = _balance(facts, labels, control, by_arm, units, rng)
         notes += _refuse_unbalanced(balance_p_value, where, alpha=alpha, allow=allow_mismatch)
-        design = _adjustment(facts, labels)
         arms = [control, *sorted(set(labels) - {control})]
-        columns = outcome_columns(frame, labels, contact_cost=contact_cost)
-        if "value" in frame.columns and "value" not in columns:
-            notes.append(
-                "value is missing of some who returned: value, profit and roi are not read"
-            )
-        plain = score_arms(columns, labels, arms, clusters=clusters, propensity=by_arm)
-        best, effects = plain, [effect_table(plain, adjusted=False)]
-        if design is not None:
-            best = score_arms(
-                columns, labels, arms, clusters=clusters, design=design, propensity=by_arm
-            )
-            effects.append(effect_table(best, adjusted=True))
-        table = pd.concat(effects, ignore_index=True)
+        tables = readout_tables(
+            frame,
+            labels,
+            arms,
+            contact_cost=contact_cost,
+            least_rows=LEAST_ROWS,
+            facts=facts,
+            clusters=clusters,
+            propensity=by_arm,
+        )
+        notes += of_money(frame, tables["levels"])
         return Readout(
             control=control,
             rows=len(frame),
@@ -203,14 +193,11 @@ def readout(
             balance=balance,
             balance_p_value=balance_p_value,
             overlap=overlap(frame),
-            levels=level_table(plain, labels),
-            effects=table,
-            offers=_pooled(frame, control, contact_cost, design, clusters, ratio, notes)
+            offers=_pooled(frame, control, contact_cost, facts, clusters, ratio, notes)
             if policies
-            else table.iloc[:0].rename(columns={"arm": "offer"}),
-            pairs=pair_table(best, adjusted=design is not None),
-            power=power_table(table, len(frame)),
+            else tables["effects"].iloc[:0].rename(columns={"arm": "offer"}),
             notes=tuple(notes),
+            **tables,
         )
 
 
@@ -279,18 +266,11 @@ def _refuse_unbalanced(p_value: float, where: str, *, alpha: float, allow: bool)
     )
 
 
-def _adjustment(facts: Design | None, labels: np.ndarray) -> np.ndarray | None:
-    if facts is None or not facts.names:
-        return None
-    smallest = int(pd.Series(labels).value_counts().min())
-    return leading_components(facts, max(1, smallest // ROWS_PER_COVARIATE)).matrix
-
-
 def _pooled(
     frame: pd.DataFrame,
     control: str,
     contact_cost: Mapping[str, float] | None,
-    design: np.ndarray | None,
+    facts: Design | None,
     clusters: np.ndarray | None,
     ratio: SampleRatio,
     notes: list[str],
@@ -304,13 +284,14 @@ def _pooled(
     else:
         units = drawn_units(sent, clusters)
         check_logged(sent[units], chances[units], offers)
-    columns = outcome_columns(frame, sent, contact_cost=contact_cost)
-    designs = [None] if design is None else [None, design]
-    tables = [
-        effect_table(
-            score_arms(columns, sent, offers, clusters=clusters, design=part, propensity=chances),
-            adjusted=part is not None,
-        )
-        for part in designs
-    ]
-    return pd.concat(tables, ignore_index=True).rename(columns={"arm": "offer"})
+    tables = readout_tables(
+        frame,
+        sent,
+        offers,
+        contact_cost=contact_cost,
+        least_rows=LEAST_ROWS,
+        facts=facts,
+        clusters=clusters,
+        propensity=chances,
+    )
+    return tables["effects"].rename(columns={"arm": "offer"})

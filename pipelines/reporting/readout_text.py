@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,18 @@ from ...models.experiment.readout import Readout
 from ..job.progress import presentable
 from ..job.terminal import columns, paint
 from ..settings.sources import Source
+from ..tables.campaigns_read import CampaignsRead
 from . import words
 
 DIFFERENT = 0.05  # adjusted p-value below which two arms differ
 SHARES = {"returned": "share returned", "stayed": "share that stayed"}  # of the lost, the active
+UNREAD = {  # why a campaign by itself tells nothing
+    "small arm": "too few customers",
+    "no outcome": "nobody came back",
+    "lost arm": "nobody was held out",
+}
+NAMELESS = "(no name)"  # a campaign of which the table offers does not tell it
+SHOWN = 3  # names of campaigns in a sentence
 BROKEN = {
     "sample ratio": "the arms have sizes that chance does not explain",
     "lost arm": "an arm that was planned has no customers",
@@ -147,10 +155,9 @@ def _change(row: Any, outcome: str, source: Source) -> str:
 def campaign_verdict(found: CampaignReadout, source: Source) -> str:
     """What the chosen offers added, and which of them."""
     outcome = leading_outcome(found.effects)
-    effects = found.effects[found.effects["outcome"] == outcome]
-    whole = effects[effects["chosen"] == ALL]
-    row = whole.iloc[0] if len(whole) else effects.iloc[0]
-    what = "The chosen offers" if len(whole) else words.plain(row["chosen"])
+    row = found.whole(outcome)
+    assert row is not None
+    what = "The chosen offers" if row["chosen"] == ALL else words.plain(row["chosen"])
     sure = row["p_value"] < DIFFERENT
     told = "brought" if sure else "are not known to bring more than no offer:"
     return (
@@ -159,20 +166,98 @@ def campaign_verdict(found: CampaignReadout, source: Source) -> str:
     )
 
 
-def campaign_text(found: CampaignReadout, source: Source) -> str:
-    """The verdict on a campaign, and every chosen offer on every outcome."""
-    return "\n".join(
-        [
-            paint(campaign_verdict(found, source), "bold"),
+def campaigns_verdict(found: CampaignsRead, source: Source, share: str) -> str:
+    """What the chosen offers added, and what is not known yet.
+
+    `share` is "returned" of lost customers, "stayed" of active ones.
+    """
+    lines = [campaign_verdict(found.whole, source)] if found.whole else []
+    return " ".join([*lines, *filter(None, [_not_known_yet(found, share)])])
+
+
+def campaigns_text(found: CampaignsRead, source: Source, share: str) -> str:
+    """The verdict, a line for each campaign, and every chosen offer on every outcome.
+
+    `share` is "returned" of lost customers, "stayed" of active ones.
+    """
+    lines = [paint(campaigns_verdict(found, source, share), "bold"), ""]
+    if found.error:
+        lines += [f"Our campaigns are not read yet: {found.error}", ""]
+    lines += _campaigns(found, source, share)
+    if whole := found.whole:
+        lines += [
             "",
-            f"{found.rows:,} customers for whom an offer was chosen",
+            f"{whole.rows:,} customers for whom an offer was chosen",
             "",
             "Chosen offers against no offer, among those for whom they were chosen, Holm over the "
             "offers, 95% intervals:",
-            _table(found.effects.drop(columns=["se", "adjusted"])),
-            *_notes(found.notes),
+            _table(whole.effects.drop(columns=["se", "adjusted"])),
+            *_notes(whole.notes),
         ]
-    )
+    return "\n".join(lines).strip()
+
+
+def _not_known_yet(found: CampaignsRead, share: str) -> str:
+    """What later data will tell of campaigns, in a sentence; empty if nothing is open."""
+    each = found.each
+    open_share = each["share_known_at"] > found.now
+    open_profit = ~open_share & (each["profit_known_at"] > found.now) & found.has_money
+    open_profit &= each["profit_gain"].isna()
+    told = [f"what {_some(each[open_profit])} earned"] if open_profit.any() else []
+    told += [f"who {share} of {_some(each[open_share])}"] if open_share.any() else []
+    return f"Not known yet: {' and '.join(told)}." if told else ""
+
+
+def _campaigns(found: CampaignsRead, source: Source, share: str) -> list[str]:
+    """A line for each campaign, and one for all of them together where there are several."""
+    header = ["campaign", "sent", "held out", f"{share} (held out)", "over held out"]
+    rows = [header + ["profit over held out"] * found.has_money]
+    for line in found.each.to_dict("records"):
+        shares = [line["share"], line["share_held_out"]]
+        told = "" if np.isnan(shares).any() else "{:.1%} ({:.1%})".format(*shares)
+        name = str(line["campaign"] or NAMELESS)
+        cells = [name, f"{line['sent']:,}", f"{line['held_out']:,}", told]
+        cells.append(_gain(line, "returned", "share", source, found.now))
+        profit = [_gain(line, "profit", "profit", source, found.now)] * found.has_money
+        rows.append(cells + profit)
+    if found.whole and len(found.each) > 1:
+        rows.append(_together(found.whole, source))
+    width = len(rows[0])
+    lines = columns([row + [""] * (width - len(row)) for row in rows], right=(1, 2))
+    return ["Per customer, 95% intervals:", *lines]
+
+
+def _together(whole: CampaignReadout, source: Source) -> list[str]:
+    """The line of all campaigns: profit is of fewer customers where some are too young."""
+    returned, profit = whole.whole(leading_share(whole.effects)), whole.whole("profit")
+    assert returned is not None
+    cells = ["all", f"{returned['sent']:,}", f"{returned['held_out']:,}", ""]
+    cells.append(_change(returned, str(returned["outcome"]), source))
+    if profit is None:
+        return cells
+    rows = [int(row["sent"] + row["held_out"]) for row in (returned, profit)]
+    of = f", of {rows[1]:,} customers" if rows[1] < rows[0] else ""
+    return [*cells, _change(profit, "profit", source) + of]
+
+
+def _gain(
+    line: Mapping[Any, Any], outcome: str, begins: str, source: Source, now: pd.Timestamp
+) -> str:
+    """A gain with its interval; else from when it is known, or why it is not."""
+    gain = {"estimate": line[f"{begins}_gain"], "lo": line[f"{begins}_lo"]}
+    if not np.isnan(gain["estimate"]):
+        return _change({**gain, "hi": line[f"{begins}_hi"]}, outcome, source)
+    if line[f"{begins}_known_at"] > now:
+        return f"known from {line[f'{begins}_known_at'].ceil('D'):%Y-%m-%d}"
+    return UNREAD.get(line["unread"], "not known")
+
+
+def _some(campaigns: pd.DataFrame) -> str:
+    """The names of the first campaigns in words."""
+    names = [str(name or NAMELESS) for name in campaigns["campaign"]]
+    more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN + 1 else []
+    shown = names[:SHOWN] + more if more else names
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
 
 
 def observational_text(effects: pd.DataFrame, rows: int) -> str:

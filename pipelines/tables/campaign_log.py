@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import duckdb
 
-from ..job.progress import say
 from ..settings.sources import RESPONSES, Source, SourceError
 from .campaign_files import LOGGED, log_files
+from .responses import match_responses
 
-ANSWERS = {  # what may be known of a response, in the types of the table offers
-    "returned": "boolean",
-    "returned_at": "timestamp",
-    "value": "decimal(18, 2)",
-    "offer_cost": "decimal(18, 2)",
-}
 _SENT = """
 create temp table sent as
 select customers.customer_id, {columns}
 from read_parquet($files) logged
 join customers on customers.customer_id::varchar = logged.customer_id::varchar
 """
-_ANSWERED = f"""
-left join "{RESPONSES}" answer
-on answer.campaign::varchar = logged.campaign
-and answer.customer_id::varchar = logged.customer_id::varchar
-"""
-_STRANGERS = f"""
-select
-  count(*) filter (logged.customer_id is null),
-  count(*),
-  min(answer.campaign::varchar) filter (logged.customer_id is null)
-from "{RESPONSES}" answer
-left join (
-  select distinct customer_id::varchar as customer_id, campaign from read_parquet($files)
-) logged
-on answer.campaign::varchar = logged.campaign and answer.customer_id::varchar = logged.customer_id
+_WITH_ANSWERS = """
+left join answered
+on answered.campaign = logged.campaign and answered.customer_id = logged.customer_id::varchar
 """
 _APPENDED = """
 create table with_campaigns as
@@ -58,8 +40,10 @@ def add_campaigns(source: Source, connection: duckdb.DuckDBPyConnection) -> None
     Raises
     ------
     SourceError
-        If neither orders nor responses tell which lost customers returned, or a column of the
-        responses is missing.
+        If neither orders nor responses tell which lost customers returned, a column of the
+        responses is missing, or all of them are of nobody.
+    ContractError
+        If responses cannot be read, or two are of one customer and campaign.
     """
     if source.campaigns is None:
         return
@@ -74,10 +58,9 @@ def _append(source: Source, connection: duckdb.DuckDBPyConnection, files: list[s
     columns = [f"logged.{name}" for name in (*LOGGED, "every_offer_open") if name != "customer_id"]
     query = _SENT
     if RESPONSES in tables:
-        answers = _answers(connection)
-        _refuse_strangers(source, connection, files)
-        columns += [f"answer.{name}::{ANSWERS[name]} as {name}" for name in answers]
-        query += _ANSWERED
+        known = match_responses(source, connection, files)
+        columns += [f"answered.{name}" for name in known]
+        query += _WITH_ANSWERS
     elif "orders" not in tables and _reached_the_lost(source, connection, files):
         raise SourceError(
             f"{source.path}: campaigns: no table says which customers returned; add the table "
@@ -91,6 +74,7 @@ def _append(source: Source, connection: duckdb.DuckDBPyConnection, files: list[s
     else:
         connection.execute("create table offers as from sent")
     connection.execute("drop table sent")
+    connection.execute("drop table if exists answered")
 
 
 def _reached_the_lost(
@@ -103,34 +87,3 @@ def _reached_the_lost(
         {"files": files, "names": names},
     ).fetchall()[0]
     return bool(found)
-
-
-def _refuse_strangers(
-    source: Source, connection: duckdb.DuckDBPyConnection, files: list[str]
-) -> None:
-    """Say how many responses are of nobody in the logs; refuse where all of them are."""
-    strange, told, campaign = connection.execute(_STRANGERS, {"files": files}).fetchall()[0]
-    if not strange:
-        return
-    words = (
-        f"{strange:,} of {told:,} rows of {RESPONSES} are of no customer in a log of campaigns, "
-        f"such as one of campaign '{campaign}'"
-    )
-    if strange == told:
-        raise SourceError(
-            f"{source.path}: {words}; correct its columns customer_id and campaign, which must be "
-            "as in log.parquet"
-        )
-    say(words)
-
-
-def _answers(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Columns of the responses that tell what came of an offer."""
-    columns = [name for name, *_ in connection.execute(f'describe "{RESPONSES}"').fetchall()]
-    keyed = {"customer_id", "campaign"} <= {*columns}
-    if not keyed or not {"returned", "returned_at"} & {*columns}:
-        raise SourceError(
-            f"{RESPONSES}: columns customer_id, campaign, and returned or returned_at are needed, "
-            f"found {', '.join(columns)}; correct the query"
-        )
-    return [name for name in ANSWERS if name in columns]

@@ -121,3 +121,65 @@ def test_without_orders_or_responses_a_campaign_cannot_be_read(sent_before, tmp_
     (tmp_path / "mail.yaml").write_text(text[: text.index("  responses:")])
     assert winback(tmp_path, "readout", "--source", "mail.yaml") == 3
     assert "no table says which customers returned" in capsys.readouterr().err
+
+
+def of_csv(folder, responses):
+    """The source reads its responses from a CSV."""
+    responses.to_csv(folder / "responses.csv", index=False)
+    source = folder / "mail.yaml"
+    source.write_text(
+        source.read_text().replace("read_parquet('responses.parquet')", "'responses.csv'")
+    )
+
+
+def test_responses_that_cannot_be_read_are_one_error_and_what_stood_stays(
+    sent_before, tmp_path, capsys
+):
+    (tmp_path / "params.yaml").write_text(
+        (tmp_path / "params.yaml").read_text().replace("sources/kumar.yaml", "mail.yaml")
+    )
+    command = ("ingest", "--tables", "tables", "--truth", "truth")
+    assert winback(tmp_path, *command) == 0
+    before = (tmp_path / "tables/offers.parquet").read_bytes()
+    answers = pd.read_parquet(tmp_path / "responses.parquet")
+    value = np.where(answers.index % 2, "12.50", "12,50")
+    of_csv(tmp_path, answers.assign(value=value, returned_at="2024-02-01"))
+    capsys.readouterr()
+    assert winback(tmp_path, *command) == 3
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert (
+        "[WB111] campaigns.responses: column 'value' must be a number (money), found text such as "
+        "'12,50' in 3,000 rows (rows 1, 3, 5, 7, 9 and more; hashed ids " in told
+    )
+    assert (tmp_path / "tables/offers.parquet").read_bytes() == before
+
+
+def test_responses_of_pandas_with_a_zone_and_nanoseconds_are_read_as_utc(sent_before, tmp_path):
+    answers = pd.read_parquet(tmp_path / "responses.parquet").query("returned")
+    moment = pd.Timestamp("2024-02-01 00:30", tz="Europe/Berlin")
+    zoned = pd.Series(moment, answers.index).astype("datetime64[ns, Europe/Berlin]")
+    answers.drop(columns="returned").assign(returned_at=zoned).to_parquet(
+        tmp_path / "responses.parquet", index=False
+    )
+    (tmp_path / "params.yaml").write_text(
+        (tmp_path / "params.yaml").read_text().replace("sources/kumar.yaml", "mail.yaml")
+    )
+    assert winback(tmp_path, "ingest", "--tables", "tables", "--truth", "truth") == 0
+    offers = pd.read_parquet(tmp_path / "tables/offers.parquet")
+    found = offers["returned_at"].dropna()
+    assert len(found) == len(answers)
+    assert found.unique().tolist() == [pd.Timestamp("2024-01-31 23:30")]
+
+
+def test_a_campaign_with_a_date_for_a_name_is_read_from_a_csv(sent_before, tmp_path, capsys):
+    with replace_folder(tmp_path / "campaigns/first") as new:
+        sent_before.assign(campaign="2024-01-01").to_parquet(new.path / "log.parquet", index=False)
+        new.extra["source"] = "mail"
+    answers = pd.read_parquet(tmp_path / "responses.parquet").assign(campaign="2024-01-01")
+    of_csv(tmp_path, answers)
+    assert winback(tmp_path, "readout", "--source", "mail.yaml") == 0
+    output = capsys.readouterr()
+    assert "are of no customer" not in output.err
+    assert output.out.startswith("Honest campaign. The chosen offers brought +")
+    assert "\n2024-01-01  " in output.out

@@ -84,6 +84,35 @@ def test_weighted_balance_alarms_no_more_often_than_it_says():
     assert alarms <= 25  # 15 expected at most
 
 
+@pytest.mark.parametrize("rows", [1_100, 11_000])
+@pytest.mark.parametrize("trait", ["rare", "skewed"])
+def test_few_held_out_and_rare_traits_are_no_alarm(rows, trait):
+    """Such holdouts were taken for a broken draw in up to a third of honest campaigns."""
+    alarms = 0
+    for seed in range(40):
+        alarms += held_out(rows, trait, seed) < 0.001
+    assert alarms == 0
+
+
+def test_a_holdout_that_differs_is_found_though_few_are_held_out():
+    assert held_out(1_100, "skewed", 0, moved=0.8) < 0.001
+    assert held_out(11_000, "skewed", 0, moved=0.3) < 0.001
+
+
+def held_out(rows, trait, seed, moved=0.0):
+    """p-value of the balance of a tenth held out, who may be moved by so many deviations."""
+    rng = np.random.default_rng(seed)
+    if trait == "rare":
+        facts = (rng.random((rows, 60)) < rng.uniform(0.005, 0.05, 60)).astype(float)
+    else:
+        facts = np.exp(1.2 * rng.normal(size=(rows, 60)))
+    held = rng.random(rows) < 0.1
+    facts[held, 0] += moved * facts[:, 0].std()
+    design = covariate_design(pd.DataFrame(facts).add_prefix("f"))
+    offers = np.where(held, "none", "mail").astype(object)
+    return weighted_balance(design, offers, np.where(held, 0.1, 0.9), ["mail", "none"])[0]
+
+
 def test_the_fit_refuses_propensities_that_the_offers_contradict():
     frame, covariates = campaign()
     wrong = np.where(frame["offer"] == "gift", 0.9, 0.1)

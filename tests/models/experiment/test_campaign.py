@@ -6,6 +6,7 @@ import pytest
 
 from winback.models.experiment.campaign import ALL, campaign_readout
 from winback.models.experiment.randomization import ExperimentError
+from winback.models.intervals import holm
 
 EFFECTS = {"gift": 0.2, "mail": 0.1}  # on those for whom a policy chooses them
 
@@ -87,7 +88,8 @@ def test_an_offer_with_too_few_rows_is_named_and_left_out():
     gifts = frame.index[(frame["chosen"] == "gift")]
     some = frame.drop(gifts[150:])
     result = campaign_readout(some, control="none")
-    assert set(result.effects["chosen"]) == {"mail"}
+    assert set(result.effects["chosen"]) == {"mail", ALL}
+    assert returned(result, ALL)["sent"] > returned(result, "mail")["sent"] + 100
     assert any(note.startswith("not read: gift: 1") for note in result.notes)
     with pytest.raises(ExperimentError, match="at least 100 customers sent and 100 held out"):
         campaign_readout(frame.head(200), control="none")
@@ -99,3 +101,29 @@ def test_customers_for_whom_nothing_was_chosen_are_left_out():
     both = pd.concat([frame, nobody.assign(chosen="none", propensity=1.0)], ignore_index=True)
     one, two = (campaign_readout(rows, control="none") for rows in (frame, both))
     pd.testing.assert_frame_equal(one.effects, two.effects)
+
+
+def test_money_is_read_on_rows_whose_value_is_known_and_returns_on_all():
+    frame, _ = a_campaign()
+    frame["value"] = 50.0 * frame["returned"]
+    old = (frame["customer_id"] < 5_000).to_numpy()
+    young = frame.assign(value=frame["value"].where(old), value_known=old)
+    result, alone = (campaign_readout(rows, control="none") for rows in (young, frame[old]))
+    whole = campaign_readout(frame, control="none")
+    for outcome, same in (("returned", whole), ("value", alone)):
+        for found in (result, same):
+            assert found.whole(outcome)["chosen"] == ALL
+        pd.testing.assert_series_equal(
+            result.whole(outcome), same.whole(outcome), check_names=False
+        )
+    assert result.notes[-1].startswith("value, profit and roi are read on 5,000 of 12,000")
+    few = young.assign(value_known=young["customer_id"] < 900)  # of whom 90 are held out
+    assert campaign_readout(few, control="none").whole("value") is None
+
+
+def test_offers_are_a_family_and_the_whole_campaign_is_not_of_it():
+    effects = campaign_readout(a_campaign()[0], control="none").effects
+    offers = effects[effects["chosen"] != ALL]
+    assert offers["p_holm"].to_numpy() == pytest.approx(holm(offers["p_value"]))
+    whole = effects[effects["chosen"] == ALL]
+    assert whole["p_holm"].tolist() == whole["p_value"].tolist()

@@ -229,3 +229,23 @@ def test_hillstrom_gives_its_published_figures():
     assert [round(lift[x], 4) for x in ("estimate", "lo", "hi")] == [0.0766, 0.0700, 0.0832]
     assert result.rows == 64_000
     assert result.balance_p_value > 0.05
+
+
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_money_is_read_on_rows_whose_value_is_known_and_returns_on_all(adjusted):
+    frame, covariates = experiment()
+    facts = covariates if adjusted else None
+    old = (frame["customer_id"] < 2_500).to_numpy()
+    young = frame.assign(value=frame["value"].where(old), value_known=old)
+    result, whole = read(young, covariates=facts), read(frame, covariates=facts)
+    alone = read(
+        frame[old].reset_index(drop=True), covariates=None if facts is None else facts[old]
+    )
+    for name in ("levels", "effects", "pairs", "power"):
+        for outcomes, same in ((["returned", "cost"], whole), (["value", "profit", "roi"], alone)):
+            tables = [getattr(one, name) for one in (result, same)]
+            mine, other = (
+                table[table["outcome"].isin(outcomes)].reset_index(drop=True) for table in tables
+            )
+            pd.testing.assert_frame_equal(mine, other)
+    assert any(note.startswith("value, profit and roi are read on 2,500") for note in result.notes)

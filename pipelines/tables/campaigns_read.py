@@ -1,0 +1,120 @@
+"""What our campaigns brought: each by itself, all together, and what is not known of them yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ...models.experiment.campaign import CampaignReadout
+from ...models.experiment.campaigns import Read, campaign_table, read_campaigns
+from ...models.experiment.maturity import campaign_names
+from ...models.experiment.randomization import ExperimentError
+from ..settings.experiments import Experiment
+from .experiment_readout import sent_rows
+
+SENT = ("campaign", "offered_at", "chosen", "offer")  # of the table offers
+REACHED = ("campaign", "as_of", "chosen", "offer", "returned")  # of features
+
+
+@dataclass(frozen=True)
+class CampaignsRead:
+    """What campaigns say.
+
+    Attributes
+    ----------
+    each
+        A row for each campaign (`models.experiment.campaigns.campaign_table`).
+    whole
+        All of them together; None if that is not read.
+    error
+        Why it is not.
+    now
+        Up to when the data go, UTC.
+    has_money
+        Whether something tells, now or later, what a return earned.
+    """
+
+    each: pd.DataFrame
+    whole: CampaignReadout | None
+    error: ExperimentError | None
+    now: pd.Timestamp
+    has_money: bool
+
+
+def campaigns_readout(
+    rows: pd.DataFrame,
+    experiment: Experiment,
+    *,
+    features: list[str],
+    tables: Path,
+    now: pd.Timestamp,
+    share_days: int,
+    alpha: float,
+) -> CampaignsRead | None:
+    """Read out the campaigns of a source; None if it has none.
+
+    Parameters
+    ----------
+    rows
+        (n, ...) of winback.parquet or retention.parquet that campaigns chose, with `value_known`.
+    features
+        Columns that are facts known before the offer.
+    tables
+        Folder of the tables, whose offers tell of campaigns that are too young for `rows`.
+    now
+        Up to when the data go, UTC.
+    share_days
+        Days from an offer until it is known who returned, or stayed.
+    alpha
+        Level of the alarms.
+
+    Raises
+    ------
+    ExperimentError
+        If a campaign is broken.
+    """
+    young = _too_young(rows, experiment, tables)
+    if rows.empty and young.empty:
+        return None
+    found: dict[str, Read] = {}
+    together: Read | None = None
+    if len(rows):
+        frame, contact = sent_rows(rows, experiment, features)
+        found, together = read_campaigns(
+            frame.assign(chosen=rows["chosen"]),
+            control=experiment.control,
+            contact_cost=contact,
+            covariates=rows[features],
+            alpha=alpha,
+        )
+    reached = [part for part in (rows[[*REACHED]], young) if len(part)]
+    each = campaign_table(
+        pd.concat(reached, ignore_index=True),
+        found,
+        control=experiment.control,
+        share_days=share_days,
+        profit_days=experiment.value_horizon_days,
+    )
+    has_money = bool(rows["value"].notna().any()) or (tables / "orders.parquet").is_file()
+    return CampaignsRead(
+        each,
+        whole=together if isinstance(together, CampaignReadout) else None,
+        error=together if isinstance(together, ExperimentError) else None,
+        now=now,
+        has_money=has_money,
+    )
+
+
+def _too_young(rows: pd.DataFrame, experiment: Experiment, tables: Path) -> pd.DataFrame:
+    """Offers of the campaigns of which nothing is known yet, in the columns of `rows`."""
+    file = tables / "offers.parquet"
+    if not {*SENT} <= {*pq.read_schema(file).names}:
+        return rows.head(0)[[*REACHED]]
+    offers = pd.read_parquet(file, columns=[*SENT]).rename(columns={"offered_at": "as_of"})
+    ours = offers["chosen"].notna() & offers["offer"].isin(experiment.offer_names)
+    known = campaign_names(offers).isin(set(campaign_names(rows)))
+    return offers[ours & ~known].assign(returned=np.nan)

@@ -39,7 +39,7 @@ from .settings.source_files import made_from
 from .settings.sources import EXPERIMENTS, PARTS, Population, Source
 from .storage.atomic import StoreError, replace_folder, verify
 from .storage.stage_outputs import feature_names
-from .tables.campaigns_read import CampaignsRead, campaigns_readout
+from .tables.campaigns_read import CampaignsRead, campaigns_readout, share_days
 from .tables.comparable_rows import comparable, of_experiment
 from .tables.experiment_readout import experiment_readout, sent_rows, write_readout
 from .tables.safe_csv import save_table
@@ -204,7 +204,7 @@ def read_out(
             features=names,
             tables=stands.tables,
             now=now,
-            share_days=_share_days(source, experiment, population),
+            share_days=share_days(source, population),
             alpha=params.train_winback.smallest_srm_p,
         )
     if campaigns and campaigns.error and ours.all():
@@ -320,10 +320,3 @@ def _parts(rows: pd.DataFrame, ours: np.ndarray, control: str) -> dict[str, pd.D
     explored = comparable(rows[ours].reset_index(drop=True), control)
     parts = {EXPERIMENT: rows[~ours], EXPLORED: explored}
     return {title: part.reset_index(drop=True) for title, part in parts.items() if len(part)}
-
-
-def _share_days(source: Source, experiment: Experiment, population: Population) -> int:
-    """Days from an offer until it is known who returned, or who stayed."""
-    if population == "lost" or source.churn is None:
-        return experiment.return_window_days
-    return source.churn.maturity_days - source.churn.lead_days

@@ -26,11 +26,12 @@ from .reporting.lost import lost
 from .reporting.models import churn, comeback
 from .reporting.one_customer import one_customer
 from .reporting.retention import retention
+from .reporting.sent_campaigns import sent_campaigns
 from .reporting.summary import Findings, Inputs, summary
 from .reporting.weaknesses import weaknesses
 from .settings.experiments import Experiment
 from .settings.objectives import chosen_objective
-from .settings.params import Params, Report
+from .settings.params import Params
 from .settings.sources import Source
 from .storage.atomic import StoreError, replace_file, scratch_beside, verify
 from .storage.stage_outputs import read_dictionary, read_json, why_skipped
@@ -54,7 +55,7 @@ def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary
     with step("report"):
         chapters = [
             Chapter(name, title, blocks)
-            for name, title, blocks in _chapters(source, params.report, inputs, findings, far)
+            for name, title, blocks in _chapters(source, params, inputs, findings, far)
             if blocks
         ]
         page = render(
@@ -135,12 +136,16 @@ def _listed(
 
 def _chapters(
     source: Source,
-    params: Report,
+    params: Params,
     inputs: Inputs,
     findings: Findings,
     far: dict[str, pd.DataFrame],
 ) -> Iterator[tuple[str, str, list[Block]]]:
-    yield "campaign", "The campaign", list(campaign(params, findings))
+    yield "campaign", "The campaign", list(campaign(params.report, findings))
+    if findings.decision:
+        alpha = params.train_winback.smallest_srm_p
+        brought = sent_campaigns(source, inputs, as_of=findings.as_of, alpha=alpha)
+        yield "sent", "What our campaigns brought", list(brought)
     if not findings.decision:
         yield "lost", "Whom to win back", list(lost(findings))
     if len(findings.policies):

@@ -183,7 +183,8 @@ def campaigns_text(found: CampaignsRead, source: Source, share: str) -> str:
     lines = [paint(campaigns_verdict(found, source, share), "bold"), ""]
     if found.error:
         lines += [f"Our campaigns are not read yet: {found.error}", ""]
-    lines += _campaigns(found, source, share)
+    lines.append("Per customer, 95% intervals:")
+    lines += columns(campaign_lines(found, source, share), right=(1, 2))
     if whole := found.whole:
         lines += [
             "",
@@ -208,8 +209,11 @@ def _not_known_yet(found: CampaignsRead, share: str) -> str:
     return f"Not known yet: {' and '.join(told)}." if told else ""
 
 
-def _campaigns(found: CampaignsRead, source: Source, share: str) -> list[str]:
-    """A line for each campaign, and one for all of them together where there are several."""
+def campaign_lines(found: CampaignsRead, source: Source, share: str) -> list[list[str]]:
+    """Header, a line for each campaign, and one for all of them together where there are several.
+
+    `share` is "returned" of lost customers, "stayed" of active ones.
+    """
     header = ["campaign", "sent", "held out", f"{share} (held out)", "over held out"]
     rows = [header + ["profit over held out"] * found.has_money]
     for line in found.each.to_dict("records"):
@@ -222,9 +226,7 @@ def _campaigns(found: CampaignsRead, source: Source, share: str) -> list[str]:
         rows.append(cells + profit)
     if found.whole and len(found.each) > 1:
         rows.append(_together(found.whole, source))
-    width = len(rows[0])
-    lines = columns([row + [""] * (width - len(row)) for row in rows], right=(1, 2))
-    return ["Per customer, 95% intervals:", *lines]
+    return [row + [""] * (len(header) + found.has_money - len(row)) for row in rows]
 
 
 def _together(whole: CampaignReadout, source: Source) -> list[str]:

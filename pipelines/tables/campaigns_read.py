@@ -14,6 +14,7 @@ from ...models.experiment.campaigns import Read, campaign_table, read_campaigns
 from ...models.experiment.maturity import campaign_names
 from ...models.experiment.randomization import ExperimentError
 from ..settings.experiments import Experiment
+from ..settings.sources import Population, Source
 from .experiment_readout import sent_rows
 
 SENT = ("campaign", "offered_at", "chosen", "offer")  # of the table offers
@@ -107,6 +108,15 @@ def campaigns_readout(
         now=now,
         has_money=has_money,
     )
+
+
+def share_days(source: Source, population: Population) -> int:
+    """Days from an offer until it is known who returned, or, of active customers, who stayed."""
+    experiment = source.experiment_among(population)
+    assert experiment is not None
+    if population == "lost" or source.churn is None:
+        return experiment.return_window_days
+    return source.churn.maturity_days - source.churn.lead_days
 
 
 def _too_young(rows: pd.DataFrame, experiment: Experiment, tables: Path) -> pd.DataFrame:

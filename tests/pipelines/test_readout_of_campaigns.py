@@ -8,6 +8,13 @@ import pandas as pd
 import pytest
 from conftest import ROOT, winback
 
+from winback.pipelines.featurize import featurize
+from winback.pipelines.ingest import ingest
+from winback.pipelines.reporting.sent_campaigns import sent_campaigns
+from winback.pipelines.reporting.summary import Inputs
+from winback.pipelines.settings.params import read_params
+from winback.pipelines.settings.source_files import load_source
+
 SOURCE = """
 name: shop
 title: Three campaigns of a shop
@@ -184,3 +191,45 @@ def test_an_experiment_that_goes_on_is_read_by_what_its_older_customers_earned(r
     assert "Best profit: mail, +$" in said
     assert "Note: value, profit and roi are read on 4,000 of 8,000 customers" in said
     assert facts["campaigns"] is None
+
+
+@pytest.fixture
+def chapter(tmp_path, monkeypatch):
+    """The chapter of the report on campaigns."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.yaml").write_text(SOURCE)
+    params = read_params(ROOT / "params.yaml")
+    source = load_source(tmp_path / "shop.yaml")
+    inputs = Inputs(tmp_path / "tables", tmp_path / "features", *[tmp_path / "none"] * 7)
+
+    def shown(*campaigns):
+        offers, orders = (pd.concat(each) for each in zip(*campaigns, strict=True))
+        offers.to_parquet(tmp_path / "offers.parquet", index=False)
+        orders.to_parquet(tmp_path / "orders.parquet", index=False)
+        ingest(source, inputs.tables, truth=tmp_path / "truth")
+        featurize(
+            source, params.featurize, params.machine, tables=inputs.tables, out=inputs.features
+        )
+        return list(sent_campaigns(source, inputs, as_of=source.as_of, alpha=0.001))
+
+    return shown
+
+
+def test_the_report_shows_each_campaign_and_what_is_not_known_yet(chapter):
+    said, chart, figures = chapter(*map(a_campaign, ("first", "third", "fourth")))
+    assert "Not known yet: what third earned and who returned of fourth." in said.text
+    assert "profit per customer, $, over those held out" in chart.svg
+    names = [row["cells"][0]["text"] for row in figures.rows]
+    assert names == ["first", "third", "fourth", "all"]
+
+
+def test_a_broken_campaign_is_said_in_the_report_and_breaks_it_not(chapter):
+    offers, orders = a_campaign("first")
+    wrong = offers.assign(propensity=np.where(offers["offer"] == "none", 0.3, 0.7))
+    (said,) = chapter((wrong, orders))
+    assert said.text.startswith("Our campaigns cannot be read: experiment, propensities: campaign")
+
+
+def test_offers_of_an_experiment_are_no_campaign(chapter):
+    offers, orders = a_campaign("first")
+    assert chapter((offers.drop(columns=["chosen", "every_offer_open"]), orders)) == []

@@ -27,6 +27,7 @@ from ..models.evaluation.graded import Graded
 from ..models.evaluation.held_out import held_out, kept_apart, value_is_known
 from ..models.evaluation.policies import decide
 from ..models.evaluation.unseen import remember_offers
+from ..models.experiment.maturity import value_known
 from ..models.formula.explain import importance
 from ..models.formula.formula import RETENTION, Formula, evaluate
 from ..models.groups import group_labels, shared_labels
@@ -38,7 +39,7 @@ from .settings.experiments import Experiment
 from .settings.objectives import graded, objectives
 from .settings.params import Machine, TrainWinback
 from .settings.sources import Source
-from .storage.atomic import replace_folder
+from .storage.atomic import replace_folder, verify
 from .storage.stage_outputs import (
     LEAVERS,
     OFFERS_FILE,
@@ -123,9 +124,11 @@ def _learn(
     """
     frame, names = training_rows(features, part)
     drawn = frame[of_experiment(frame)].reset_index(drop=True)
+    now = pd.Timestamp(verify(features)["as_of"])
+    known = value_known(drawn, now=now, horizon_days=experiment.value_horizon_days)
     with step(f"readout of the experiment with {len(drawn):,} customers"):
         readout = experiment_readout(
-            drawn,
+            drawn.assign(value_known=known),
             experiment,
             features=names,
             smallest_p=params.smallest_srm_p,

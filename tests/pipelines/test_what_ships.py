@@ -87,10 +87,22 @@ def test_held_out_customers_are_graded_by_a_fit_without_them_and_teach_the_one_t
     assert model(before) != model(after)
 
 
-def test_customers_of_the_experiment_who_were_not_lost_are_pointed_out(finished, tmp_path):
-    def notes(folder):
-        return json.loads((folder / "readout/readout.json").read_text())["notes"]
+def notes(folder):
+    return json.loads((folder / "readout/readout.json").read_text())["notes"]
 
+
+def test_money_of_an_experiment_that_goes_on_is_read_where_it_is_known(finished, tmp_path):
+    rows = pd.read_parquet(finished / "data/features/winback.parquet")
+    latest = (rows["campaign"] == rows["campaign"].max()).to_numpy()
+    rows.loc[latest, "value"] = np.nan
+    folder = trained_on(finished, tmp_path / "project", "winback", rows)
+    told = f"value, profit and roi are read on {(~latest).sum():,} of {len(rows):,} customers"
+    assert any(note.startswith(told) for note in notes(folder))
+    effects = pd.read_csv(folder / "readout/effects.csv")
+    assert {"returned", "value", "profit"} <= {*effects["outcome"]}
+
+
+def test_customers_of_the_experiment_who_were_not_lost_are_pointed_out(finished, tmp_path):
     rows = pd.read_parquet(finished / "data/features/winback.parquet")
     rows.loc[:99, "is_lost"] = 0
     assert not any("not lost" in note for note in notes(finished / "artifacts/winback"))

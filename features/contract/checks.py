@@ -260,7 +260,12 @@ def _rules_of(
         rules.append(_Rule(name, f"be at most {column.high:g}", above, fix))
     if allowed is not None:
         unknown = ~value.is_in(list(allowed)) & ~value.is_null()
-        cure = "map it to one of these in the source's query, or add it to the experiment"
+        cure = "map it to one of these in the source's query"
+        if column.name == "offer":
+            cure += (
+                ", or add it to the experiment; one that is no longer sent stays there, with a "
+                "capacity of 0 (recommend.capacity in params.yaml)"
+            )
         rules.append(_Rule(name, f"be one of {', '.join(allowed)}", unknown, cure))
     return rules
 

@@ -142,7 +142,7 @@ def learn_decision(
                 population="active",
             )
         )
-    decisions = [_worth_sending(one, customers) for one in decisions]
+    decisions = [_worth_sending(one, customers, limits) for one in decisions]
     decisions = [
         replace(one, prices=Prices(return_on_cost=_best_rate(one, customers))) for one in decisions
     ]
@@ -156,20 +156,36 @@ def _explored(experiment: OfferEvidence, limits: Limits) -> tuple[str, ...]:
     return tuple(name for name in experiment.offers if name not in (limits.capacity or {}))
 
 
-def _worth_sending(decision: Decision, customers: Iterable[Part]) -> Decision:
-    """The decision, without the one offer for all where it is expected to lose among customers."""
+def _worth_sending(decision: Decision, customers: Iterable[Part], limits: Limits) -> Decision:
+    """The decision whose one offer for all may be sent and does not lose among customers.
+
+    The best offer for all whose capacity is 0 gives way to the one by which they gain most. Where
+    that loses, nobody gets one.
+    """
     if not decision.offers or decision.personalize or decision.best_single == decision.control:
         return decision
+    closed = {name for name, most in (limits.capacity or {}).items() if most == 0}
+    names = {decision.best_single} - closed or {*decision.offers} - closed
+    gains = {name: _gain_of(_to_all(decision, name), customers) for name in sorted(names)}
+    best = max(gains, key=lambda name: gains[name], default=decision.control)
+    return _to_all(decision, decision.control if gains.get(best, 0.0) < 0 else best)
+
+
+def _to_all(decision: Decision, name: str) -> Decision:
+    """The decision with that offer as the one for all."""
+    found = {**decision.by_objective[decision.objective], "best_single": name}
+    return replace(decision, by_objective={**decision.by_objective, decision.objective: found})
+
+
+def _gain_of(decision: Decision, customers: Iterable[Part]) -> float:
+    """What customers are expected to gain by the one offer for all."""
 
     def gained(rows: pd.DataFrame, outputs: pd.DataFrame) -> tuple[np.ndarray]:
         weighed = weigh(decision, rows, outputs)
         return (weighed.forecast.gain[:, 1:][weighed.allowed[:, 1:]],)
 
     (gain,) = _gathered(gained, customers)
-    if not gain.sum() < 0:
-        return decision
-    found = {**decision.by_objective[decision.objective], "best_single": decision.control}
-    return replace(decision, by_objective={**decision.by_objective, decision.objective: found})
+    return float(gain.sum())
 
 
 def _best_rate(decision: Decision, customers: Iterable[Part]) -> float:

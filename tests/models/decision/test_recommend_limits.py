@@ -108,3 +108,13 @@ def test_row_order_changes_nothing():
     found = decide(shuffled, holdout_share=0.2, budget=3_000)
     found = found.sort_values("customer_id", ignore_index=True)
     pd.testing.assert_frame_equal(found, expected)
+
+
+def test_the_next_best_offer_goes_to_all_where_the_best_is_no_longer_sent():
+    told = {"personalize": False, "best_single": "discount"}
+    others = decide(many(), capacity={"discount": 0}, **told)["recommended_offer"]
+    assert set(others) == {"upgrade"}
+    nobody = decide(many(), capacity={"discount": 0, "upgrade": 0}, **told)["recommended_offer"]
+    assert set(nobody) == {"none"}
+    personal = decide(many(), capacity={"discount": 0})["recommended_offer"]
+    assert set(personal) == {"none", "upgrade"}

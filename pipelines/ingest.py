@@ -190,10 +190,10 @@ def _load(source: Source, connection: duckdb.DuckDBPyConnection, seed: int) -> d
     if source.simulate is not None:
         return _simulate(source, connection, seed)
     require_raw_files(source)
-    refuse_guessed_dates(source, connection)
     for name, view in source.views.items():
         query = f"create view {quoted_name(name)} as {view.query}"
         _execute(connection, query, f"{source.path}: views.{name}")
+    refuse_guessed_dates(source, connection)
     with open_databases(source) as cursors:
         for name, table in source.queries.items():
             where = f"{source.path}: {name if name == RESPONSES else f'tables.{name}'}"

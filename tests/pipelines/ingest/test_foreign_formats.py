@@ -62,6 +62,55 @@ def test_a_date_that_no_query_names_is_not_looked_at(raw, tmp_path):
         run(shop(raw), tmp_path / "out")
 
 
+FILE = "'${SHOP}/orders.csv'"
+USED = "order_id, customer_id, ordered_at, amount"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select {USED} from read_csv('${{SHOP}}/order*.csv')",
+        "select * exclude (born) from read_csv({FILE}) /* all * but born */",
+        "with rows as (select *, 2 * amount as twice from {FILE}) select {USED} from rows",
+        "select * exclude (born) from read_csv({FILE}, types = {{'born':'VARCHAR'}})",
+        "select * exclude (born) from read_csv({FILE}, dateformat = '%m/%d/%Y')",
+    ],
+)
+def test_only_dates_that_a_query_reads_and_says_nothing_of_are_refused(raw, tmp_path, query):
+    write_raw(raw, orders="select *, '03/12/1980' as born from sound")
+    query = query.format(USED=USED, FILE=FILE)
+    text = SHOP.replace("select * from read_csv('${SHOP}/orders.csv')", query)
+    assert run(shop(raw, text), tmp_path / "out")["orders"] == 3000
+
+
+def test_a_format_of_dates_says_nothing_of_times_nor_of_another_file(raw, tmp_path):
+    write_raw(raw, orders=BY_DAY.format("%d/%m/%Y %H:%M:%S"))
+    text = SHOP.replace("orders.csv')", "orders.csv', dateformat = '%m/%d/%Y')")
+    with pytest.raises(SourceError, match="timestampformat = '%d/%m/%Y"):
+        run(shop(raw, text), tmp_path / "out")
+    other = (
+        "select o.* from read_csv('${SHOP}/none.csv', dateformat = '%d/%m/%Y') n, 'orders.csv' o"
+    )
+    (raw / "none.csv").write_text("day\n01/02/2020\n")
+    with pytest.raises(SourceError, match="whose column 'ordered_at' must hold dates"):
+        run(
+            shop(
+                raw,
+                SHOP.replace(
+                    "select * from read_csv('${SHOP}/orders.csv')",
+                    other.replace("'orders.csv'", "'${SHOP}/orders.csv'"),
+                ),
+            ),
+            tmp_path / "out",
+        )
+
+
+def test_two_digits_of_a_year_may_come_first(raw, tmp_path):
+    write_raw(raw, orders=BY_DAY.format("%y-%m-%d"))
+    with pytest.raises(SourceError, match="'%y-%m-%d' if the year does"):
+        run(shop(raw), tmp_path / "out")
+
+
 @pytest.mark.parametrize("written", ["%d/%m/%Y", "%m/%d/%Y"])
 def test_dates_that_are_text_are_refused_with_both_ways_to_read_them(raw, tmp_path, written):
     write_raw(raw, orders=AT_NOON.format(written))

@@ -139,4 +139,4 @@ def _last_event(tables: Mapping[str, Any]) -> datetime | None:
 
 def _newest(frame: nw.LazyFrame[Any], column: str) -> datetime | None:
     newest: datetime | None = frame.select(nw.col(column).max()).collect()[column].to_list()[0]
-    return newest
+    return newest if newest == newest else None  # pandas has NaT, which is not itself

@@ -44,6 +44,14 @@ def shared_labels(rows: pd.DataFrame) -> np.ndarray | None:
     return codes if len(labels) < len(codes) else None
 
 
+def drawn_together(rows: pd.DataFrame) -> np.ndarray | None:
+    """Codes of the rows that may have been drawn as one, (n,): groups, in each campaign anew."""
+    groups = shared_labels(rows)
+    if groups is None or "campaign" not in rows.columns:
+        return groups
+    return rows.groupby([groups, "campaign"], dropna=False).ngroup().to_numpy()
+
+
 def drawn_units(offer: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """Positions of the rows that stand for what was drawn by itself.
 

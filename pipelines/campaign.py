@@ -126,11 +126,13 @@ def campaign(
         facts["population"] = population
     here = waiting(folder) if isinstance(folder, Address) else folder
     # One lock for all names, since each leaves out who is in the others.
-    with only_one(waiting(campaigns) if isinstance(campaigns, Address) else campaigns / "campaign"):
+    drawing = waiting(campaigns) if isinstance(campaigns, Address) else campaigns / "campaign"
+    # Before anything is looked at, a scratch folder removes what a killed job left of its own.
+    with only_one(drawing), scratch_beside(here, "parts") as scratch:
         before = published_folders(campaigns)
         if name in before:
             return _standing(folder, facts)
-        with step(f"campaign {name}"), scratch_beside(here, "parts") as scratch:
+        with step(f"campaign {name}"):
             lists = [suppressions_of(source, run.tables, as_of)]
             with local_copy(suppressions, "suppressions") as newer:
                 if newer is not None:

@@ -273,7 +273,7 @@ def _plain(column: str, kind: str, is_numeric: bool) -> str:
         name = f"{name}::varchar"
     elif kind != "VARCHAR":
         return name
-    return f"case when trim({name}) <> '' then {name} end"
+    return f"case when regexp_matches({name}, '\\S') then {name} end"
 
 
 def _numerics(schema: pa.Schema) -> set[str]:

@@ -196,8 +196,11 @@ def read_out(
             return _observational(source, experiment, rows, names, params, out)
         now = pd.Timestamp(features["as_of"])
         horizon = experiment.value_horizon_days
-        rows["value_known"] = value_known(rows, now=now, horizon_days=horizon)
         ours = ~of_experiment(rows)
+        for part in (ours, ~ours):  # campaigns without a name are none of the experiment
+            known = value_known(rows[part], now=now, horizon_days=horizon)
+            rows.loc[part, "value_known"] = known
+        rows["value_known"] = rows["value_known"].astype(bool)
         campaigns = campaigns_readout(
             rows[ours].reset_index(drop=True),
             experiment,

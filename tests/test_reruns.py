@@ -10,7 +10,7 @@ EXPECTED = {  # a comment in the file -> the stages that DVC would run again
     "features/families/recency.py": {"featurize"},
     "features/windows.py": {"featurize"},
     "models/simulation/simulate.py": {"ingest"},
-    "models/experiment/readout.py": {"train_winback"},
+    "models/experiment/readout.py": {"train_winback", "report"},
     "models/churn/staleness.py": {"train_churn"},
     "models/uplift/learners.py": {"train_winback"},
     "models/decision/strategy.py": {"recommend", "evaluate", "report"},

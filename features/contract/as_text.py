@@ -18,6 +18,7 @@ _DAY_FIRST_OR_MONTH = re.compile(
     r"\d{1,2}(?P<sep>[./-])\d{1,2}(?P=sep)(?P<year>\d{4}|\d\d)"
     r"(?P<time>[ T]\d{1,2}:\d\d(?P<seconds>:\d\d)?)?"
 )
+_LIKE_A_TIME = re.compile(r"[\d\s./:,+TZ-]*\d(?:[\d\s./:,+TZ-]|[AaPp][Mm]|[A-Z][a-z]{2}\b)*")
 _NUMERIC = ("money", "number", "probability", "whole")
 _NEARLY_ALL = 0.95
 _FEW_CODES = 20  # so many different whole numbers may well be codes
@@ -48,12 +49,13 @@ def text_problem(kind: Kind, name: str, example: str = "") -> tuple[str, str, st
     name
         Of the column, for the cure.
     example
-        One of its values, shown where it is a time or a number; empty if it has none.
+        One of its values, shown if it looks like a time or a number, not if it may be a name;
+        empty if it has none.
     """
     expected, found, cure = f"be {KINDS[kind]}", "text", "cast it in the source's query"
     if kind == "time" and example:
         expected += f", as in ISO 8601 ({ISO_DATE})"
-        found = f"text such as '{example}'"
+        found = f"text such as '{example}'" if _LIKE_A_TIME.fullmatch(example) else found
         if formats := date_formats(example):
             day, month = formats
             cure += (
@@ -80,8 +82,7 @@ def numbers_as_text(attributes: Any, *, known: tuple[str, ...] = ()) -> list[str
     Returns
     -------
     list of str
-        A sentence for each, with an example and the cure. An example that might be an id, a whole
-        number of one row alone, is not shown.
+        A sentence for each, with the form of the commonest, all digits as 9, and the cure.
     """
     frame = nw.from_native(attributes).lazy()
     told = []
@@ -97,12 +98,12 @@ def numbers_as_text(attributes: Any, *, known: tuple[str, ...] = ()) -> list[str
         shown = _commonest(numbers.filter(nw.col("value").str.contains(_FRACTION)))
         if shown is None and different <= _FEW_CODES:
             continue
-        shown = shown or _commonest(numbers.filter(nw.col("rows") > 1))
-        such = f" such as '{shown}'" if shown else ""
+        form = re.sub(r"\d", "9", shown or "9")
+        such = f" such as '{form}'" if shown else ""
         told.append(
             f"attributes: column '{name}' is text, and {of_numbers:,} of its {rows:,} values are "
             f"numbers{such}, so that each is a category of its own; cast it in the source's "
-            f"query: {_cast(name, shown or '')}; if it is a code, name it under allowed:"
+            f"query: {_cast(name, form)}; if it is a code, name it under allowed:"
         )
     return told
 

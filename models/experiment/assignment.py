@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..groups import drawn_units, shared_labels
+from ..groups import drawn_together, drawn_units
 from ..propensity import propensity_fault
 from .randomization import (
     SHARE_TOLERANCE,
@@ -166,10 +166,7 @@ def compare_sizes(
     policies = bool((frame["arm"] != frame["offer"]).any())
     keys = [name for name in ("customer_id", "campaign") if name in frame.columns]
     frame = frame.drop_duplicates(keys)  # customers were randomized, not rows
-    groups = shared_labels(frame)
-    if groups is not None and "campaign" in frame.columns:
-        groups = frame.groupby([groups, "campaign"], dropna=False).ngroup().to_numpy()
-    frame = frame.iloc[drawn_units(frame["arm"].to_numpy(), groups)]
+    frame = frame.iloc[drawn_units(frame["arm"].to_numpy(), drawn_together(frame))]
     if planned is not None:
         ratio = sample_ratio(frame["arm"], planned, alpha=alpha)
         if chances is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..groups import drawn_units, shared_labels
+from ..groups import drawn_together, drawn_units, shared_labels
 from .assignment import check_cells, checked_rows
 from .covariates import covariate_design
 from .effect_tables import (
@@ -28,6 +28,7 @@ from .effects import with_holm
 from .randomization import ExperimentError, check_logged, weighted_balance
 
 ALL = "all chosen"
+LEAST_CHANCE = 0.01  # of being held out, or of being sent what was chosen
 LEAST_ROWS = 100  # sent, and held out, of an offer that is read
 
 
@@ -165,9 +166,9 @@ def _effects(
     sent, chance = frame["offer"].to_numpy(dtype=object), frame["propensity"].to_numpy(dtype=float)
     labels = np.where(sent == control, control, np.where(sent == chosen, name, "another offer"))
     compared = (labels == control) | (labels == name)
-    check_cells(frame[compared], minimum_rows=1, lowest_propensity=0.01)
+    check_cells(frame[compared], minimum_rows=1, lowest_propensity=LEAST_CHANCE)
     clusters = shared_labels(frame)
-    units = drawn_units(sent, clusters)
+    units = drawn_units(sent, drawn_together(frame))
     check_logged(labels[units], chance[units], [control, name], alpha=alpha)
     facts = None if covariates is None else covariates.iloc[units]
     _refuse_unbalanced(facts, labels[units], chance[units], [control, name], alpha)

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from .campaign import CampaignReadout, campaign_readout
+from .campaign import LEAST_CHANCE, CampaignReadout, campaign_readout
 from .maturity import campaign_names
 from .randomization import ExperimentError
 
-TOLD = ("small arm", "no outcome", "lost arm")  # checks of a campaign that hide no other one
-GAINS = {"returned": "share", "profit": "profit"}  # outcome: how its columns begin
+TOLD = (
+    "small arm",
+    "no outcome",
+    "lost arm",
+    "overlap",
+)  # checks of a campaign that hide no other one
+GAINS = {"returned": "share", "value": "profit", "profit": "profit"}  # how its columns begin
 COLUMNS = (
     "campaign",
     "offered_at",
@@ -20,7 +26,7 @@ COLUMNS = (
     "held_out",
     "share",
     "share_held_out",
-    *(f"{begins}_{ends}" for begins in GAINS.values() for ends in ("gain", "lo", "hi")),
+    *(f"{begins}_{ends}" for begins in ("share", "profit") for ends in ("gain", "lo", "hi")),
     "share_known_at",
     "profit_known_at",
     "unread",
@@ -40,7 +46,7 @@ def read_campaigns(
 
     Campaigns differ in whom they held out and how many return to them anyway. Together they are
     weighted by the logged chances, so that each counts by its customers, among those sent and among
-    those held out alike; one that held nobody out is left out.
+    those held out alike; one that held out nobody, or under one in a hundred, is left out.
 
     Parameters
     ----------
@@ -65,7 +71,8 @@ def read_campaigns(
             named = f"campaign '{name}': " if name else ""
             raise ExperimentError(error.check, f"{named}{why}") from error
     held_out = (offers["chosen"] != control) & (offers["offer"] == control)
-    kept = held_out.groupby(names).transform("any")
+    rare = held_out & (offers["propensity"] < LEAST_CHANCE)
+    kept = held_out.groupby(names).transform("any") & ~rare.groupby(names).transform("any")
     kept = kept if kept.any() else ~kept
     return each, _read(offers[kept], alpha=alpha, covariates=covariates[kept], **options)
 
@@ -94,7 +101,7 @@ def campaign_table(
     ----------
     offers
         (n, ...) everybody for whom campaigns chose an offer: campaign, as_of (UTC), chosen, offer,
-        and returned (0 or 1; missing where it is not known yet).
+        its propensity, and returned (0 or 1; missing where it is not known yet).
     found
         By name, what was read of those that are old enough.
     control
@@ -115,13 +122,14 @@ def campaign_table(
     for name, mine in rows.groupby(campaign_names(rows)):
         result = found.get(str(name))
         got, held = mine["offer"] == mine["chosen"], mine["offer"] == control
+        known = mine["returned"].notna()
         line = {
             "campaign": name,
             "offered_at": mine["as_of"].min(),
             "sent": int(got.sum()),
             "held_out": int(held.sum()),
-            "share": mine.loc[got, "returned"].mean(),
-            "share_held_out": mine.loc[held, "returned"].mean(),
+            "share": _share(mine[got & known]),
+            "share_held_out": _share(mine[held & known]),
             "share_known_at": mine["as_of"].max() + pd.Timedelta(days=share_days),
             "profit_known_at": mine["as_of"].max() + pd.Timedelta(days=profit_days),
             "unread": result.check if isinstance(result, ExperimentError) else "",
@@ -132,8 +140,16 @@ def campaign_table(
     )
 
 
+def _share(rows: pd.DataFrame) -> float:
+    """Share who returned, each counted for as many as were as likely to get what they got."""
+    if rows.empty:
+        return float("nan")
+    weights = 1.0 / rows["propensity"].fillna(1.0).astype(float)
+    return float(np.average(rows["returned"].astype(float), weights=weights))
+
+
 def _gains(found: CampaignReadout) -> dict[str, float]:
-    """Gains over those held out, of the whole campaign, with their intervals."""
+    """Gains over those held out, of the whole campaign; value is profit where nothing costs."""
     gains: dict[str, float] = {}
     for outcome, begins in GAINS.items():
         row = found.whole(outcome)

@@ -258,7 +258,7 @@ def weighted_balance(
     excess = sent / propensity[:, None] - 1.0
     like_all = np.outer((excess**2).mean(axis=0), (facts**2).sum(axis=0))
     error = np.sqrt(np.maximum((excess**2).T @ facts**2, like_all))
-    largest = np.outer(np.abs(excess).max(axis=0), np.abs(facts).max(axis=0))
+    largest = np.stack([np.abs(each[:, None] * facts).max(axis=0) for each in excess.T])
     sums = np.abs(excess.T @ facts)
     z = np.divide(sums, error, out=np.zeros_like(sums), where=error > 0)
     part = np.divide(largest, error, out=np.zeros_like(sums), where=error > 0)

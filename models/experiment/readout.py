@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ..groups import drawn_units, has_groups, shared_labels
+from ..groups import drawn_together, drawn_units, has_groups, shared_labels
 from .assignment import (
     check_cells,
     checked_rows,
@@ -171,7 +171,7 @@ def readout(
     by_arm = frame["propensity"].to_numpy() if differ else None
     with threadpool_limits(1):  # sums differ in their last bits from one count to another
         facts = None if covariates is None else covariate_design(covariates)
-        units = drawn_units(labels, clusters)
+        units = drawn_units(labels, drawn_together(frame))
         balance, balance_p_value, where = _balance(facts, labels, control, by_arm, units, rng)
         notes += _refuse_unbalanced(balance_p_value, where, alpha=alpha, allow=allow_mismatch)
         arms = [control, *sorted(set(labels) - {control})]
@@ -282,7 +282,7 @@ def _pooled(
     if ratio.mismatch:
         notes.append("pooled effects rest on propensities that the sizes of the arms contradict")
     else:
-        units = drawn_units(sent, clusters)
+        units = drawn_units(sent, drawn_together(frame))
         check_logged(sent[units], chances[units], offers)
     tables = readout_tables(
         frame,

@@ -23,6 +23,7 @@ UNREAD = {  # why a campaign by itself tells nothing
     "small arm": "too few customers",
     "no outcome": "nobody came back",
     "lost arm": "nobody was held out",
+    "overlap": "too few were held out",
 }
 NAMELESS = "(no name)"  # a campaign of which the table offers does not tell it
 SHOWN = 3  # names of campaigns in a sentence
@@ -203,7 +204,7 @@ def _not_known_yet(found: CampaignsRead, share: str) -> str:
     each = found.each
     open_share = each["share_known_at"] > found.now
     open_profit = ~open_share & (each["profit_known_at"] > found.now) & found.has_money
-    open_profit &= each["profit_gain"].isna()
+    open_profit &= each["profit_gain"].isna() & (each["unread"] == "")
     told = [f"what {_some(each[open_profit])} earned"] if open_profit.any() else []
     told += [f"who {share} of {_some(each[open_share])}"] if open_share.any() else []
     return f"Not known yet: {' and '.join(told)}." if told else ""
@@ -219,7 +220,7 @@ def campaign_lines(found: CampaignsRead, source: Source, share: str) -> list[lis
     for line in found.each.to_dict("records"):
         shares = [line["share"], line["share_held_out"]]
         told = "" if np.isnan(shares).any() else "{:.1%} ({:.1%})".format(*shares)
-        name = str(line["campaign"] or NAMELESS)
+        name = presentable(str(line["campaign"] or NAMELESS))
         cells = [name, f"{line['sent']:,}", f"{line['held_out']:,}", told]
         cells.append(_gain(line, "returned", "share", source, found.now))
         profit = [_gain(line, "profit", "profit", source, found.now)] * found.has_money
@@ -232,6 +233,8 @@ def campaign_lines(found: CampaignsRead, source: Source, share: str) -> list[lis
 def _together(whole: CampaignReadout, source: Source) -> list[str]:
     """The line of all campaigns: profit is of fewer customers where some are too young."""
     returned, profit = whole.whole(leading_share(whole.effects)), whole.whole("profit")
+    if profit is None:
+        profit = whole.whole("value")  # the same where nothing costs
     assert returned is not None
     cells = ["all", f"{returned['sent']:,}", f"{returned['held_out']:,}", ""]
     cells.append(_change(returned, str(returned["outcome"]), source))
@@ -249,8 +252,9 @@ def _gain(
     gain = {"estimate": line[f"{begins}_gain"], "lo": line[f"{begins}_lo"]}
     if not np.isnan(gain["estimate"]):
         return _change({**gain, "hi": line[f"{begins}_hi"]}, outcome, source)
-    if line[f"{begins}_known_at"] > now:
-        return f"known from {line[f'{begins}_known_at'].ceil('D'):%Y-%m-%d}"
+    known_at = line[f"{begins}_known_at"]
+    if known_at > now and (begins == "share" or not line["unread"]):
+        return f"known from {known_at.ceil('D'):%Y-%m-%d}"
     return UNREAD.get(line["unread"], "not known")
 
 

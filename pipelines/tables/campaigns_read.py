@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from ...models.experiment.campaign import CampaignReadout
 from ...models.experiment.campaigns import Read, campaign_table, read_campaigns
-from ...models.experiment.maturity import campaign_names
 from ...models.experiment.randomization import ExperimentError
 from ..settings.experiments import Experiment
 from ..settings.sources import Population, Source
 from .experiment_readout import sent_rows
 
-SENT = ("campaign", "offered_at", "chosen", "offer")  # of the table offers
-REACHED = ("campaign", "as_of", "chosen", "offer", "returned")  # of features
+SENT = ("campaign", "offered_at", "chosen", "offer", "propensity")  # of the table offers
+REACHED = ("campaign", "as_of", "chosen", "offer", "propensity", "returned")  # of features
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def campaigns_readout(
     ExperimentError
         If a campaign is broken.
     """
-    young = _too_young(rows, experiment, tables)
+    young = _too_young(experiment, tables, since=now - pd.Timedelta(days=share_days))
     if rows.empty and young.empty:
         return None
     found: dict[str, Read] = {}
@@ -119,12 +117,13 @@ def share_days(source: Source, population: Population) -> int:
     return source.churn.maturity_days - source.churn.lead_days
 
 
-def _too_young(rows: pd.DataFrame, experiment: Experiment, tables: Path) -> pd.DataFrame:
-    """Offers of the campaigns of which nothing is known yet, in the columns of `rows`."""
+def _too_young(experiment: Experiment, tables: Path, *, since: pd.Timestamp) -> pd.DataFrame:
+    """Offers of campaigns sent after a moment, of which it is not known yet who returned."""
     file = tables / "offers.parquet"
-    if not {*SENT} <= {*pq.read_schema(file).names}:
-        return rows.head(0)[[*REACHED]]
-    offers = pd.read_parquet(file, columns=[*SENT]).rename(columns={"offered_at": "as_of"})
+    there = pq.read_schema(file).names
+    if "chosen" not in there:
+        return pd.DataFrame(columns=[*REACHED])
+    offers = pd.read_parquet(file, columns=[name for name in SENT if name in there])
+    offers = offers.rename(columns={"offered_at": "as_of"}).reindex(columns=[*REACHED])
     ours = offers["chosen"].notna() & offers["offer"].isin(experiment.offer_names)
-    known = campaign_names(offers).isin(set(campaign_names(rows)))
-    return offers[ours & ~known].assign(returned=np.nan)
+    return offers[ours & (offers["as_of"] > since)]

@@ -21,6 +21,8 @@ READ: dict[Kind, str] = {  # from text, in the types of the table offers; null i
 }
 SHOWN = 5  # rows and ids in a message
 FIRST = 2  # of those whom no campaign knows
+NAMED = 5  # campaigns in a message
+WHOLE = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT", "UINTEGER", "UTINYINT")
 _NUMBERED = f'(select row_number() over () as row, * from "{RESPONSES}")'
 _UNREADABLE = f"""
 select count(*) over (), row, customer_id::varchar, {{name}}::varchar from {_NUMBERED}
@@ -41,8 +43,8 @@ from {_NUMBERED}
 _LOGS = """
 create temp table logs as
 select distinct customer_id::varchar as customer_id, campaign,
-  try_cast(customer_id::varchar as {customer_id})::varchar as customer_key,
-  try_cast(campaign as {campaign})::varchar as campaign_key
+  {customer_id} as customer_key,
+  {campaign} as campaign_key
 from read_parquet($files)
 """
 _SHARED = f"""
@@ -68,9 +70,9 @@ select (select count(*) from answers), count(*), count(*) filter (not has_log),
   coalesce(min(shape(customer_key)) filter (not is_known), '')
 from strangers
 """
-_SHAPE = """
+_SHAPE = r"""
 create or replace temp macro shape(id) as
-regexp_replace(regexp_replace(id, '[0-9]', '9', 'g'), '[A-Za-z]', 'A', 'g')
+regexp_replace(regexp_replace(id, '\p{N}', '9', 'g'), '\p{L}', 'A', 'g')
 """
 
 
@@ -115,7 +117,7 @@ def match_responses(
         raise ContractError(found)
     columns = ", ".join(f"{sql} as {name}" for name, sql in read.items())
     connection.execute(_ANSWERS.format(columns=columns))
-    keys = {name: _compared(types[name]) for name in ("customer_id", "campaign")}
+    keys = {name: _compared(name, types[name]) for name in ("customer_id", "campaign")}
     connection.execute(_LOGS.format(**keys), {"files": files})
     if shared := _shared(connection):
         raise ContractError([shared])
@@ -136,9 +138,13 @@ def _read(name: str) -> str:
     return READ[_kind(name)].format(f"{name}::varchar")
 
 
-def _compared(kind: str) -> str:
-    """The type in which keys are compared: that of the answers, if it is a simple one."""
-    return kind if kind.isalpha() else "varchar"
+def _compared(name: str, kind: str) -> str:
+    """SQL for a key of the log as the answers have it, whose type is `kind`, if that is simple."""
+    if kind in WHOLE:  # else 1.5 would be 2
+        return f"case when regexp_full_match({name}::varchar, '[+-]?\\d+') " + (
+            f"then try_cast({name}::varchar as {kind})::varchar end"
+        )
+    return f"try_cast({name}::varchar as {kind if kind.isalpha() else 'varchar'})::varchar"
 
 
 def _unreadable(
@@ -149,8 +155,8 @@ def _unreadable(
     if not rows:
         return None
     example = rows[0][3]
-    expected, _, cure = text_problem(_kind(name), name, example)
-    found = f"text such as '{example}'" if kind == "VARCHAR" else example
+    expected, found, cure = text_problem(_kind(name), name, example)
+    found = found if kind == "VARCHAR" else example
     return _violation(name, expected, found, rows[0][0], rows, cure)
 
 
@@ -171,7 +177,7 @@ def _shared(connection: duckdb.DuckDBPyConnection) -> Violation | None:
     rows = connection.execute(_SHARED).fetchall()
     if not rows:
         return None
-    found = f"'{rows[0][2]}', which several ids of the log are as a number,"
+    found = "one that several ids of the log are as a number"
     cure = "read customer_id and campaign as text in the source's query (all_varchar = true)"
     return _violation("customer_id", "be the id of one customer", found, rows[0][0], rows, cure)
 
@@ -221,9 +227,10 @@ def _cause(
     """Why most of these answers are likely to be of nobody."""
     if 2 * unnamed >= strange:
         (names,) = connection.execute(
-            "select string_agg(distinct campaign, ', ' order by campaign) from logs"
+            "select list(distinct campaign order by campaign) from logs"
         ).fetchall()[0]
-        return f"no log is of campaign '{campaign}' (logs: {names})"
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        return f"no log is of campaign '{campaign}' (logs: {', '.join(names[:NAMED])}{more})"
     if 2 * unknown < strange:
         return "they are in the log of another campaign"
     shapes = connection.execute(

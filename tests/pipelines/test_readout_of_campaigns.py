@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, winback
 
+from winback.models.groups import drawn_together, drawn_units
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
 from winback.pipelines.reporting.sent_campaigns import sent_campaigns
@@ -163,6 +164,64 @@ def test_a_campaign_without_a_holdout_is_not_pooled(read_out):
     assert "nobody was held out" in lines_of(said)["second"]
     assert facts["campaign"]["rows"] == 4_000
     assert alone.splitlines()[0] == said.splitlines()[0]
+
+
+def test_a_campaign_that_goes_on_counts_those_who_may_still_answer(read_out):
+    old, young = a_campaign("first"), a_campaign("fourth")
+    said, facts = read_out(old, (young[0].assign(campaign="first"), young[1]))
+    assert lines_of(said)["first"].split()[1:3] == ["7,163", "837"]
+    (only,) = facts["campaigns"]
+    assert only["share_known_at"].startswith("2024-07-30")
+    assert "who returned of first" in said
+
+
+def test_a_campaign_that_held_out_hardly_anybody_hides_no_other(read_out):
+    offers, orders = a_campaign("second", rows=30_000)
+    held = np.random.default_rng(0).random(len(offers)) < 0.004
+    hardly = offers.assign(
+        offer=np.where(held, "none", offers["chosen"]), propensity=np.where(held, 0.004, 0.996)
+    )
+    said, facts = read_out(a_campaign("first"), (hardly, orders))
+    assert "too few were held out" in lines_of(said)["second"]
+    assert facts["campaign"]["rows"] == 4_000
+
+
+def test_of_a_campaign_that_is_too_small_no_money_is_promised(read_out):
+    said, _ = read_out(a_campaign("first"), a_campaign("third", rows=150))
+    assert "known from" not in lines_of(said)["third"]
+    assert "Not known yet" not in said
+
+
+def test_campaigns_without_a_name_hide_no_money_of_the_experiment(read_out):
+    offers, orders = a_campaign("first")
+    tested = offers.drop(columns="campaign").assign(chosen=None, every_offer_open=None)
+    tested["propensity"] = np.where(tested["offer"] == "none", 0.1, 0.45)
+    young, late = a_campaign("third")
+    said, _ = read_out((tested, orders), (young.drop(columns="campaign"), late))
+    assert "The experiment\n\nHonest experiment. Best profit: " in said
+
+
+def test_households_of_two_campaigns_are_drawn_in_each_anew(read_out):
+    """Each household is held out as a whole, in one campaign and not in the other."""
+    both = []
+    for name in ("first", "second"):
+        offers, orders = a_campaign(name)
+        rng = np.random.default_rng(len(both))
+        held = np.repeat(rng.random(1_000) < 0.1, 4)
+        offers["group_id"] = np.repeat(np.arange(1_000), 4).astype(str)
+        both.append(
+            (
+                offers.assign(
+                    offer=np.where(held, "none", offers["chosen"]),
+                    propensity=np.where(held, 0.1, 0.9),
+                ),
+                orders,
+            )
+        )
+    frames = pd.concat(offers for offers, _ in both)
+    assert drawn_units(
+        (frames["offer"] == "none").to_numpy(), drawn_together(frames)
+    ).tolist() == list(range(0, 8_000, 4))
 
 
 def test_campaigns_that_are_all_too_young_are_told_beside_an_experiment(read_out):

@@ -21,7 +21,7 @@ PRICES = [f"{number},{number % 100:02d}" for number in range(1, 40)] + ["12,50"]
 @pytest.mark.parametrize("engine", ["pandas", "polars", "duckdb"])
 def test_a_decimal_comma_is_told_with_example_and_cure(engine):
     assert numbers_as_text(attributes(PRICES, engine)) == [
-        "attributes: column 'price' is text, and 41 of its 41 values are numbers such as '12,50', "
+        "attributes: column 'price' is text, and 41 of its 41 values are numbers such as '99,99', "
         "so that each is a category of its own; cast it in the source's query: replace(price, "
         "',', '.')::double; if it is a code, name it under allowed:"
     ]

@@ -99,6 +99,20 @@ def test_a_holdout_that_differs_is_found_though_few_are_held_out():
     assert held_out(11_000, "skewed", 0, moved=0.3) < 0.001
 
 
+def test_a_break_is_found_where_chances_differ_among_customers():
+    """Some have a chance of a hundredth, which is a large part of no sum but their own."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        facts = rng.normal(size=(4_000, 8))
+        chance = np.clip(1 / (1 + np.exp(-2 * facts[:, 1])), 0.05, 0.95)
+        gift = rng.random(4_000) < chance
+        facts[gift, 0] += 0.4
+        offers = np.where(gift, "gift", "none").astype(object)
+        design = covariate_design(pd.DataFrame(facts).add_prefix("f"))
+        sent = np.where(gift, chance, 1 - chance)
+        assert weighted_balance(design, offers, sent, ["gift", "none"])[0] < 0.001
+
+
 def held_out(rows, trait, seed, moved=0.0):
     """p-value of the balance of a tenth held out, who may be moved by so many deviations."""
     rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ FAULTS = {
     ),
     "wrong type": (
         {"orders": "select * replace ('on ' || ordered_at as ordered_at) from sound"},
-        r"'ordered_at' must be a timestamp, .*, found text such as 'on 2019-01-01 .*'; cast it",
+        r"'ordered_at' must be a timestamp, .*, found text; cast it",
     ),
     "negative money": (
         {"orders": "select * replace (if(order_id = 'o7', -5, amount) as amount) from sound"},

@@ -197,10 +197,10 @@ def read_out(
         now = pd.Timestamp(features["as_of"])
         horizon = experiment.value_horizon_days
         ours = ~of_experiment(rows)
-        for part in (ours, ~ours):  # campaigns without a name are none of the experiment
-            known = value_known(rows[part], now=now, horizon_days=horizon)
-            rows.loc[part, "value_known"] = known
-        rows["value_known"] = rows["value_known"].astype(bool)
+        known = np.empty(len(rows), dtype=bool)
+        for mine in (ours, ~ours):  # campaigns without a name are none of the experiment
+            known[mine] = value_known(rows[mine], now=now, horizon_days=horizon)
+        rows["value_known"] = known
         campaigns = campaigns_readout(
             rows[ours].reset_index(drop=True),
             experiment,

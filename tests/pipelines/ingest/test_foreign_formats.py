@@ -130,7 +130,9 @@ def test_dates_that_are_text_are_refused_with_both_ways_to_read_them(raw, tmp_pa
 
 def test_what_may_be_a_name_is_not_shown(raw, tmp_path):
     write_raw(raw, orders="select * replace ('alice@example.com' as ordered_at) from sound")
-    with pytest.raises(ContractError, match="must be a timestamp, .*, found text; cast it") as told:
+    with pytest.raises(
+        ContractError, match=r"must be a timestamp, .*, found text; cast it"
+    ) as told:
         run(shop(raw), tmp_path / "out")
     assert "alice" not in str(told.value)
 

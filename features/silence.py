@@ -11,11 +11,10 @@ import narwhals as nw
 import numpy as np
 
 from .churn_definition import ChurnDefinition
-from .contract.contract import TABLES
 from .contract.violation import Violation
+from .newest_event import newest, newest_event
 
 PURCHASES = (("orders", "ordered_at", "order"), ("activity", "happened_at", "activity"))
-_NO_EVENTS = ("known_at", "recorded_at", "since")  # times that are of no event
 _DAY = timedelta(days=1)
 _SHARE_OF_HORIZON = 0.1
 _USUAL = 0.95  # of the gaps between days with purchases: longer ones are holidays
@@ -105,16 +104,16 @@ def silence_before(
         return None
     table, column, noun = found
     times = nw.from_native(tables[table]).lazy().select(time=nw.col(column))
-    newest = _newest(times, "time")
-    last_event = _last_event(tables)
-    if newest is None or last_event is None:
+    last = newest(times, "time")
+    last_event = newest_event(tables)
+    if last is None or last_event is None:
         return None
-    silence = Silence(table, column, noun, newest, as_of or last_event, last_event, definition)
+    silence = Silence(table, column, noun, last, as_of or last_event, last_event, definition)
     limit = max(
         _SHARE_OF_HORIZON * definition.horizon_days,
         _USUAL_GAPS * _usual_gap_days(times),
     )
-    return silence if silence.as_of - newest > limit * _DAY else None
+    return silence if silence.as_of - last > limit * _DAY else None
 
 
 def _usual_gap_days(times: nw.LazyFrame[Any]) -> float:
@@ -122,21 +121,3 @@ def _usual_gap_days(times: nw.LazyFrame[Any]) -> float:
     days = times.select(day=nw.col("time").dt.truncate("1d")).unique().sort("day").collect()
     gaps = np.diff(np.array(days["day"].to_list(), dtype="datetime64[D]")).astype(float)
     return float(np.quantile(gaps, _USUAL)) if len(gaps) else 0.0
-
-
-def _last_event(tables: Mapping[str, Any]) -> datetime | None:
-    """The time of the last event in any table; None if there is none."""
-    times = []
-    for name, table in tables.items():
-        frame = nw.from_native(table).lazy()
-        present = frame.collect_schema().names()
-        for column in TABLES[name].columns:
-            is_event = column.kind == "time" and column.name not in _NO_EVENTS
-            if is_event and column.name in present:
-                times.append(_newest(frame, column.name))
-    return max((time for time in times if time is not None), default=None)
-
-
-def _newest(frame: nw.LazyFrame[Any], column: str) -> datetime | None:
-    newest: datetime | None = frame.select(nw.col(column).max()).collect()[column].to_list()[0]
-    return newest if newest == newest else None  # pandas has NaT, which is not itself

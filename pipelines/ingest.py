@@ -28,7 +28,7 @@ from .storage.atomic import MANIFEST, StoreError, parse_manifest, replace_folder
 from .tables.campaign_log import add_campaigns
 from .tables.csv_dates import refuse_guessed_dates
 from .tables.database import open_databases, run
-from .tables.engine import open_duckdb, quoted_name, quoted_text
+from .tables.engine import WHOLE_TYPES, open_duckdb, quoted_name, quoted_text
 
 _SPILL = "spill"
 _ROW = "_winback_row"  # beside the columns of a table while it is checked
@@ -41,8 +41,6 @@ _STORED: dict[Kind, str] = {
     "text": "{}::varchar",
     "flag": "{}::boolean",
 }
-_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_WHOLE_TYPES = {*_WHOLE, *(f"U{name}" for name in _WHOLE)}
 _TIMES = {
     "DATE", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS",
 }  # fmt: skip
@@ -336,7 +334,7 @@ def _stored(table: str, name: str, kind: str) -> str:
     quoted = quoted_name(name)
     if column is not None and column.kind != "id":
         return _STORED[column.kind].format(quoted)
-    if kind in _WHOLE_TYPES:
+    if kind in WHOLE_TYPES:
         return f"{quoted}::bigint"
     if kind == "FLOAT" or kind.startswith("DECIMAL"):
         return f"{quoted}::double"

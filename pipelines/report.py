@@ -73,7 +73,8 @@ def report(source: Source, params: Params, inputs: Inputs, *, out: Path, summary
 
 def _findings(source: Source, params: Params, inputs: Inputs, out: Path) -> Findings:
     manifest = verify(inputs.features)
-    for folder in (inputs.tables, inputs.churn, inputs.plots):
+    doubts = verify(inputs.tables).get("warnings", ())
+    for folder in (inputs.churn, inputs.plots):
         verify(folder)
     skipped = dict(manifest.get("skipped", {}))
     if why := why_skipped(inputs.winback, "winback"):
@@ -109,6 +110,7 @@ def _findings(source: Source, params: Params, inputs: Inputs, out: Path) -> Find
         skipped=skipped,
         objective=chosen_objective(source, params.recommend.objective, evidence),
         level=params.evaluate.level,
+        doubts=tuple(doubts),
         kept=kept,
     )
 

@@ -24,6 +24,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..features.newest_event import EVENT_TIMES
 from ..features.sensitivity import rates
 from .featurize import (
     SENSITIVITY,
@@ -127,7 +128,7 @@ def open_on_spark(
     def last_event() -> int:
         times = {
             name: [time for time in columns if time in tables[name].schema.names]
-            for name, columns in frames.EVENT_TIMES.items()
+            for name, columns in EVENT_TIMES.items()
             if name in tables
         }
         return frames.last_event({name: seen(name, *times[name]) for name in times if times[name]})

@@ -44,7 +44,6 @@ from .storage.stage_outputs import (
     LEAVERS,
     OFFERS_FILE,
     read_dictionary,
-    why_skipped,
     write_formula,
 )
 from .tables.comparable_rows import comparable, of_experiment
@@ -72,8 +71,10 @@ def train_winback(
 
     `apart_share` of the customers never reach a model that ships, nor the decision.
     """
+    manifest = verify(features)
+    skipped, now = manifest.get("skipped", {}), pd.Timestamp(manifest["as_of"])
     with replace_folder(out) as new:
-        why = why_skipped(features, "winback")
+        why = skipped.get("winback", "")
         if source.experiment and source.experiment.observational:
             why = f"{source.path} says that offers were targeted, not drawn at random"
         if why or source.experiment is None:
@@ -81,7 +82,7 @@ def train_winback(
             say(f"no win-back models: {why}")
         else:
             model, unseen = _learn(
-                "winback", source.experiment, params, machine, apart_share, features, new.path
+                "winback", source.experiment, params, machine, apart_share, features, now, new.path
             )
             new.extra["unseen"] = unseen
             if (features / LEAVERS).exists():
@@ -92,8 +93,7 @@ def train_winback(
                 kept = pd.concat([leavers[["customer_id", "as_of", "returned"]], answers], axis=1)
                 kept.to_parquet(new.path / LEAVERS, index=False)
         if source.retention_experiment is not None:
-            retained = why_skipped(features, "retention")
-            if retained:
+            if retained := skipped.get("retention", ""):
                 new.extra["skipped"] = new.extra.get("skipped", {}) | {"retention": retained}
                 say(f"no models of retention: {retained}")
                 return
@@ -101,7 +101,7 @@ def train_winback(
             folder.mkdir()
             experiment = source.retention_experiment
             _, unseen = _learn(
-                "retention", experiment, params, machine, apart_share, features, folder
+                "retention", experiment, params, machine, apart_share, features, now, folder
             )
             new.extra["retention_unseen"] = unseen
 
@@ -113,6 +113,7 @@ def _learn(
     machine: Machine,
     apart_share: float,
     features: Path,
+    now: pd.Timestamp,
     out: Path,
 ) -> tuple[WinbackModel, dict[str, Any]]:
     """Models, decisions and held-out rows of one experiment, into a folder.
@@ -124,7 +125,6 @@ def _learn(
     """
     frame, names = training_rows(features, part)
     drawn = frame[of_experiment(frame)].reset_index(drop=True)
-    now = pd.Timestamp(verify(features)["as_of"])
     known = value_known(drawn, now=now, horizon_days=experiment.value_horizon_days)
     with step(f"readout of the experiment with {len(drawn):,} customers"):
         readout = experiment_readout(

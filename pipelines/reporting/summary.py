@@ -35,8 +35,9 @@ class Inputs:
 class Findings:
     """Results of the stages as the report reads them.
 
-    `listed` tells nothing of the offers that keep active customers, `kept` tells of those; None
-    without an experiment among them.
+    `doubts` are what ingest found doubtful in the data, a sentence each. `listed` tells nothing of
+    the offers that keep active customers, `kept` tells of those; None without an experiment among
+    them.
     """
 
     source: Source
@@ -48,6 +49,7 @@ class Findings:
     skipped: Mapping[str, str]
     objective: str
     level: float
+    doubts: tuple[str, ...] = ()
     kept: Kept | None = None
 
 

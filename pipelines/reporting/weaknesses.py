@@ -17,7 +17,7 @@ def weaknesses(findings: Findings, inputs: Inputs, alarms: dict[str, int]) -> It
     cells = findings.listed.cells
     if findings.source.simulate is not None:
         yield "The customers are simulated; no figure is a fact about a real business."
-    for told in verify(inputs.tables).get("warnings", ()):
+    for told in findings.doubts:
         yield f"{told[0].upper()}{told[1:]}."
     if RISK in cells:
         yield from _undated(findings, inputs)

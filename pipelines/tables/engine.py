@@ -6,6 +6,9 @@ from pathlib import Path
 
 import duckdb
 
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+WHOLE_TYPES = {*_WHOLE, *(f"U{name}" for name in _WHOLE)}
+
 
 def open_duckdb(
     memory_limit: str, threads: int, *, spill: Path | None

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...features.expressions import columns_of
+from ...features.newest_event import newest_event
 from ...features.windows import KEYS
 from .engine import open_duckdb, quoted_name, quoted_text
 
@@ -20,16 +21,6 @@ MONEY = {
     "offers": ("offer_cost", "value"),
 }
 THOUSANDTHS = {"activity": ("quantity",)}
-EVENT_TIMES = {
-    "customers": ("signed_up_at",),
-    "orders": ("ordered_at",),
-    "activity": ("happened_at",),
-    "complaints": ("opened_at", "resolved_at"),
-    "referrals": ("referred_at", "converted_at"),
-    "departures": ("departed_at",),
-    "contacts": ("contacted_at",),
-    "offers": ("offered_at", "returned_at"),
-}
 ROWS_PER_GROUP = 122_880
 MOST_IN_DICTIONARY = 1_000  # distinct values of a column; looking for more costs and saves nothing
 
@@ -97,20 +88,13 @@ def last_event(tables: Mapping[str, nw.LazyFrame]) -> int:
     ValueError
         If no table holds a time.
     """
-    latest = []
-    for name, times in EVENT_TIMES.items():
-        if name not in tables:
-            continue
-        for time in times:
-            if time in columns_of(tables[name]):
-                last = tables[name].select(nw.col(time).max()).collect()[time].to_list()[0]
-                latest += [] if last is None else [int(last)]
-    if not latest:
+    latest = newest_event(tables)
+    if latest is None:
         raise ValueError(
             "source: no table holds a time, so the end of the data is unknown; "
             "give 'as_of' in the source"
         )
-    return max(latest) + 1
+    return int(latest) + 1
 
 
 def write(frame: nw.LazyFrame, path: Path, *, sort_by: Sequence[str] = KEYS) -> int:

@@ -11,6 +11,7 @@ from ...features.contract.contract import TABLES, Kind
 from ...features.contract.violation import ContractError, Violation, hashed
 from ..job.progress import say
 from ..settings.sources import RESPONSES, Source, SourceError
+from .engine import WHOLE_TYPES
 
 ANSWERS = ("returned", "returned_at", "value", "offer_cost")  # what may be known, as in offers
 READ: dict[Kind, str] = {  # from text, in the types of the table offers; null if unreadable
@@ -22,7 +23,6 @@ READ: dict[Kind, str] = {  # from text, in the types of the table offers; null i
 SHOWN = 5  # rows and ids in a message
 FIRST = 2  # of those whom no campaign knows
 NAMED = 5  # campaigns in a message
-WHOLE = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT", "UINTEGER", "UTINYINT")
 _NUMBERED = f'(select row_number() over () as row, * from "{RESPONSES}")'
 _UNREADABLE = f"""
 select count(*) over (), row, customer_id::varchar, {{name}}::varchar from {_NUMBERED}
@@ -140,7 +140,7 @@ def _read(name: str) -> str:
 
 def _compared(name: str, kind: str) -> str:
     """SQL for a key of the log as the answers have it, whose type is `kind`, if that is simple."""
-    if kind in WHOLE:  # else 1.5 would be 2
+    if kind in WHOLE_TYPES:  # else 1.5 would be 2
         return f"case when regexp_full_match({name}::varchar, '[+-]?\\d+') " + (
             f"then try_cast({name}::varchar as {kind})::varchar end"
         )

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from conftest import ROOT, winback
 
-from winback.models.groups import drawn_together, drawn_units
 from winback.pipelines.featurize import featurize
 from winback.pipelines.ingest import ingest
 from winback.pipelines.reporting.sent_campaigns import sent_campaigns
@@ -199,29 +198,6 @@ def test_campaigns_without_a_name_hide_no_money_of_the_experiment(read_out):
     young, late = a_campaign("third")
     said, _ = read_out((tested, orders), (young.drop(columns="campaign"), late))
     assert "The experiment\n\nHonest experiment. Best profit: " in said
-
-
-def test_households_of_two_campaigns_are_drawn_in_each_anew(read_out):
-    """Each household is held out as a whole, in one campaign and not in the other."""
-    both = []
-    for name in ("first", "second"):
-        offers, orders = a_campaign(name)
-        rng = np.random.default_rng(len(both))
-        held = np.repeat(rng.random(1_000) < 0.1, 4)
-        offers["group_id"] = np.repeat(np.arange(1_000), 4).astype(str)
-        both.append(
-            (
-                offers.assign(
-                    offer=np.where(held, "none", offers["chosen"]),
-                    propensity=np.where(held, 0.1, 0.9),
-                ),
-                orders,
-            )
-        )
-    frames = pd.concat(offers for offers, _ in both)
-    assert drawn_units(
-        (frames["offer"] == "none").to_numpy(), drawn_together(frames)
-    ).tolist() == list(range(0, 8_000, 4))
 
 
 def test_campaigns_that_are_all_too_young_are_told_beside_an_experiment(read_out):

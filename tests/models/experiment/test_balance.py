@@ -87,7 +87,6 @@ def test_weighted_balance_alarms_no_more_often_than_it_says():
 @pytest.mark.parametrize("rows", [1_100, 11_000])
 @pytest.mark.parametrize("trait", ["rare", "skewed"])
 def test_few_held_out_and_rare_traits_are_no_alarm(rows, trait):
-    """Such holdouts were taken for a broken draw in up to a third of honest campaigns."""
     alarms = 0
     for seed in range(40):
         alarms += held_out(rows, trait, seed) < 0.001

@@ -127,3 +127,19 @@ def test_offers_are_a_family_and_the_whole_campaign_is_not_of_it():
     assert offers["p_holm"].to_numpy() == pytest.approx(holm(offers["p_value"]))
     whole = effects[effects["chosen"] == ALL]
     assert whole["p_holm"].tolist() == whole["p_value"].tolist()
+
+
+def test_households_are_drawn_in_each_campaign_anew():
+    """Each is held out as a whole, in one campaign and not in the other, as its chance is."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        home = np.repeat(np.arange(1_000), 4)
+        parts = []
+        for name in ("spring", "summer"):
+            held = (rng.random(1_000) < 0.2)[home]
+            part = {"campaign": name, "group_id": home.astype(str), "chosen": "mail"}
+            part |= {"offer": np.where(held, "none", "mail"), "customer_id": np.arange(4_000)}
+            part |= {"propensity": np.where(held, 0.2, 0.8), "returned": rng.integers(0, 2, 4_000)}
+            parts.append(pd.DataFrame(part))
+        both = pd.concat(parts, ignore_index=True)
+        assert campaign_readout(both, control="none", alpha=0.01).rows == 8_000

@@ -7,19 +7,18 @@ import pytest
 
 from winback.pipelines.reporting import weaknesses as module
 from winback.pipelines.reporting.weaknesses import _worse_than_nothing, weaknesses
-from winback.pipelines.storage.atomic import write_manifest
 
 
-def test_what_ingest_found_doubtful_comes_first(tmp_path, monkeypatch):
-    write_manifest(tmp_path, {"warnings": ["the newest order is of 2024-12-26; set as_of"]})
+def test_what_ingest_found_doubtful_comes_first(monkeypatch):
     findings = SimpleNamespace(
         source=SimpleNamespace(simulate=None),
         listed=SimpleNamespace(cells=pd.DataFrame()),
         decision={},
         metrics={},
+        doubts=("the newest order is of 2024-12-26; set as_of",),
     )
     monkeypatch.setattr(module, "unequal", lambda _: iter(()))
-    said = list(weaknesses(findings, SimpleNamespace(tables=tmp_path), {"active": 2}))
+    said = list(weaknesses(findings, SimpleNamespace(), {"active": 2}))
     assert said[0] == "The newest order is of 2024-12-26; set as_of."
     assert len(said) == 2
 

@@ -218,27 +218,23 @@ def test_a_view_of_the_source_may_have_the_name_of_a_table_of_ours(source, engin
     assert engine.execute("from offers where returned and offer = 'mail'").fetchall()
 
 
-def test_numbers_that_stand_for_two_ids_of_a_log_are_refused(source, engine, tmp_path):
-    ids = ("7", "007")
+@pytest.mark.parametrize(
+    ("ids", "number", "error", "message"),
+    [
+        (("7", "007"), 7, ContractError, "be the id of one customer, found one that several"),
+        (("1.5", "9"), 2, SourceError, "1 of 1 rows of .* are of no customer"),  # not rounded to it
+    ],
+)
+def test_a_number_is_an_answer_of_one_id_of_a_log_and_of_no_other(
+    source, engine, tmp_path, ids, number, error, message
+):
     engine.execute("create or replace table customers as select unnest(?) as customer_id", [ids])
     logged(tmp_path, ["call", "mail"], ids)
     engine.execute(
         'create table "campaigns.responses" as '
-        "select 7 as customer_id, 'spring' as campaign, true as returned"
+        f"select {number} as customer_id, 'spring' as campaign, true as returned"
     )
-    with pytest.raises(ContractError, match="be the id of one customer, found one that several"):
-        add_campaigns(source, engine)
-
-
-def test_a_whole_number_is_no_other_id_that_rounds_to_it(source, engine, tmp_path):
-    ids = ("1.5", "9")
-    engine.execute("create or replace table customers as select unnest(?) as customer_id", [ids])
-    logged(tmp_path, ["call", "mail"], ids)
-    engine.execute(
-        'create table "campaigns.responses" as '
-        "select 2 as customer_id, 'spring' as campaign, true as returned"
-    )
-    with pytest.raises(SourceError, match=r"1 of 1 rows of .* are of no customer"):
+    with pytest.raises(error, match=message):
         add_campaigns(source, engine)
 
 
